@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+# Every word does its own set-up; a second call does none of it again.
+SHELL := /bin/bash
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
+NODES ?= 3
+
+.PHONY: help run test setup images engine lab lab-down lint types units integration e2e sanity docs lock clean
+
+help: ## show these words
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: setup images ## set everything up and run the baseline on this machine
+	@setup/baseline
+
+test: setup images lint types units integration e2e ## set everything up and pass all tests
+
+setup: engine ## the Python environment and a Docker engine with Compose
+	@setup/venv
+
+engine:
+	@setup/docker
+
+images: engine ## the engines under test and the lab's node
+	@setup/images || [ $$? -eq 3 ]
+
+lab: setup images ## three test nodes on this machine, each with its own sshd and Docker engine
+	@$(BIN)/testcell lab up --nodes $(NODES)
+
+lab-down: ## remove the test nodes
+	@$(BIN)/testcell lab down
+
+lint: setup ## style of Python, Ansible, YAML and shell
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/yamllint -s .
+	@$(BIN)/shellcheck setup/docker setup/images setup/venv setup/baseline setup/lib.sh .ci/run
+	@$(BIN)/ansible-lint --offline --strict
+
+types: setup ## types of Python
+	@$(BIN)/mypy
+
+units: setup ## tests that need no engine
+	@$(PYTEST) -n auto tests/unit
+
+integration: setup images ## tests against the Docker engine of this machine
+	@$(PYTEST) tests/integration
+
+e2e: setup images ## runs on real nodes: sshd, dockerd, containers
+	@$(PYTEST) tests/e2e
+
+sanity: setup ## ansible-test on the collection as it ships
+	@setup/sanity
+
+lock: setup ## pin every dependency with its digest
+	@$(BIN)/pip-compile -q --strip-extras --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml
+	@$(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra dev --output-file requirements-dev.lock pyproject.toml
+
+clean: lab-down ## remove what the words above have made here
+	@rm -rf .venv .cache .lab

@@ -1,0 +1,68 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: open_case
+short_description: Decide whether a case of the plan is run
+description:
+  - A case is left out after a failed one unless the run goes on after failures, a repeat where the attempt before passed or where
+    it cannot help, and any case on a node that was left dirty.
+version_added: 0.1.0
+author: Testcell contributors
+extends_documentation_fragment:
+  - enginelab.testcell.case_step
+"""
+
+EXAMPLES = r"""
+- name: Open the first case
+  enginelab.testcell.open_case:
+    run_dir: "{{ testcell_run_dir }}"
+    case_index: 0
+  run_once: true
+"""
+
+RETURN = r"""
+skip:
+  description: Why the case is left out; empty when it is run.
+  returned: always
+  type: str
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ..plugin_utils.run import journal
+from ..plugin_utils.run import plan as run_plan
+from ..plugin_utils.steps import opening
+from ..plugin_utils.steps.cell import case_board, run_board
+
+
+class ActionModule(ActionBase):
+    """Note on the case's board whether it is skipped, and why."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            {"run_dir": {"type": "path", "required": True}, "case_index": {"type": "int", "required": True}}
+        )
+        plan = run_plan.load(Path(str(args["run_dir"])))
+        case = plan.cases[int(args["case_index"])]
+        reason = opening.reason_to_skip(plan, case, run_board(plan.run_dir))
+        board = case_board(plan.run_dir, case.index)
+        board.post("opened", {"t": time.time()})
+        if reason:
+            board.post("skip", {"reason": reason})
+        ref = case.ref
+        entry = {"t": time.time(), "step": "open", "phase": "event", "scenario": ref.scenario, "case": ref.case}
+        journal.append(plan.run_dir, {**entry, "attempt": ref.attempt, "message": reason and f"skipped: {reason}"})
+        self._display.display(f"\n== {ref.title}{' - skipped: ' + reason if reason else ''}", color="bright blue")
+        return {"changed": False, "skip": reason}

@@ -1,0 +1,78 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: reclaim_node
+short_description: Remove what dead runs left on a node
+description:
+  - Takes the node's lease, removes containers, networks, volumes, processes and files of runs that are dead, found by label and
+    proved by listing, and gives the lease back. A run that still holds the node is named and left alone.
+version_added: 0.1.0
+author: Testcell contributors
+options:
+  run:
+    description: Only what this run left; C(all) means every dead run.
+    type: str
+    default: all
+"""
+
+EXAMPLES = r"""
+- name: Remove what dead runs left
+  enginelab.testcell.reclaim_node:
+    run: all
+"""
+
+RETURN = r"""
+node:
+  description: C(name), C(ok), C(removed) by type, C(runs), and C(errors).
+  returned: always
+  type: dict
+"""
+
+import os
+import time
+from typing import Any
+
+from ..plugin_utils.node.client import NodeClient, NodeError
+from ._node import NodeAction
+
+LEASE_TTL_S = 120
+
+
+class ActionModule(NodeAction):
+    """Reap dead runs under a lease of our own."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec({"run": {"type": "str", "default": "all"}})
+        variables = task_vars or {}
+        name = str(variables["inventory_hostname"])
+        owner = f"cleanup@{os.uname().nodename}:{os.getppid()}"
+        client = self.client(variables, owner, {"id": f"cleanup-{int(time.time())}-{os.getppid()}"})
+        client.check = bool(self._task.check_mode)
+        try:
+            found = _reap(client, str(args["run"]))
+        except NodeError as exc:
+            node = {"name": name, "ok": False, "error_kind": exc.kind, "removed": {}, "runs": [], "errors": [str(exc)]}
+            return {"failed": True, "msg": str(exc), "node": node}
+        errors = [error["error"] for error in found["errors"]]
+        node = {
+            "name": name,
+            "ok": not errors,
+            "removed": found["removed"],
+            "runs": sorted(found["reaped"]),
+            "errors": errors,
+        }
+        return {"changed": bool(found["reaped"]), "failed": bool(errors), "msg": "; ".join(errors), "node": node}
+
+
+def _reap(client: NodeClient, run: str) -> dict[str, Any]:
+    lease = client.call("lease", action="acquire", ttl_s=LEASE_TTL_S)
+    client.run = {**(client.run or {}), "epoch": lease["epoch"]}
+    try:
+        return client.call("reap", runs=None if run == "all" else [run])
+    finally:
+        client.call("lease", action="release")

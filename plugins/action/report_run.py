@@ -1,0 +1,60 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: report_run
+short_description: Write the summary of a run
+description:
+  - Takes the verdicts of all cases together and writes summary.json, summary.md, report.html and junit.xml.
+version_added: 0.1.0
+author: Testcell contributors
+options:
+  run_dir:
+    description: The run's results folder on the controller, with plan.json in it.
+    type: path
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Write the summary
+  enginelab.testcell.report_run:
+    run_dir: "{{ testcell_run_dir }}"
+  register: report
+"""
+
+RETURN = r"""
+summary:
+  description: The content of summary.json.
+  returned: success
+  type: dict
+line:
+  description: The verdict in one line, with the path of the report.
+  returned: success
+  type: str
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ..plugin_utils.run import plan as run_plan
+from ..plugin_utils.steps import judging
+from ..plugin_utils.steps.cell import run_board
+
+
+class ActionModule(ActionBase):
+    """Write the run's files and return the summary."""
+
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec({"run_dir": {"type": "path", "required": True}})
+        plan = run_plan.load(Path(str(args["run_dir"])))
+        summary = judging.report_run(plan, run_board(plan.run_dir), time.time())
+        return {"changed": True, "summary": summary, "line": judging.line(summary, plan.run_dir)}

@@ -1,0 +1,164 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: resolve_run
+short_description: Resolve scenarios to a plan and open the run
+description:
+  - Loads the scenarios strictly, lays the configuration layers over each other, selects, expands matrices, places services on the
+    nodes of the inventory, and writes plan.json into a new run folder. All errors are named at once; no node is contacted.
+  - With C(dry_run) or in check mode the plan is shown and nothing is written.
+version_added: 0.1.0
+author: Testcell contributors
+options:
+  project_dir:
+    description: The project with scenarios/ and config/; empty means the current folder, else this checkout.
+    type: str
+    default: ""
+  results_dir:
+    description: Where the run's folder is made; empty means results/ of the project.
+    type: str
+    default: ""
+  scenario:
+    description: A scenario's name, a comma list, or C(all).
+    type: str
+    default: ""
+  tags:
+    description: Only scenarios with one of these tags, as a comma list.
+    type: str
+    default: ""
+  skip_tags:
+    description: No scenario with one of these tags, as a comma list.
+    type: str
+    default: ""
+  dry_run:
+    description: Show the plan and touch nothing.
+    type: bool
+    default: false
+  run_id:
+    description: The run's id, YYYYMMDD_HHMMSS with an optional suffix; empty means made from the time.
+    type: str
+    default: ""
+  lease_ttl_s:
+    description: How long a node stays taken after the last sign of life, in seconds.
+    type: int
+    default: 180
+  min_free_bytes:
+    description: Free space in bytes that each node must have.
+    type: int
+    default: 1073741824
+  environment:
+    description: Variables for compose files and test scripts.
+    type: dict
+    default: {}
+"""
+
+EXAMPLES = r"""
+- name: Resolve the scenarios and decide the plan
+  enginelab.testcell.resolve_run:
+    scenario: 001_baseline
+  register: plan
+"""
+
+RETURN = r"""
+run_dir:
+  description: The run's results folder; empty after a dry run.
+  returned: success
+  type: str
+cases:
+  description: C(index) and C(title) of each attempt; empty after a dry run.
+  returned: success
+  type: list
+  elements: dict
+nodes:
+  description: The nodes that the run uses, with C(connection) and C(python) for the controller.
+  returned: success
+  type: list
+  elements: dict
+plan:
+  description: The plan as data.
+  returned: success
+  type: dict
+problems:
+  description: What is wrong, each with file, line, column, key, message, got, allowed and suggestion.
+  returned: failure
+  type: list
+  elements: dict
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible import context
+from ansible.plugins.action import ActionBase
+from ansible.utils.vars import load_extra_vars
+
+from ..plugin_utils.problems import InputError
+from ..plugin_utils.run import opening, plan, view
+from ._inventory import hosts, plain
+
+SPEC: dict[str, dict[str, Any]] = {
+    **{
+        name: {"type": "str", "default": ""}
+        for name in ("project_dir", "results_dir", "scenario", "tags", "skip_tags", "run_id")
+    },
+    "dry_run": {"type": "bool", "default": False},
+    "lease_ttl_s": {"type": "int", "default": 180},
+    "min_free_bytes": {"type": "int", "default": 1 << 30},
+    "environment": {"type": "dict", "default": {}},
+}
+
+
+class ActionModule(ActionBase):
+    """Turn what was asked for into a plan, or name everything that is wrong with it."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(SPEC)
+        try:
+            return self._resolve(plain(args), task_vars or {})
+        except InputError as exc:
+            problems = [problem.as_dict() for problem in exc.problems]
+            return {"failed": True, "msg": str(exc), "problems": problems, "usage": exc.usage}
+
+    def _resolve(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        extra = plain(load_extra_vars(self._loader))
+        asked = opening.Asked(
+            **{key: args[key] for key in SPEC if key != "dry_run"},
+            hosts=hosts(task_vars),
+            variables={
+                key: plain(value)
+                for key, value in task_vars.items()
+                if key.startswith("testcell_") and key not in extra
+            },
+            overrides=extra,
+            forks=int(context.CLIARGS.get("forks") or 5),
+        )
+        project = opening.project_dir(asked.project_dir, Path.cwd(), Path(__file__))
+        decided = opening.decide(
+            asked, project, time.time(), f"{os.environ.get('USER') or os.getuid()}@{os.uname().nodename}:{os.getppid()}"
+        )
+        if args["dry_run"] or self._task.check_mode:
+            self._display.display(view.as_text(decided))
+            return {"changed": False, "run_dir": "", "cases": [], "nodes": [], "plan": view.as_data(decided)}
+        opened = opening.open_run(decided)
+        plan.save(opened)
+        self._display.display(
+            f"run {opened.run_id}: {len(opened.cases)} attempt(s) at most; results in {opened.run_dir}"
+        )
+        return {
+            "changed": True,
+            "run_dir": str(opened.run_dir),
+            "cases": [{"index": case.index, "title": case.ref.title} for case in opened.cases],
+            "nodes": opening.hosts_of(opened, asked.hosts, sys.executable),
+            "plan": view.as_data(opened),
+        }

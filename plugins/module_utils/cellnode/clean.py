@@ -1,0 +1,182 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Remove what a run left on the node: by its label, its process mark and its folder, and prove it by listing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from . import cgroup, procs, remove
+from .containers import end_processes, in_parallel
+from .context import Context, RunRef
+from .engine import Engine, connect
+from .errors import CellError
+from .leftovers import Inventory, inventory
+from .objects import containers, of_run
+
+Json = dict[str, Any]
+PROVE_S = 10.0
+KINDS = ("networks", "volumes")
+COUNTED = ("containers", *KINDS, "processes", "files")
+
+
+@dataclass
+class Report:
+    """What was removed of one run, and what would not go."""
+
+    removed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    errors: list[Json] = field(default_factory=list)
+
+    def error(self, kind: str, what: str, message: str) -> None:
+        """Note something that would not go."""
+        self.errors.append({"error_kind": kind, "what": what, "error": message})
+
+    def as_dict(self) -> Json:
+        """Return the report as JSON values."""
+        return {"removed": self.removed, "errors": self.errors}
+
+
+def clean(ctx: Context, _args: Json) -> Json:
+    """Remove everything of the request's run: {removed: {...}, errors: [...]}; doing it again removes nothing."""
+    engine = connect(ctx.environ)
+    if ctx.check:
+        return _planned(ctx, engine)
+    return clean_run(ctx, engine).as_dict()
+
+
+def clean_run(ctx: Context, engine: Engine) -> Report:
+    """Remove everything of one run. Its folder goes last: as long as it is there, the run is known to be ours."""
+    report = Report()
+    images: list[str] = []
+    _end_processes(ctx, report)
+    try:
+        images = _remove_containers(ctx, engine, report)
+        for kind in KINDS:
+            _remove_named(ctx, engine, kind, report)
+    except CellError as exc:
+        report.error(exc.kind, "engine objects", exc.message)
+    if not report.errors:
+        _remove_folder(ctx, engine, images, report)
+    return report
+
+
+def _end_processes(ctx: Context, report: Report) -> None:
+    """Kill the run's processes, frozen ones too, and remove their control groups."""
+    run_id = ctx.needed_run.id
+    for group in cgroup.groups_left(ctx.root, run_id):
+        cgroup.thaw(group.path)
+    report.removed["processes"], errors = end_processes(ctx)
+    report.errors += errors
+    ctx.clock.until(lambda: _remove_groups(ctx), 2.0)
+    for group in cgroup.groups_left(ctx.root, run_id):
+        report.error("process_leak", str(group.path), "the control group cannot be removed")
+
+
+def _remove_groups(ctx: Context) -> bool:
+    """Remove the run's empty control groups and return whether none is left."""
+    for group in cgroup.groups_left(ctx.root, ctx.needed_run.id):
+        cgroup.remove(group)
+    return not cgroup.groups_left(ctx.root, ctx.needed_run.id)
+
+
+def _remove_containers(ctx: Context, engine: Engine, report: Report) -> list[str]:
+    """Remove the run's containers with their anonymous volumes and return the images that they were made of."""
+    found = list(containers(engine, of_run(ctx.needed_run)))
+    failed = in_parallel(found, lambda one: engine.remove("containers", one.id))
+    ctx.clock.until(lambda: not containers(engine, of_run(ctx.needed_run)), PROVE_S if found else 0.0)
+    left = {one.name for one in containers(engine, of_run(ctx.needed_run))}
+    for name in sorted(left):
+        report.errors.append(
+            failed.get(name) or {"error_kind": "docker_leftover", "what": name, "error": "still there"}
+        )
+    report.removed["containers"] += len({one.name for one in found} - left)
+    return sorted({one.image_id for one in found})
+
+
+def _named(ctx: Context, engine: Engine, kind: str) -> dict[str, str]:
+    """Return id -> name of the run's networks or volumes."""
+    records = (engine.networks if kind == "networks" else engine.volumes)(of_run(ctx.needed_run))
+    return {str(record.get("Id") or record["Name"]): str(record["Name"]) for record in records}
+
+
+def _remove_named(ctx: Context, engine: Engine, kind: str, report: Report) -> None:
+    """Remove the run's networks or volumes; one that is busy is tried again for a moment."""
+    found = _named(ctx, engine, kind)
+    failed: dict[str, CellError] = {}
+
+    def gone() -> bool:
+        failed.clear()
+        for object_id, name in _named(ctx, engine, kind).items():
+            try:
+                engine.remove(kind, object_id)
+            except CellError as exc:
+                failed[name] = exc
+        return not _named(ctx, engine, kind)
+
+    if found and not ctx.clock.until(gone, 3.0, 0.1):
+        for name in sorted(_named(ctx, engine, kind).values()):
+            error = failed.get(name) or CellError("docker_leftover", "still there")
+            report.error(error.kind, f"{kind[:-1]} {name}", error.message)
+    report.removed[kind] += len(set(found) - set(_named(ctx, engine, kind)))
+
+
+def _remove_folder(ctx: Context, engine: Engine, images: list[str], report: Report) -> None:
+    """Remove the case folder (without a scenario: the run folder) and the folders above it that are empty now."""
+    folder = ctx.case_dir if ctx.needed_run.scenario else ctx.run_dir
+    removal = remove.tree(folder, ctx.environ)
+    errors = removal.errors
+    if errors and images and os.geteuid() != 0:
+        complaint = remove.by_engine(engine, images[0], folder, ctx.needed_run.labels)
+        errors = (*errors, complaint) if complaint else remove.tree(folder, ctx.environ).errors
+    report.removed["files"] += removal.files
+    for message in errors:
+        report.error("cleanup_failed", str(folder), message)
+    while folder != ctx.root and not errors:
+        with suppress(OSError):
+            os.rmdir(folder)
+        folder = folder.parent
+
+
+def _planned(ctx: Context, engine: Engine) -> Json:
+    """Return what a clean would remove."""
+    folder = ctx.case_dir if ctx.needed_run.scenario else ctx.run_dir
+    would: Json = {kind: sorted(_named(ctx, engine, kind).values()) for kind in KINDS}
+    would["containers"] = [one.name for one in containers(engine, of_run(ctx.needed_run))]
+    would["processes"] = [found.as_dict() for found in procs.ours(ctx.root, ctx.needed_run.id)]
+    would["folders"] = [str(folder)] if os.path.lexists(folder) else []
+    return {**Report().as_dict(), "would_remove": would}
+
+
+def reap(ctx: Context, _args: Json) -> Json:
+    """Remove what dead runs of this node root left: {reaped: {run: {removed, errors}}, kept: [...], removed, errors}.
+
+    The caller holds the node's lease, so every other run of this root is dead. A run of which nothing proves that it
+    was started from this root (a folder, a process, a container made in its folder) is somebody else's and is kept.
+    """
+    run = ctx.needed_run
+    if run.epoch is None:
+        raise CellError("lock_held", "reap needs the node's lease: the request names no epoch")
+    engine = connect(ctx.environ)
+    found = inventory(ctx, engine)
+    dead = sorted(found.ours - {run.id})
+    total = Report()
+    reaped: dict[str, Json] = {}
+    for run_id in [] if ctx.check else dead:
+        report = clean_run(replace(ctx, run=RunRef(run_id)), engine)
+        reaped[run_id] = report.as_dict()
+        total.errors += report.errors
+        total.removed = {kind: count + report.removed[kind] for kind, count in total.removed.items()}
+    return {"reaped": reaped, "would_reap": dead if ctx.check else [], "kept": _kept(found, run.id), **total.as_dict()}
+
+
+def _kept(found: Inventory, run_id: str) -> list[Json]:
+    """Return the objects of runs that are not this root's."""
+    return [entry for entry in found.items if entry["run"] not in found.ours and entry["run"] != run_id]
+
+
+OPS: dict[str, Callable[[Context, Json], Json]] = {"clean": clean, "reap": reap}

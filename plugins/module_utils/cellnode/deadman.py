@@ -1,0 +1,32 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dead man's switch: work ends when nobody renews the lease it runs under."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .lease import DEFAULT_TTL_S, Now, claim
+
+
+class DeadMan:
+    """Decides at each look whether the work must end. run, epoch: the lease that the work was started under."""
+
+    def __init__(self, root: Path, run: str, epoch: int, now: Callable[[], Now]) -> None:
+        self._root, self._run, self._epoch, self._now = root, run, epoch, now
+        self._ttl_s = DEFAULT_TTL_S
+        self._lapsed_at: float | None = None
+
+    def must_end(self) -> bool:
+        """Return whether another epoch owns the node, or the lease is gone or over for longer than its ttl."""
+        now = self._now()
+        standing, ttl_s = claim(self._root, self._run, self._epoch, now)
+        self._ttl_s = ttl_s or self._ttl_s
+        if standing != "lapsed":
+            self._lapsed_at = None
+            return standing == "other"
+        if self._lapsed_at is None:
+            self._lapsed_at = now.boottime
+        return now.boottime - self._lapsed_at > self._ttl_s

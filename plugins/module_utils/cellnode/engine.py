@@ -1,0 +1,284 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Docker Engine API over its socket: what the steps need, with a time limit on every call."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Any, Callable, cast
+from urllib.parse import quote, urlencode
+
+from .errors import CellError
+from .messages import meaning
+from .stream import frames, last_lines, plain_chunks
+
+DEFAULT_SOCKET = "/var/run/docker.sock"
+NEWEST_API = (1, 47)
+Json = dict[str, Any]
+
+
+class EngineError(CellError):
+    """An answer of the engine other than success; status is the HTTP status."""
+
+    def __init__(self, status: int, message: str, what: str) -> None:
+        kind = meaning(message).kind
+        if kind == "unknown":
+            kind = {404: "container_gone", 409: "docker_leftover"}.get(status, "internal_error")
+        super().__init__(kind, f"{what}: {message}", status=status)
+        self.status = status
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """An HTTP connection over a Unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket; the time limit covers each later read as well."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def socket_path(environ: Mapping[str, str], exists: Callable[[str], bool] = os.path.exists) -> str:
+    """Return the engine's socket: DOCKER_HOST if given, else the system's, else the rootless one of this user."""
+    host = environ.get("DOCKER_HOST", "")
+    if host.startswith("unix://"):
+        return host[len("unix://") :]
+    if host:
+        raise CellError("docker_api_mismatch", f"DOCKER_HOST is {host!r}; allowed: unix:///path/to/docker.sock")
+    rootless = os.path.join(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}", "docker.sock")
+    return rootless if not exists(DEFAULT_SOCKET) and exists(rootless) else DEFAULT_SOCKET
+
+
+class Engine:
+    """The engine of this node. Every call opens its own connection, so threads may share one Engine."""
+
+    def __init__(self, path: str, timeout: float = 30.0) -> None:
+        self.path = path
+        self.timeout = timeout
+        self._prefix: str | None = None
+
+    # -- calls ---------------------------------------------------------------------------------------------------
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Return the decoded answer of one call (None when it has no body); raise on any status of 400 and above."""
+        with self._open(method, self._versioned(path), query, body, timeout) as response:
+            return _decoded(_read(response, f"{method} {path}"), f"{method} {path}")
+
+    @contextlib.contextmanager
+    def stream(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        timeout: float | None = None,
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Give the response of a call whose body is read bit by bit."""
+        with self._open(method, self._versioned(path), query, body, timeout) as response:
+            yield response
+
+    @contextlib.contextmanager
+    def _open(
+        self, method: str, path: str, query: Mapping[str, Any] | None, body: Any, timeout: float | None
+    ) -> Iterator[http.client.HTTPResponse]:
+        target = path + ("?" + urlencode(query) if query else "")
+        payload = b"" if body is None else json.dumps(body).encode()
+        headers = {"Host": "localhost", **({"Content-Type": "application/json"} if body is not None else {})}
+        connection = _UnixConnection(self.path, timeout or self.timeout)
+        try:
+            with _as_cell_error(self.path, f"{method} {path}"):
+                connection.request(method, target, body=payload, headers=headers)
+                response = connection.getresponse()
+            if response.status >= 400:
+                raise EngineError(response.status, _message_of(_read(response, path)), f"{method} {path}")
+            yield response
+        finally:
+            connection.close()
+
+    def _versioned(self, path: str) -> str:
+        if self._prefix is None:
+            with self._open("GET", "/_ping", None, None, min(5.0, self.timeout)) as response:
+                response.read()
+                self._prefix = api_prefix(response.getheader("Api-Version") or "")
+        return self._prefix + path
+
+    # -- engine --------------------------------------------------------------------------------------------------
+
+    def version(self, timeout: float = 5.0) -> Json:
+        """Return the engine's version record."""
+        return cast(Json, self.call("GET", "/version", timeout=timeout))
+
+    def info(self, timeout: float = 5.0) -> Json:
+        """Return the engine's info record."""
+        return cast(Json, self.call("GET", "/info", timeout=timeout))
+
+    # -- lists ---------------------------------------------------------------------------------------------------
+
+    def containers(self, labels: list[str] | None = None, timeout: float | None = None) -> list[Json]:
+        """Return all containers, running or not, that carry every label (`key` or `key=value`)."""
+        query = {"all": "1", **_filters({"label": labels or []})}
+        return cast("list[Json]", self.call("GET", "/containers/json", query, timeout=timeout) or [])
+
+    def networks(self, labels: list[str] | None = None) -> list[Json]:
+        """Return the networks that carry every label."""
+        return cast("list[Json]", self.call("GET", "/networks", _filters({"label": labels or []})) or [])
+
+    def volumes(self, labels: list[str] | None = None) -> list[Json]:
+        """Return the volumes that carry every label."""
+        answer = self.call("GET", "/volumes", _filters({"label": labels or []}))
+        return cast("list[Json]", (answer or {}).get("Volumes") or [])
+
+    def events(
+        self, since: float, until: float, labels: list[str], timeout: float, kinds: list[str] | None = None
+    ) -> Iterator[Json]:
+        """Yield events of the containers with these labels from since to until (seconds since 1970, may lie ahead)."""
+        wanted = {"label": labels, "type": ["container"], "event": kinds or []}
+        query = {"since": f"{since:.9f}", "until": f"{until:.9f}", **_filters(wanted)}
+        with self.stream("GET", "/events", query, timeout=timeout) as response, _as_cell_error(self.path, "/events"):
+            for line in iter(response.readline, b""):
+                yield cast(Json, json.loads(line))
+
+    # -- one object ----------------------------------------------------------------------------------------------
+
+    def inspect(self, container: str, timeout: float | None = None) -> Json:
+        """Return the inspect record of a container."""
+        return cast(Json, self.call("GET", f"/containers/{quote(container, safe='')}/json", timeout=timeout))
+
+    def image(self, name: str) -> Json | None:
+        """Return the inspect record of an image, or None when the node does not have it."""
+        try:
+            return cast(Json, self.call("GET", f"/images/{quote(name, safe='/:@')}/json"))
+        except EngineError as exc:
+            if exc.status == 404:
+                return None
+            raise
+
+    def start(self, container: str, timeout: float | None = None) -> None:
+        """Start a container; one that runs already is left alone."""
+        self.call("POST", f"/containers/{quote(container, safe='')}/start", timeout=timeout)
+
+    def stop(self, container: str, grace_s: int) -> None:
+        """Stop a container: TERM, grace, KILL; one that is stopped already is left alone."""
+        path = f"/containers/{quote(container, safe='')}/stop"
+        self.call("POST", path, {"t": grace_s}, timeout=grace_s + self.timeout)
+
+    def remove(self, kind: str, name: str) -> bool:
+        """Remove a container (with its anonymous volumes), network or volume by id; False when it was gone already."""
+        query = {"containers": {"force": "1", "v": "1"}, "volumes": {"force": "1"}}.get(kind)
+        try:
+            self.call("DELETE", f"/{kind}/{quote(name, safe='')}", query, timeout=max(self.timeout, 60.0))
+        except EngineError as exc:
+            if exc.status == 404:
+                return False
+            raise
+        return True
+
+    # -- logs and exec -------------------------------------------------------------------------------------------
+
+    def logs(self, container: str, tty: bool, timeout: float | None = None, **query: Any) -> Iterator[bytes]:
+        """Yield the bytes of a container's log, standard output and error in the order the engine gives them."""
+        path = f"/containers/{quote(container, safe='')}/logs"
+        options = {"stdout": "1", "stderr": "1", **query}
+        with self.stream("GET", path, options, timeout=timeout) as response, _as_cell_error(self.path, path):
+            for _, chunk in plain_chunks(response.read) if tty else frames(response.read):
+                yield chunk
+
+    def log_tail(self, container: str, tty: bool, lines: int = 20) -> list[str]:
+        """Return the last lines of a container's log."""
+        return last_lines(self.logs(container, tty, tail=str(lines)), lines)
+
+    def exec(self, container: str, argv: list[str], timeout: float) -> tuple[int | None, str, str]:
+        """Run argv in a container; return (exit code or None when the time was over, last output, exec id)."""
+        made = self.call(
+            "POST",
+            f"/containers/{quote(container, safe='')}/exec",
+            body={"Cmd": argv, "AttachStdout": True, "AttachStderr": True},
+        )
+        exec_id = str(made["Id"])
+        try:
+            with self.stream("POST", f"/exec/{exec_id}/start", body={"Detach": False}, timeout=timeout) as response:
+                output = last_lines((chunk for _, chunk in frames(response.read)), 5)
+        except (TimeoutError, socket.timeout):
+            return None, "", exec_id
+        except CellError as exc:
+            if exc.kind == "docker_timeout":
+                return None, "", exec_id
+            raise
+        return self.exec_record(exec_id).get("ExitCode"), "\n".join(output), exec_id
+
+    def exec_record(self, exec_id: str) -> Json:
+        """Return the record of an exec: ExitCode, Running, Pid."""
+        return cast(Json, self.call("GET", f"/exec/{exec_id}/json"))
+
+
+def connect(environ: Mapping[str, str], timeout: float = 30.0) -> Engine:
+    """Return the engine that the environment names."""
+    return Engine(socket_path(environ), timeout)
+
+
+def api_prefix(offered: str) -> str:
+    """Return the path prefix for the newest API version that both sides know; empty when the engine names none."""
+    numbers = offered.split(".")
+    if len(numbers) != 2 or not all(part.isdigit() for part in numbers):
+        return ""
+    major, minor = min((int(numbers[0]), int(numbers[1])), NEWEST_API)
+    return f"/v{major}.{minor}"
+
+
+def _filters(wanted: Mapping[str, list[str]]) -> dict[str, str]:
+    used = {key: values for key, values in wanted.items() if values}
+    return {"filters": json.dumps(used)} if used else {}
+
+
+def _read(response: http.client.HTTPResponse, what: str) -> bytes:
+    with _as_cell_error("", what):
+        return response.read()
+
+
+def _decoded(data: bytes, what: str) -> Any:
+    if not data:
+        return None
+    try:
+        return json.loads(data)
+    except ValueError as exc:
+        raise CellError("docker_api_mismatch", f"{what}: the engine's answer is not JSON: {data[:200]!r}") from exc
+
+
+def _message_of(data: bytes) -> str:
+    text = data.decode("utf-8", "replace").strip()
+    try:
+        decoded = json.loads(text)
+    except ValueError:
+        return text[:2000]
+    return str(decoded.get("message") or text)[:2000] if isinstance(decoded, dict) else text[:2000]
+
+
+@contextlib.contextmanager
+def _as_cell_error(path: str, what: str) -> Iterator[None]:
+    """Turn what the socket raises into the error kinds of the engine."""
+    try:
+        yield
+    except (TimeoutError, socket.timeout) as exc:
+        raise CellError("docker_timeout", f"{what}: the engine did not answer in time", socket=path) from exc
+    except PermissionError as exc:
+        raise CellError("docker_permission", f"{what}: no permission to use {path}", socket=path) from exc
+    except (ConnectionError, FileNotFoundError, http.client.HTTPException) as exc:
+        text = f"{type(exc).__name__}: {exc}"
+        raise CellError("docker_daemon_down", f"{what}: no engine answers at {path} ({text})", socket=path) from exc

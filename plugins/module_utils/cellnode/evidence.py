@@ -1,0 +1,179 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keep what the containers leave: exit states, logs, records and events, before anything is stopped or removed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import beneath, durable, system
+from .context import Context, os_error_kind
+from .engine import Engine, connect
+from .errors import CellError
+from .objects import SERVICE, unix_time
+from .params import integer
+from .redact import redacted
+from .request import choice
+from .stream import HeadTail
+
+MODES = ("basic", "standard", "comprehensive")
+DEFAULT_LOG_CAP = 32 << 20
+Json = dict[str, Any]
+
+
+@dataclass
+class Collection:
+    """The evidence of one case on this node. missing: what could not be kept, and why."""
+
+    ctx: Context
+    engine: Engine
+    missing: list[dict[str, str]] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def trying(self, what: str) -> Iterator[None]:
+        """Note a failure as missing evidence and go on: one lost piece must not cost the others."""
+        try:
+            yield
+        except CellError as exc:
+            self.missing.append({"what": what, "why": f"{exc.kind}: {exc.message}"})
+        except OSError as exc:
+            self.missing.append({"what": what, "why": f"{os_error_kind(exc)}: {exc}"})
+        except ValueError as exc:
+            self.missing.append({"what": what, "why": f"docker_api_mismatch: {exc}"})
+
+    @contextlib.contextmanager
+    def folder(self, name: str) -> Iterator[int]:
+        """Give a descriptor of a folder below evidence/, made when absent."""
+        fd = beneath.case_folder(self.ctx, f"evidence/{name}".rstrip("/"), create=True)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def keep(self, folder: str, name: str, data: bytes) -> None:
+        """Write one file of evidence, whole or not at all."""
+        with self.trying(f"{folder}/{name}".lstrip("/")), self.folder(folder) as fd:
+            durable.replace_bytes(fd, name, data, 0o644)
+
+
+def evidence(ctx: Context, args: Json) -> Json:
+    """Write the evidence below evidence/ and return {containers: [...], missing: [...]}.
+
+    basic: exit states, and logs of what ended badly; standard: all logs, records, events; comprehensive: the machine.
+    """
+    mode = choice(args, "mode", MODES, "standard")
+    cap = integer(args, "log_cap_bytes", DEFAULT_LOG_CAP, 1024, 1 << 30)
+    kept = Collection(ctx, connect(ctx.environ))
+    records = _records(kept)
+    states = [state_of(record) for record in records]
+    if ctx.check:
+        return {"containers": states, "missing": kept.missing}
+    kept.keep("", "state.json", _json({"containers": states}))
+    for record, state, name in zip(records, states, file_names(states)):
+        if mode != "basic" or ended_badly(state):
+            _keep_container(kept, record, name, cap)
+    if mode != "basic":
+        _keep_events(kept, records)
+    if mode == "comprehensive":
+        _keep_system(kept)
+    return {"containers": states, "missing": kept.missing}
+
+
+def _records(kept: Collection) -> list[Json]:
+    """Return the engine's records of every container of the run, ended ones too, by name."""
+    found: list[Json] = []
+    with kept.trying("containers"):
+        listed = kept.engine.containers([f"testcell.run={kept.ctx.needed_run.id}"])
+        for entry in listed:
+            with kept.trying(f"container {entry.get('Id')}"):
+                found.append(kept.engine.inspect(str(entry["Id"])))
+    return sorted(found, key=lambda record: str(record.get("Name")))
+
+
+def state_of(record: Json) -> Json:
+    """Return how a container stands, from its inspect record."""
+    state, config = record.get("State") or {}, record.get("Config") or {}
+    return {
+        "service": (config.get("Labels") or {}).get(SERVICE, ""),
+        "container": str(record.get("Name") or "").lstrip("/"),
+        "id": record.get("Id", ""),
+        "image": config.get("Image", ""),
+        "image_id": record.get("Image", ""),
+        "state": state.get("Status", ""),
+        "exit_code": None if state.get("Running") or state.get("Status") == "created" else state.get("ExitCode"),
+        "oom": bool(state.get("OOMKilled")),
+        "health": str((state.get("Health") or {}).get("Status") or ""),
+        "restart_count": int(record.get("RestartCount") or 0),
+        "error": str(state.get("Error") or ""),
+        "started_unix": unix_time(str(state.get("StartedAt") or "")),
+        "finished_unix": None if state.get("Running") else unix_time(str(state.get("FinishedAt") or "")),
+    }
+
+
+def ended_badly(state: Json) -> bool:
+    """Return whether a container's end or health is bad news."""
+    return bool(state["exit_code"] or state["oom"] or state["error"] or state["health"] == "unhealthy")
+
+
+def file_names(states: list[Json]) -> list[str]:
+    """Return a file name for each container: its service, with a number from the second of a service on."""
+    seen: dict[str, int] = {}
+    names: list[str] = []
+    for state in states:
+        base = "".join(
+            letter if letter.isalnum() or letter in "-_." else "_" for letter in state["service"] or state["container"]
+        )
+        seen[base] = seen.get(base, 0) + 1
+        names.append(base if seen[base] == 1 else f"{base}.{seen[base]}")
+    return names
+
+
+def _keep_container(kept: Collection, record: Json, name: str, cap: int) -> None:
+    """Keep one container's record without its secrets, and its log with head and tail."""
+    kept.keep("services", f"{name}.inspect.json", _json(redacted(record)))
+    log = HeadTail(cap)
+    with kept.trying(f"services/{name}.log (from byte {log.total} on)"):
+        for chunk in kept.engine.logs(str(record["Id"]), bool((record.get("Config") or {}).get("Tty"))):
+            log.feed(chunk)
+    kept.keep("services", f"{name}.log", b"".join(log.parts()))
+
+
+def _keep_events(kept: Collection, records: list[Json]) -> None:
+    """Keep the engine's events of the containers since the first was made; probes inside containers are left out."""
+    times = [unix_time(str(record.get("Created") or "")) for record in records]
+    since = min((time for time in times if time is not None), default=None)
+    if since is None:
+        return
+    lines: list[bytes] = []
+    with kept.trying("services/events.jsonl"):
+        label = [f"testcell.run={kept.ctx.needed_run.id}"]
+        for event in kept.engine.events(since - 1, kept.ctx.clock.unix(), label, 30.0):
+            if not str(event.get("Action", "")).startswith("exec_"):
+                lines.append(json.dumps(redacted(event), sort_keys=True).encode() + b"\n")
+    if lines:
+        kept.keep("services", "events.jsonl", b"".join(lines))
+    else:
+        why = "the engine holds no event of these containers any more: it keeps its last 256 only"
+        kept.missing.append({"what": "services/events.jsonl", "why": why})
+
+
+def _keep_system(kept: Collection) -> None:
+    """Keep what the machine says."""
+    for name, content in system.pieces(kept.ctx.environ, kept.engine):
+        if isinstance(content, str):
+            kept.missing.append({"what": f"system/{name}", "why": content})
+        else:
+            kept.keep("system", name, content)
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+
+
+OPS: dict[str, Callable[[Context, Json], Json]] = {"evidence": evidence}

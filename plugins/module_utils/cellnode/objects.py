@@ -1,0 +1,158 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine's objects that carry our labels: which service a container is, how it stands, how it died."""
+
+from __future__ import annotations
+
+import calendar
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from .context import RunRef
+from .engine import Engine
+from .errors import CellError
+
+RUN = "testcell.run"
+SCENARIO = "testcell.scenario"
+CASE = "testcell.case"
+SERVICE = "com.docker.compose.service"
+WORKING_DIR = "com.docker.compose.project.working_dir"
+
+_HEALTH = re.compile(r"\((healthy|unhealthy|health: starting)\)")
+_TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$")
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container as the engine's list shows it. health: healthy, unhealthy, starting or "" when it has no check."""
+
+    id: str
+    name: str
+    service: str
+    state: str
+    health: str
+    image: str
+    image_id: str
+    created: float
+    labels: dict[str, str]
+    ports: tuple[tuple[int, int], ...]  # (published, inside)
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a container ended. error_kind: container_oom, container_exited or container_gone."""
+
+    error_kind: str
+    detail: str
+    exit_code: int | None
+    oom: bool
+    log_tail: tuple[str, ...]
+    finished_unix: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the end as JSON values."""
+        return {
+            "error_kind": self.error_kind,
+            "detail": self.detail,
+            "exit_code": self.exit_code,
+            "oom": self.oom,
+            "log_tail": list(self.log_tail),
+            "finished_unix": self.finished_unix,
+        }
+
+
+def of_run(run: RunRef) -> list[str]:
+    """Return the label filter of everything that belongs to a run."""
+    return [f"{RUN}={run.id}"]
+
+
+def of_case(run: RunRef) -> list[str]:
+    """Return the label filter of everything that belongs to one case of a run."""
+    return [f"{RUN}={run.id}", f"{SCENARIO}={run.scenario}", f"{CASE}={run.case}"]
+
+
+def parse_container(record: dict[str, Any]) -> Container:
+    """Return one entry of the engine's container list."""
+    labels = record.get("Labels") or {}
+    found = _HEALTH.search(record.get("Status") or "")
+    ports = {
+        (int(port["PublicPort"]), int(port["PrivatePort"]))
+        for port in record.get("Ports") or ()
+        if port.get("PublicPort")
+    }
+    return Container(
+        id=str(record["Id"]),
+        name=str((record.get("Names") or ["/"])[0]).lstrip("/"),
+        service=str(labels.get(SERVICE, "")),
+        state=str(record.get("State", "")),
+        health=found.group(1).replace("health: ", "") if found else "",
+        image=str(record.get("Image", "")),
+        image_id=str(record.get("ImageID", "")),
+        created=float(record.get("Created") or 0),
+        labels=dict(labels),
+        ports=tuple(sorted(ports)),
+    )
+
+
+def containers(engine: Engine, labels: list[str], timeout: float | None = None) -> tuple[Container, ...]:
+    """Return the containers that carry the labels, sorted by name."""
+    found = (parse_container(record) for record in engine.containers(labels, timeout))
+    return tuple(sorted(found, key=lambda container: container.name))
+
+
+def by_service(found: tuple[Container, ...]) -> dict[str, list[Container]]:
+    """Return the containers of each Compose service; containers without one are left out."""
+    services: dict[str, list[Container]] = {}
+    for container in found:
+        if container.service:
+            services.setdefault(container.service, []).append(container)
+    return services
+
+
+def unix_time(stamp: str) -> float | None:
+    """Return an engine time stamp as seconds since 1970, or None for the engine's "never" and for other text."""
+    match = _TIME.match(stamp or "")
+    if not match or match.group(1).startswith("0001-"):
+        return None
+    seconds = float(calendar.timegm(time.strptime(match.group(1), "%Y-%m-%dT%H:%M:%S")))
+    zone = match.group(3)
+    if zone != "Z":
+        offset = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60
+        seconds += -offset if zone[0] == "+" else offset
+    return seconds + float(match.group(2) or 0)
+
+
+def death(engine: Engine, container: Container, lines: int = 20) -> Death:
+    """Return how a container that does not run any more ended, with its last log lines."""
+    try:
+        record = engine.inspect(container.id)
+    except CellError as exc:
+        if exc.kind != "container_gone":
+            raise
+        return Death("container_gone", f"container {container.name} does not exist any more", None, False, (), None)
+    state = record.get("State") or {}
+    oom, code = bool(state.get("OOMKilled")), state.get("ExitCode")
+    detail = describe_end(container.name, code, oom, str(state.get("Error") or ""))
+    kind = "container_oom" if oom else "container_exited"
+    tail = tuple(log_tail(engine, record, lines))
+    return Death(kind, detail, code, oom, tail, unix_time(str(state.get("FinishedAt") or "")))
+
+
+def describe_end(name: str, code: int | None, oom: bool, error: str) -> str:
+    """Return the end of a container in words, with a hint for the exit codes that have a known meaning."""
+    hints = {125: "engine error", 126: "command cannot be run", 127: "command not found", 137: "killed", 139: "crashed"}
+    hints.update({134: "aborted", 143: "ended by TERM"})
+    hint = "killed for memory" if oom else hints.get(code or 0, "")
+    text = f"container {name} exited with code {code}" + (f" ({hint})" if hint else "")
+    return f"{text}: {error}" if error else text
+
+
+def log_tail(engine: Engine, record: dict[str, Any], lines: int = 20) -> list[str]:
+    """Return the last log lines of an inspected container; the reason in brackets when the engine cannot give them."""
+    try:
+        return engine.log_tail(str(record["Id"]), bool((record.get("Config") or {}).get("Tty")), lines)
+    except (CellError, ValueError) as exc:
+        return [f"[testcell: the log cannot be read: {exc}]"]

@@ -1,0 +1,70 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Say whether the node is as it was: take a new snapshot, compare it, and wait a little for what is just going away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from .compare import Left, Ours, compare
+from .context import Context
+from .engine import connect
+from .params import number, refuse
+from .request import mapping
+from .snapshot import take
+
+Json = dict[str, Any]
+SETTLE_S = 3.0
+
+
+def verify(ctx: Context, args: Json) -> Json:
+    """Return {clean, leftovers, foreign, gone, errors}; clean needs empty lists that were really made.
+
+    args: before (a snapshot), listening_ignore (ports), settle_s (how long something may take to go away).
+    """
+    before, ignored = mapping(args, "before"), _ports(args)
+    deadline = ctx.clock.monotonic() + number(args, "settle_s", SETTLE_S, 0, 120)
+    engine, ours, pause = connect(ctx.environ), ours_of(ctx), 0.02
+    while True:
+        after = {**take(ctx, engine), "folders": [folder for folder in ours.folders if os.path.lexists(folder)]}
+        left = compare(before, after, ours, ctx.clock.unix(), ignored)
+        if not left.leftovers or ctx.clock.monotonic() >= deadline:
+            return _answer(left, before, after)
+        ctx.clock.sleep(pause)
+        pause = min(pause * 2, 0.5)
+
+
+def ours_of(ctx: Context) -> Ours:
+    """Return what belongs to the request's run: its label, its project, its case folder (else its run folder)."""
+    run = ctx.needed_run
+    folder = ctx.case_dir if run.scenario else ctx.run_dir
+    project = f"testcell-{run.id}-{run.scenario}".lower()
+    return Ours(run.id, frozenset({project} if run.scenario else ()), (str(folder),))
+
+
+def _ports(args: Json) -> frozenset[int]:
+    values = args.get("listening_ignore") or []
+    if not isinstance(values, list) or not all(isinstance(port, int) for port in values):
+        raise refuse("listening_ignore", values, "a list of ports")
+    return frozenset(values)
+
+
+def _answer(left: Left, before: Json, after: Json) -> Json:
+    """Return the verdict. A GPU tool that was broken before the run already is told, but makes no node dirty."""
+    known = {error["error"] for error in before.get("errors") or () if error["what"] == "gpus"}
+    errors = [{**error, "when": "after"} for error in after["errors"]]
+    errors += [{**error, "when": "before"} for error in before.get("errors") or ()]
+    fatal = [error for error in errors if error["what"] != "gpus" or error["error"] not in known]
+    return {
+        "clean": not left.leftovers and not fatal,
+        "leftovers": list(left.leftovers),
+        "foreign": list(left.foreign),
+        "gone": list(left.gone),
+        "errors": errors,
+    }
+
+
+OPS: dict[str, Callable[[Context, Json], Json]] = {"verify": verify}

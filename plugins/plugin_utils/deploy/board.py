@@ -1,0 +1,60 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The board: how the workers of different nodes tell each other what is ready, by small atomic files on the controller."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ..run import atomic
+
+
+class Board:
+    """Notes in one folder. A note is written by the node that knows it and read by all; names are safe file names."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def post(self, name: str, note: dict[str, Any]) -> None:
+        """Put up a note under name (a service, or a moment such as `test-done`)."""
+        atomic.write_json(self._folder / f"{name}.json", note)
+
+    def claim(self, name: str, note: dict[str, Any]) -> bool:
+        """Put up a note unless there is one under name already; return whether this call did it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".claim.", dir=self._folder)
+        with os.fdopen(handle, "w") as stream:
+            json.dump(note, stream, allow_nan=False)
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            os.link(temporary, self._folder / f"{name}.json")
+        except FileExistsError:
+            return False
+        finally:
+            os.unlink(temporary)
+        return True
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """Return the note under name, or None while nobody has put it up."""
+        try:
+            note: dict[str, Any] = json.loads((self._folder / f"{name}.json").read_text())
+        except FileNotFoundError:
+            return None
+        return note
+
+    def notes(self, prefix: str = "") -> dict[str, dict[str, Any]]:
+        """Return the notes whose name starts with prefix, by the rest of the name."""
+        found = {}
+        for path in sorted(self._folder.glob("[!.]*.json")):
+            name = path.name.removesuffix(".json")
+            note = self.read(name) if name.startswith(prefix) else None
+            if note is not None:
+                found[name.removeprefix(prefix)] = note
+        return found

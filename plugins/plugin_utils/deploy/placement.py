@@ -1,0 +1,57 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which node a service or the test runs on, and by which address one node reaches a service on another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+LOCAL = "local"
+AUTO = "auto"
+
+
+def place(wanted: Mapping[str, str], nodes: Sequence[str]) -> dict[str, str]:
+    """Return service -> node; `auto` goes round the nodes in inventory order, named nodes stay.
+
+    wanted: service -> `auto`, `local` or a node's name, in file order. nodes: those of the inventory; the controller
+    takes `auto` services only where it is the one node there is.
+    """
+    pool = [name for name in nodes if name != LOCAL] or [LOCAL]
+    placed: dict[str, str] = {}
+    turn = 0
+    for service, node in wanted.items():
+        if node == AUTO:
+            placed[service] = pool[turn % len(pool)]
+            turn += 1
+        else:
+            placed[service] = node
+    return placed
+
+
+def test_node(wanted: str, placed: Mapping[str, str], entry_service: str | None) -> str:
+    """Return the node that runs the test; `auto` is the node of the service that answers, else the first used."""
+    if wanted != AUTO:
+        return wanted
+    if entry_service in placed:
+        return placed[str(entry_service)]
+    return next(iter(placed.values()), LOCAL)
+
+
+def variable_name(service: str) -> str:
+    """Return the name of the variable that carries the address of service, usable in a compose file."""
+    return "TESTCELL_HOST_" + re.sub(r"[^A-Za-z0-9]", "_", service).upper()
+
+
+def compose_addresses(viewer: str, placed: Mapping[str, str], address: Mapping[str, str]) -> dict[str, str]:
+    """Return the address variables for compose on node viewer: the service's own name there, else its node's address."""
+    return {variable_name(service): service if node == viewer else address[node] for service, node in placed.items()}
+
+
+def host_addresses(viewer: str, placed: Mapping[str, str], address: Mapping[str, str]) -> dict[str, str]:
+    """Return the address variables for a process on node viewer: published ports are reached on loopback there."""
+    return {
+        variable_name(service): "127.0.0.1" if node == viewer else address[node] for service, node in placed.items()
+    }

@@ -1,0 +1,180 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""report.html: the run as one page that needs no network and runs no script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from . import gantt, spans
+from .escape import one_line, visible
+from .links import Link, of_case, of_run
+from .metrics import STATISTICS, Tile, latency_table, tiles
+from .reasons import MARKS, Account, account, clean_states, end_state, labels, leftovers, title, why
+from .summary import counts, shown_cases
+from .values import clock, duration, items, mapping, rows, shown, size, text
+
+TEMPLATES = Path(__file__).parent / "templates"
+MAX_EVIDENCE_LINES = 200
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """What the page shows of one attempt of a case; every text is still unescaped, the template escapes it."""
+
+    anchor: str
+    title: str
+    verdict: str
+    mark: str
+    why: str
+    labels: str
+    duration: str
+    failure: Account
+    reasons: tuple[str, ...]
+    checks: tuple[tuple[str, bool, str, str], ...]
+    tiles: tuple[Tile, ...]
+    latencies: tuple[tuple[str, list[str]], ...]
+    gantt: gantt.Gantt | None
+    services: tuple[Mapping[str, Any], ...]
+    nodes: tuple[tuple[str, str], ...]
+    clean: tuple[tuple[str, bool], ...]
+    leftovers: tuple[tuple[str, str, str], ...]
+    artifacts: str
+    warnings: tuple[str, ...]
+    versions: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    links: tuple[Link, ...]
+
+
+def render(run: Mapping[str, Any], run_dir: Path) -> str:
+    """Return report.html of a run; the files found below run_dir are linked by relative paths."""
+    cases = shown_cases(run)
+    verdict = text(run.get("verdict"))
+    return _template().render(
+        run_id=text(run.get("run_id")),
+        verdict=verdict,
+        mark=MARKS.get(verdict, "?"),
+        why=why(run) if not cases or run.get("failure") else _why_of_run(cases, verdict),
+        exit_code=text(run.get("exit_code")),
+        counts=mapping(run.get("counts")) or counts(cases),
+        started=clock(run.get("started_at")),
+        ended=clock(run.get("ended_at")),
+        duration=duration(run.get("seconds")),
+        failure=_account(run),
+        reasons=[text(reason) for reason in items(run.get("reasons"))],
+        cases=[_case(record, run_dir, index) for index, record in enumerate(cases, 1)],
+        nodes=_nodes(run),
+        clean=clean_states(run),
+        leftovers=leftovers(run),
+        warnings=_warnings(run),
+        versions=mapping(run.get("versions")),
+        links=of_run(run_dir),
+        statistics=STATISTICS,
+    )
+
+
+@lru_cache(maxsize=1)
+def _template() -> jinja2.Template:
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment = jinja2.Environment(
+        autoescape=True,
+        loader=loader,
+        undefined=jinja2.StrictUndefined,
+        finalize=_spelled_out,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _spelled_out(value: Any) -> Any:
+    """Return text with its control characters made visible; markup of the template itself is left alone."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _case(record: Mapping[str, Any], run_dir: Path, index: int) -> CaseView:
+    benchmark = mapping(record.get("benchmark"))
+    verdict = text(record.get("verdict"))
+    return CaseView(
+        anchor=f"case-{index}",
+        title=title(record),
+        verdict=verdict,
+        mark=MARKS.get(verdict, "?"),
+        why=why(record),
+        labels=labels(record),
+        duration=duration(record.get("seconds")),
+        failure=_account(record),
+        reasons=tuple(text(reason) for reason in items(record.get("reasons"))),
+        checks=tuple(_check(check) for check in rows(record.get("checks"))),
+        tiles=tiles(benchmark),
+        latencies=tuple(latency_table(benchmark)) if benchmark else (),
+        gantt=gantt.draw(spans.of_case(record)),
+        services=tuple(_service(service) for service in rows(record.get("services"))),
+        nodes=tuple(_nodes(record)),
+        clean=tuple(clean_states(record)),
+        leftovers=tuple(leftovers(record)),
+        artifacts=_artifacts(record),
+        warnings=tuple(_warnings(record)),
+        versions=mapping(record.get("versions")),
+        environment=mapping(record.get("environment")),
+        links=of_case(run_dir, record),
+    )
+
+
+def _why_of_run(cases: list[Mapping[str, Any]], verdict: str) -> str:
+    """Return why the run ended so: the reason of the first case with its verdict, named when there are several."""
+    named = [record for record in cases if record.get("verdict") == verdict] or cases
+    return f"{title(named[0])}: {why(named[0])}" if len(cases) > 1 else why(named[0])
+
+
+def _account(record: Mapping[str, Any]) -> Account:
+    found = account(record.get("failure"))
+    return Account(found.sentence, found.facts, found.evidence[:MAX_EVIDENCE_LINES])
+
+
+def _check(check: Mapping[str, Any]) -> tuple[str, bool, str, str]:
+    return text(check.get("name")), check.get("ok") is True, shown(check.get("value")), shown(check.get("limit"))
+
+
+def _service(service: Mapping[str, Any]) -> Mapping[str, Any]:
+    names = ("name", "node", "role", "image")
+    started, ready = service.get("started_s"), service.get("ready_s")
+    waited = ready - started if isinstance(started, (int, float)) and isinstance(ready, (int, float)) else None
+    return {
+        **{name: text(service.get(name)) for name in names},
+        "state": end_state(service),
+        "image_id": text(service.get("image_id"))[:19],
+        "exit_code": shown(service.get("exit_code")),
+        "ready_after": duration(waited),
+    }
+
+
+def _nodes(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found = []
+    for node in items(record.get("nodes")):
+        facts = mapping(node)
+        plain = {key: value for key, value in facts.items() if key != "name" and isinstance(value, (str, int, float))}
+        found.append(
+            (text(facts.get("name") if facts else node), ", ".join(f"{key}: {value}" for key, value in plain.items()))
+        )
+    return found
+
+
+def _artifacts(record: Mapping[str, Any]) -> str:
+    facts = mapping(record.get("artifacts"))
+    if not facts:
+        return ""
+    digest = f", manifest digest {facts['digest']}" if facts.get("digest") else ""
+    return f"{shown(facts.get('files'))} files, {size(facts.get('bytes'))}{digest}"
+
+
+def _warnings(record: Mapping[str, Any]) -> list[str]:
+    return [text(mapping(item).get("message")) or one_line(item) for item in items(record.get("warnings"))]

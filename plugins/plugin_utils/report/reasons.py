@@ -1,0 +1,131 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Why a verdict is what it is: one account of failures, reasons, checks and leftovers for every report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .escape import one_line
+from .values import items, mapping, rows, text
+
+MEANING = {
+    "pass": "The cell did its work, the test passed, and the data may be believed.",
+    "fail": "The test ran and failed.",
+    "invalid": "The test ran, but its result may not be believed.",
+    "no_data": "The test left no data to judge.",
+    "flaky": "An earlier attempt did not pass; a later one did.",
+    "error": "The cell failed, not the engine.",
+    "cancelled": "The run was cancelled.",
+    "skipped": "The case was not run.",
+}
+MARKS = {
+    "pass": "✓",
+    "fail": "✗",
+    "invalid": "!",
+    "no_data": "∅",
+    "flaky": "~",
+    "error": "✗",
+    "cancelled": "■",
+    "skipped": "»",
+}
+
+
+@dataclass(frozen=True)
+class Account:
+    """The failure of a case in words: sentence is "" when there is none; facts are name and value pairs."""
+
+    sentence: str
+    facts: tuple[tuple[str, str], ...]
+    evidence: tuple[str, ...]
+
+
+def account(failure: Any) -> Account:
+    """Return the words for a failure record: what, where, whose, and the lines that show it."""
+    facts = mapping(failure)
+    if not facts:
+        return Account("", (), ())
+    kind, message = text(facts.get("error_kind")) or "unknown", text(facts.get("message"))
+    named = [(name, text(facts.get(name))) for name in ("step", "node", "service", "owner")]
+    retriable = facts.get("retriable")
+    if isinstance(retriable, bool):
+        named.append(("retriable", "yes" if retriable else "no"))
+    return Account(
+        sentence=f"{kind}: {message}" if message else kind,
+        facts=tuple((name, value) for name, value in named if value),
+        evidence=tuple(text(line) for line in items(facts.get("evidence"))),
+    )
+
+
+def why(record: Mapping[str, Any]) -> str:
+    """Return one line that explains a verdict: the failure, else the first reason, else what the verdict means."""
+    found = account(record.get("failure"))
+    if found.sentence:
+        return one_line(found.sentence)
+    reasons = items(record.get("reasons"))
+    if reasons:
+        return one_line(reasons[0])
+    return MEANING.get(text(record.get("verdict")), "")
+
+
+def leftovers(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return what was left on the nodes as (node, what, detail), cleaning errors first; clean nodes add nothing."""
+    found = [
+        (node, "could not be cleaned", one_line(error))
+        for node, done in mapping(record.get("cleaning")).items()
+        for error in items(mapping(done).get("errors"))
+    ]
+    for node, state in mapping(record.get("verify")).items():
+        facts = mapping(state)
+        for left in rows(facts.get("leftovers")):
+            found.append(
+                (node, f"{text(left.get('type'))} {text(left.get('name') or left.get('id'))}".strip(), _age(left))
+            )
+        for error in items(facts.get("errors")):
+            found.append((node, "could not be verified", one_line(error)))
+        if facts.get("clean") is False and not facts.get("leftovers") and not facts.get("errors"):
+            found.append((node, "not clean", "no list of leftovers"))
+    return found
+
+
+def clean_states(record: Mapping[str, Any]) -> list[tuple[str, bool]]:
+    """Return each verified node with whether it was found clean; a state that does not say so is not clean."""
+    return [(node, mapping(state).get("clean") is True) for node, state in mapping(record.get("verify")).items()]
+
+
+def title(record: Mapping[str, Any]) -> str:
+    """Return the name of a case for people: scenario, case, and the attempt from the second on."""
+    parts = [text(record.get("scenario"))]
+    if record.get("case"):
+        parts.append(text(record.get("case")))
+    attempt = record.get("attempt")
+    if isinstance(attempt, int) and attempt > 1:
+        parts.append(f"attempt {attempt}")
+    return " / ".join(parts)
+
+
+def labels(record: Mapping[str, Any]) -> str:
+    """Return the labels of a case as `name=value` pairs in order."""
+    return ", ".join(f"{name}={value}" for name, value in mapping(record.get("labels")).items())
+
+
+def end_state(service: Mapping[str, Any]) -> str:
+    """Return how a service ended in words; a kill for memory and restarts are said, since both can hide a fault."""
+    parts = [text(service.get("state"))]
+    if service.get("oom") is True:
+        parts.append("killed for memory")
+    restarts = service.get("restarts")
+    if isinstance(restarts, int) and restarts > 0:
+        parts.append(f"restarted {restarts} time{'s' if restarts > 1 else ''}")
+    return ", ".join(part for part in parts if part)
+
+
+def _age(left: Mapping[str, Any]) -> str:
+    parts = [text(left.get("detail"))]
+    if left.get("owner"):
+        parts.append(f"owner {left['owner']}")
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,27 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The files of a run, made from its cases: summary.json, summary.md, report.html and junit.xml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..run import atomic
+from . import html_page, junit, run_page, summary
+
+
+def write(run_dir: Path, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the files of a run into run_dir and return the summary.
+
+    summary.json comes last: who sees it finds the other files complete. run is described at summary.build.
+    """
+    document = summary.build(run)
+    atomic.write_text(run_dir / "summary.md", run_page.render(run))
+    atomic.write_text(run_dir / "junit.xml", junit.render(run))
+    atomic.write_text(run_dir / "report.html", html_page.render(run, run_dir))
+    atomic.write_json(run_dir / "summary.json", document)
+    return document

@@ -1,0 +1,141 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan of a run: all that the steps need to know, decided before any node is contacted, kept as plan.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import atomic
+from .folder import CaseRef
+
+NAME = "plan.json"
+
+
+@dataclass(frozen=True)
+class ServicePlan:
+    """A service on its node. check: the arguments of the node's readiness probe; ports: published on the node."""
+
+    name: str
+    node: str
+    role: str
+    depends_on: tuple[str, ...]
+    compose_file: str
+    critical: bool
+    image: str
+    ports: tuple[int, ...]
+    check: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TestPlan:
+    """The test script and what it is given. Times in seconds; result_paths relative to the case's work folder."""
+
+    __test__ = False
+
+    node: str
+    script: str
+    args: tuple[str, ...]
+    environment: dict[str, str]
+    timeout_s: int
+    grace_s: int
+    result_paths: tuple[str, ...]
+    config_file: str
+    client: str
+    service: str
+    port: int
+    path: str
+
+
+@dataclass(frozen=True)
+class CasePlan:
+    """One attempt of one case. nodes: those that run a service or the test, in inventory order."""
+
+    index: int
+    ref: CaseRef
+    description: str
+    directory: str
+    labels: dict[str, str]
+    nodes: tuple[str, ...]
+    services: tuple[ServicePlan, ...]
+    compose_files: tuple[str, ...]
+    test: TestPlan
+    collection_mode: str
+    strategy: str
+    expected_roles: dict[str, int]
+    canary_timeout_s: int
+    deployment_timeout_s: int
+    min_gpu_memory_bytes: int
+    wait_before_s: float
+    validity: dict[str, Any]
+    config: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    def services_on(self, node: str) -> tuple[ServicePlan, ...]:
+        """Return the services of one node, in file order."""
+        return tuple(service for service in self.services if service.node == node)
+
+    @property
+    def placement(self) -> dict[str, str]:
+        """Return service -> node."""
+        return {service.name: service.node for service in self.services}
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """All cases of a run in order. addresses: node -> address by which other nodes reach it."""
+
+    run_id: str
+    results_dir: str
+    started_at: float
+    owner: str
+    continue_on_failure: bool
+    addresses: dict[str, str]
+    lease_ttl_s: int
+    min_free_bytes: int
+    environment: dict[str, str]
+    origin: dict[str, Any]
+    cases: tuple[CasePlan, ...] = field(default_factory=tuple)
+
+    @property
+    def run_dir(self) -> Path:
+        """Return the folder of this run's results."""
+        return Path(self.results_dir) / self.run_id
+
+    def last_use(self, node: str) -> int:
+        """Return the index of the last case that uses node, -1 when none does."""
+        return max((case.index for case in self.cases if node in case.nodes), default=-1)
+
+
+def save(plan: RunPlan) -> Path:
+    """Write plan.json into the run's folder and return its path."""
+    path = plan.run_dir / NAME
+    atomic.write_json(path, asdict(plan))
+    return path
+
+
+def load(run_dir: Path) -> RunPlan:
+    """Return the plan kept in run_dir; FileNotFoundError when there is none."""
+    data = json.loads((run_dir / NAME).read_text())
+    cases = tuple(_case(case) for case in data.pop("cases"))
+    return RunPlan(**data, cases=cases)
+
+
+def _case(data: Mapping[str, Any]) -> CasePlan:
+    fields = dict(data)
+    fields["ref"] = CaseRef(**fields["ref"])
+    fields["services"] = tuple(
+        ServicePlan(**{**service, "depends_on": tuple(service["depends_on"]), "ports": tuple(service["ports"])})
+        for service in fields["services"]
+    )
+    test = fields["test"]
+    fields["test"] = TestPlan(**{**test, "args": tuple(test["args"]), "result_paths": tuple(test["result_paths"])})
+    for name in ("nodes", "compose_files", "warnings"):
+        fields[name] = tuple(fields[name])
+    return CasePlan(**fields)

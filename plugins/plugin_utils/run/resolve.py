@@ -1,0 +1,128 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From what was asked for to the plan of a run: cases, attempts, placement. No node is contacted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..deploy import placement
+from ..problems import InputError, Problem, show
+from ..scenario import matrix
+from ..scenario.model import HealthCheck, Scenario, Service
+from .folder import CaseRef
+from .inventory import NodeEntry
+from .plan import CasePlan, ServicePlan, TestPlan
+
+
+@dataclass(frozen=True)
+class Between:
+    """What happens between cases: attempts of each case, and the pause before all but the first, in seconds."""
+
+    attempts: int
+    wait_s: float
+
+
+def cases(scenarios: Sequence[Scenario], nodes: Sequence[NodeEntry], between: Between) -> tuple[CasePlan, ...]:
+    """Return the cases in order, each attempt of a case after the one before. Raise InputError with all problems."""
+    names = [node.name for node in nodes]
+    problems = [problem for scenario in scenarios for problem in _node_problems(scenario, nodes)]
+    if problems:
+        raise InputError(problems)
+    plans: list[CasePlan] = []
+    for scenario in scenarios:
+        for case in matrix.expand(scenario):
+            for attempt in range(1, between.attempts + 1):
+                wait = between.wait_s if plans else 0.0
+                plans.append(_case(len(plans), scenario, case, attempt, names, wait))
+    return tuple(plans)
+
+
+def _case(
+    index: int, scenario: Scenario, case: matrix.Case, attempt: int, nodes: Sequence[str], wait_s: float
+) -> CasePlan:
+    placed = placement.place({service.name: service.node for service in scenario.services}, nodes)
+    test = _test(scenario, placed)
+    used = {*placed.values(), test.node}
+    order = [name for name in nodes if name in used] + sorted(used - set(nodes))
+    return CasePlan(
+        index=index,
+        ref=CaseRef(scenario.name, case.id, attempt),
+        description=scenario.description,
+        directory=str(scenario.directory),
+        labels=dict(case.labels),
+        nodes=tuple(order),
+        services=tuple(_service(service, placed[service.name], scenario) for service in scenario.services),
+        compose_files=tuple(scenario.compose_files),
+        test=test,
+        collection_mode=scenario.test.collection_mode,
+        strategy=scenario.health.strategy if scenario.health.enabled else "quick",
+        expected_roles=dict(scenario.health.expected or {}),
+        canary_timeout_s=scenario.health.canary_timeout_s,
+        deployment_timeout_s=min(scenario.limits.deployment_timeout_s, scenario.health.startup_timeout_s),
+        min_gpu_memory_bytes=scenario.requirements.min_gpu_memory_bytes or 0,
+        wait_before_s=wait_s,
+        validity=asdict(scenario.validity),
+        config=matrix.test_config_of(scenario, case),
+        warnings=tuple(problem.render() for problem in scenario.warnings),
+    )
+
+
+def _test(scenario: Scenario, placed: Mapping[str, str]) -> TestPlan:
+    spec, benchmark = scenario.test, scenario.benchmark
+    return TestPlan(
+        node=placement.test_node(spec.node, placed, benchmark.service),
+        script=spec.script,
+        args=tuple(spec.args),
+        environment=dict(spec.env),
+        timeout_s=spec.timeout_s,
+        grace_s=spec.grace_s,
+        result_paths=tuple(spec.result_paths),
+        config_file=benchmark.config_file,
+        client=benchmark.client,
+        service=benchmark.service or "",
+        port=benchmark.port or 0,
+        path=benchmark.path,
+    )
+
+
+def _service(service: Service, node: str, scenario: Scenario) -> ServicePlan:
+    return ServicePlan(
+        name=service.name,
+        node=node,
+        role=service.role,
+        depends_on=tuple(service.depends_on),
+        compose_file=service.compose_file,
+        critical=service.critical,
+        image=service.image,
+        ports=tuple(service.ports),
+        check=_check(service.health_check, scenario),
+    )
+
+
+def _check(check: HealthCheck | None, scenario: Scenario) -> dict[str, Any]:
+    """Return the arguments of the node's probe; `quick` and no check of its own mean the container's state."""
+    if check is None or not scenario.health.enabled or scenario.health.strategy == "quick":
+        return {"kind": "container"}
+    return {**asdict(check), "argv": list(check.argv)}
+
+
+def _node_problems(scenario: Scenario, nodes: Sequence[NodeEntry]) -> list[Problem]:
+    file, pool = str(scenario.metadata_file), [node.name for node in nodes if not node.local] or [placement.LOCAL]
+    found = []
+    if len(pool) < scenario.requirements.min_nodes:
+        message = f"{show(scenario.name)} needs {scenario.requirements.min_nodes} node(s); the inventory has {len(pool)}: {', '.join(pool)}"
+        found.append(Problem(file, key="resource_requirements.min_nodes", message=message))
+    placed = placement.place(
+        {service.name: service.node for service in scenario.services}, [node.name for node in nodes]
+    )
+    spread = len(set(placed.values())) > 1 and placement.LOCAL in placed.values()
+    reached = next((node.address for node in nodes if node.name == placement.LOCAL), "127.0.0.1")
+    if spread and reached.startswith("127."):
+        message = "services on the controller are used from other nodes, which need its address; set testcell_address for the host `local`"
+        found.append(Problem(file, key="deployment.services", message=message))
+    return found

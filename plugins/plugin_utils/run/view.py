@@ -1,0 +1,67 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan for people and for programs: nodes, batches, files and commands, before anything is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..deploy import graph, override
+from .plan import CasePlan, RunPlan
+
+
+def as_data(plan: RunPlan) -> dict[str, Any]:
+    """Return the plan as plain JSON types: one entry a case, in order."""
+    return {"run_id": plan.run_id, "results_dir": plan.results_dir, "cases": [_case(plan, case) for case in plan.cases]}
+
+
+def as_text(plan: RunPlan) -> str:
+    """Return the plan as lines for a terminal."""
+    lines = [f"plan: {len(plan.cases)} attempt(s) at most; nothing has been touched"]
+    for case in as_data(plan)["cases"]:
+        lines += ["", f"{case['title']}: {case['description']}", f"  nodes    {', '.join(case['nodes'])}"]
+        lines += [f"  batch {n}  {', '.join(batch)}" for n, batch in enumerate(case["batches"], 1)]
+        lines += [f"  files    {len(case['files'])}: {', '.join(case['files'])}"]
+        lines += [f"  on {command['node']:<9}{command['command']}" for command in case["commands"]]
+        lines += [f"  warning  {warning}" for warning in case["warnings"]]
+    return "\n".join(lines)
+
+
+def _case(plan: RunPlan, case: CasePlan) -> dict[str, Any]:
+    levels = graph.batches({service.name: service.depends_on for service in case.services})
+    return {
+        "title": case.ref.title,
+        "scenario": case.ref.scenario,
+        "case": case.ref.case,
+        "attempt": case.ref.attempt,
+        "description": case.description,
+        "labels": case.labels,
+        "nodes": list(case.nodes),
+        "batches": [[f"{name}@{case.placement[name]}" for name in level] for level in levels],
+        "files": files(Path(case.directory)),
+        "commands": _commands(plan, case),
+        "warnings": list(case.warnings),
+    }
+
+
+def files(directory: Path) -> list[str]:
+    """Return the relative paths of the files that are sent to nodes, sorted."""
+    paths = (path for path in sorted(directory.rglob("*")) if path.is_file() and not path.is_symlink())
+    return [path.relative_to(directory).as_posix() for path in paths if "__pycache__" not in path.parts]
+
+
+def _commands(plan: RunPlan, case: CasePlan) -> list[dict[str, str]]:
+    project = override.project_name(plan.run_id, case.ref.scenario)
+    names = " ".join(f"-f {name}" for name in case.compose_files)
+    found = []
+    for node in case.nodes:
+        services = [service.name for service in case.services_on(node)]
+        if services:
+            found.append(
+                {"node": node, "command": f"compose -p {project} {names} up --no-start --no-deps {' '.join(services)}"}
+            )
+    script = " ".join([f"./{case.test.script}", *case.test.args])
+    return [*found, {"node": case.test.node, "command": f"{script}  (at most {case.test.timeout_s} s)"}]

@@ -1,0 +1,87 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads the compose files of a scenario and says in the words of `model` what they declare."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..problems import Problem
+from . import compose_file
+from .compose_file import ComposeFacts, ComposeHealthCheck, ComposeService
+from .model import HealthCheck, Service
+from .services import Declared
+
+
+@dataclass(frozen=True)
+class ComposeFiles:
+    """What the compose files of a scenario say together. whole: every service that they declare is known."""
+
+    declared: tuple[Declared, ...]
+    replicas: Mapping[str, int]
+    problems: tuple[Problem, ...]
+    whole: bool
+
+
+def read_all(
+    folder: Path,
+    files: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    allow: Collection[str] = (),
+    nodes: Mapping[str, str] | None = None,
+    probed: Collection[str] = (),
+) -> ComposeFiles:
+    """Return what the files, relative to folder, declare, with all their problems; see `compose_file.check`."""
+    facts = {
+        name: compose_file.check(
+            folder / name, root=folder, environ=environ, allow=allow, nodes=nodes, probed=frozenset(probed)
+        )
+        for name in files
+    }
+    services = [(service, name) for name, one in facts.items() for service in one.services.values()]
+    return ComposeFiles(
+        declared=tuple(_declared(service, name, facts[name]) for service, name in services),
+        replicas={service.name: service.replicas for service, _ in services},
+        problems=tuple(problem for one in facts.values() for problem in one.problems),
+        whole=bool(facts) and all(_is_whole(one) for one in facts.values()),
+    )
+
+
+def _is_whole(facts: ComposeFacts) -> bool:
+    return bool(facts.services) and all(key.key != "include" for key in facts.v2_only)
+
+
+def replicas_of_roles(services: Sequence[Service], replicas: Mapping[str, int]) -> dict[str, int]:
+    """Return how many containers of each role there will be."""
+    count: Counter[str] = Counter()
+    for service in services:
+        count[service.role] += replicas.get(service.name, 1)
+    return dict(count)
+
+
+def health_check_of(check: ComposeHealthCheck | None) -> HealthCheck | None:
+    """Return a compose health check as a command in the container; None where there is none."""
+    if check is None or not check.enabled:
+        return None
+    argv = ("/bin/sh", "-c", *check.test[1:]) if check.test[0] == "CMD-SHELL" else check.test[1:]
+    return HealthCheck("command", argv=tuple(argv), timeout_s=check.timeout_s, interval_s=check.interval_s)
+
+
+def _declared(service: ComposeService, name: str, facts: ComposeFacts) -> Declared:
+    line, column = facts.places.get(("services", service.name), (0, 0))
+    return Declared(
+        name=service.name,
+        compose_file=name,
+        image=service.image,
+        ports=service.ports,
+        depends_on=service.depends_on,
+        health_check=health_check_of(service.healthcheck),
+        file=facts.file,
+        line=line,
+        column=column,
+    )

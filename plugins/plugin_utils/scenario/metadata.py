@@ -1,0 +1,229 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Loads one scenario: metadata, compose files and test parameters, with the layers applied and every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..problems import InputError, KeyPath, Problem, in_order
+from . import build, compose_services, files, matrix_cells, metadata_checks, schema, services, test_config
+from .compose_services import ComposeFiles
+from .contradictions import contradictions
+from .layers import Layers, origins_of, settings_of
+from .metadata_spec import METADATA
+from .model import BenchmarkSpec, Scenario, Service
+from .own_origins import own_origins
+from .plain_secrets import suspicious
+from .setting import SCENARIO, Setting
+from .settings import IN_DEPLOYMENT, IN_SCENARIO
+from .strict_yaml import Document, read
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A scenario folder after a look at it. scenario is None when one of the problems is an error."""
+
+    folder: Path
+    scenario: Scenario | None
+    problems: tuple[Problem, ...]
+    name: str = ""
+    name_place: tuple[str, int, int] = ("", 0, 0)
+
+
+@dataclass
+class _Findings:
+    """What has been read of one scenario so far."""
+
+    folder: Path
+    document: Document
+    data: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def section(self, name: str) -> dict[str, Any]:
+        """Return one section of the checked metadata, empty when it is absent."""
+        found: dict[str, Any] = self.data.get(name, {})
+        return found
+
+
+def load_scenario(
+    folder: Path, *, layers: Layers, known_nodes: Sequence[str] | None, environ: Mapping[str, str] | None = None
+) -> Scenario:
+    """Return the scenario in folder, or raise InputError with all problems of all its files.
+
+    known_nodes: the nodes of the inventory, None when references to nodes are not checked. environ: the variables that
+    compose files may refer to.
+    """
+    examined = examine(folder, layers=layers, known_nodes=known_nodes, environ=environ)
+    if examined.scenario is None:
+        raise InputError(examined.problems)
+    return examined.scenario
+
+
+def examine(
+    folder: Path, *, layers: Layers, known_nodes: Sequence[str] | None, environ: Mapping[str, str] | None = None
+) -> Examined:
+    """Return the scenario in folder together with everything that is wrong or odd in its files."""
+    found = _read_metadata(folder)
+    newer = metadata_checks.newer_schema(found.document)
+    if newer is not None:
+        return _examined(found, None, [newer])
+    if found.document.root is None:
+        return _examined(found, None, [*found.problems, *_problems_beside(folder, environ or {})])
+    scenario = _assemble(found, layers, known_nodes, environ or {})
+    return _examined(found, scenario, found.problems)
+
+
+def _problems_beside(folder: Path, environ: Mapping[str, str]) -> list[Problem]:
+    """Return what is wrong with the other files of a folder whose metadata tells nothing."""
+    problems: list[Problem] = []
+    compose, _ = files.compose_file(folder)
+    if compose.exists():
+        problems += compose_services.read_all(folder, [compose.name], environ=environ).problems
+    parameters = folder / BenchmarkSpec.config_file
+    if parameters.exists():
+        problems += _checked_parameters(parameters, "script", folder).problems
+    return [problem for problem in problems if problem.is_error]
+
+
+def _examined(found: _Findings, scenario: Scenario | None, problems: Sequence[Problem]) -> Examined:
+    place = (found.document.file, *found.document.mark(("name",)))
+    wrong = any(problem.is_error for problem in problems)
+    return Examined(found.folder, None if wrong else scenario, in_order(problems), found.data.get("name", ""), place)
+
+
+def _read_metadata(folder: Path) -> _Findings:
+    path, problems = files.metadata_file(folder)
+    if problems:
+        return _Findings(folder, Document(str(path), None), problems=problems)
+    try:
+        document = read(path, root=folder)
+    except InputError as exc:
+        return _Findings(folder, Document(str(path), None), problems=list(exc.problems))
+    checked = schema.check(document, METADATA, fill=False)
+    return _Findings(folder, document, checked.data, [*checked.problems, *suspicious(document, checked.data)])
+
+
+def _assemble(
+    found: _Findings, layers: Layers, known_nodes: Sequence[str] | None, environ: Mapping[str, str]
+) -> Scenario | None:
+    """Return the scenario, and add to the findings whatever is wrong; None when there is not even a name."""
+    merged = layers.over(_own_settings(found))
+    found.problems += [*contradictions(merged), *metadata_checks.integrity_notice(merged)]
+    found.problems += metadata_checks.script_problems(merged, found.folder)
+    composed, all_services, compose_names = _services(found, environ)
+    benchmark, cells = found.section("benchmark"), _cells(found)
+    parameters = _test_config(found, benchmark, cells)
+    if composed.whole:
+        roles = compose_services.replicas_of_roles(all_services, composed.replicas)
+        found.problems += metadata_checks.expectation_problems(merged, roles)
+        found.problems += metadata_checks.benchmark_problems(benchmark, all_services, found.document)
+    if known_nodes is not None:
+        found.problems += metadata_checks.node_problems(merged, found.data, known_nodes, found.document)
+        entries = found.section("deployment").get("services")
+        found.problems += services.wrong_nodes(entries, known_nodes, found.document)
+    if "name" not in found.data or any(problem.is_error for problem in found.problems):
+        return None
+    return Scenario(
+        name=found.data["name"],
+        directory=found.folder,
+        metadata_file=Path(found.document.file),
+        description=found.data.get("description", Scenario.description),
+        enabled=found.data.get("enabled", Scenario.enabled),
+        estimated_duration_s=found.data.get("estimated_duration"),
+        tags=tuple(found.data.get("tags", ())),
+        schema_version=found.data.get("schema_version", Scenario.schema_version),
+        requirements=build.requirements(found.section("resource_requirements")),
+        services=all_services,
+        compose_files=compose_names,
+        allow=tuple(found.section("deployment").get("allow", ())),
+        limits=build.limits(merged),
+        retry=build.retry_spec(merged),
+        test=build.test_spec(merged),
+        collection=build.collection_spec(merged),
+        health=build.health_spec(merged),
+        benchmark=build.benchmark_spec(benchmark, all_services, parameters),
+        validity=build.validity_spec(merged),
+        matrix=cells,
+        test_config=parameters,
+        gates=found.section("gates"),
+        soak=found.section("soak"),
+        origins=(*own_origins(found.document, found.data), *origins_of(merged)),
+        warnings=in_order(found.problems),
+    )
+
+
+def _own_settings(found: _Findings) -> dict[KeyPath, Setting]:
+    """Return the layered settings that the scenario gives itself."""
+    top = {section: found.data[section] for section in IN_SCENARIO if section in found.data}
+    deployment = found.section("deployment")
+    inner = {section: deployment[section] for section in IN_DEPLOYMENT if section in deployment}
+    return {
+        **settings_of(found.document, top, SCENARIO),
+        **settings_of(found.document, inner, SCENARIO, prefix=("deployment",)),
+    }
+
+
+def _services(
+    found: _Findings, environ: Mapping[str, str]
+) -> tuple[ComposeFiles, tuple[Service, ...], tuple[str, ...]]:
+    """Return what the compose files say, the services of both sides joined, and the names of the files."""
+    deployment = found.section("deployment")
+    entries = deployment.get("services")
+    names = _compose_names(found, deployment)
+    named = [entry for entry in entries or () if "name" in entry]
+    composed = compose_services.read_all(
+        found.folder,
+        names,
+        environ=environ,
+        allow=deployment.get("allow", ()),
+        nodes=None if entries is None else {entry["name"]: entry.get("node", Service.node) for entry in named},
+        probed=[entry["name"] for entry in named if "health_check" in entry],
+    )
+    joined, problems = services.join(entries, composed.declared if composed.whole else (), found.document)
+    found.problems += [*composed.problems, *problems]
+    return composed, joined, names
+
+
+def _compose_names(found: _Findings, deployment: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the compose files that the metadata names anywhere, or the one file that lies beside it."""
+    entries = deployment.get("services", ())
+    named = [*deployment.get("compose_files", ()), *(e["compose_file"] for e in entries if "compose_file" in e)]
+    if "compose_files" in deployment or (entries and all("compose_file" in entry for entry in entries)):
+        return tuple(dict.fromkeys(named))
+    path, problems = files.compose_file(found.folder)
+    found.problems += problems
+    return tuple(dict.fromkeys([*([path.name] if path.exists() else []), *named]))
+
+
+def _cells(found: _Findings) -> tuple[dict[str, Any], ...]:
+    if "matrix" not in found.data:
+        return ()
+    cells, problems = matrix_cells.read_cells(found.data["matrix"], found.document)
+    found.problems += problems
+    return cells
+
+
+def _test_config(found: _Findings, benchmark: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the test parameters; a file that nobody named may be missing when the script measures by itself."""
+    client = benchmark.get("client", BenchmarkSpec.client)
+    path = found.folder / benchmark.get("config_file", BenchmarkSpec.config_file)
+    spec = test_config.test_config_spec(client)
+    labels = benchmark.get("from_labels", {})
+    found.problems += metadata_checks.label_problems(labels, cells, spec, found.document)
+    if client != BenchmarkSpec.client and "config_file" not in benchmark and not path.exists():
+        return {}
+    checked = _checked_parameters(path, client, found.folder)
+    found.problems += [*checked.problems, *suspicious(checked.document, checked.data)]
+    return dict(checked.data)
+
+
+def _checked_parameters(path: Path, client: str, folder: Path) -> schema.Checked:
+    try:
+        return test_config.check(path, client=client, root=folder)
+    except InputError as exc:
+        return schema.Checked({}, exc.problems, Document(str(path), None))

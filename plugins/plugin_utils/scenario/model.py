@@ -1,0 +1,191 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a scenario is once it has been loaded: frozen values that are complete, checked and free of file syntax.
+
+Times are in seconds (`_s`), sizes in bytes. Mappings are plain dicts that nobody changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..problems import Problem
+
+Label = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the value of one leaf key comes from. file is "" and line 0 for a value that stands in no file.
+
+    shadows: what lower layers say about the same key, nearest layer first.
+    """
+
+    key: str
+    value: Any
+    layer: str
+    file: str = ""
+    line: int = 0
+    shadows: tuple[Origin, ...] = ()
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What the nodes must have. min_gpu_memory_bytes counts per node; None when no GPU is asked for."""
+
+    min_gpu_memory_bytes: int | None = None
+    min_nodes: int = 1
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """How one service is asked whether it can work.
+
+    kind: `http` (port, path, expect_status), `tcp` (port), `command` (argv, run inside the container),
+    `container` (its own state), `log` (pattern, a regular expression). port: as the service sees it in its container.
+    """
+
+    kind: str
+    port: int | None = None
+    path: str = "/"
+    expect_status: int = 200
+    argv: tuple[str, ...] = ()
+    pattern: str = ""
+    timeout_s: float = 5.0
+    interval_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service: node is `auto`, `local` or a node's name; ports are those published on the node."""
+
+    name: str
+    node: str = "auto"
+    role: str = ""
+    depends_on: tuple[str, ...] = ()
+    compose_file: str = "docker-compose.yml"
+    health_check: HealthCheck | None = None
+    critical: bool = True
+    image: str = ""
+    ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class TestSpec:
+    """How the test script is run and what it leaves; result_paths are relative to the case's work folder."""
+
+    __test__: ClassVar[bool] = False
+
+    node: str = "local"
+    script: str = "run_test.sh"
+    args: tuple[str, ...] = ()
+    timeout_s: int = 2400
+    grace_s: int = 10
+    result_paths: tuple[str, ...] = ("results/",)
+    collection_mode: str = "standard"
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CollectionSpec:
+    """How artifacts come home. local_base_path "" is the case's work folder."""
+
+    local_enabled: bool = True
+    local_base_path: str = ""
+    remote_enabled: bool = True
+    ssh_retry_count: int = 3
+    transfer_timeout_s: int = 300
+    integrity_check: bool = True
+
+
+@dataclass(frozen=True)
+class HealthSpec:
+    """How readiness of the whole engine is judged. expected: role -> number of services, None when not asked for."""
+
+    enabled: bool = True
+    strategy: str = "standard"
+    startup_timeout_s: int = 200
+    max_retries: int = 4
+    expected: Mapping[str, int] | None = None
+    canary_timeout_s: int = 20
+
+
+@dataclass(frozen=True)
+class DeploymentLimits:
+    """How many things happen at once on deployment, and for how long."""
+
+    max_concurrent_services: int = 4
+    deployment_timeout_s: int = 450
+    max_concurrent_health_checks: int = 7
+    health_check_timeout_s: int = 300
+
+
+@dataclass(frozen=True)
+class RetrySpec:
+    """How a service that failed to come up is tried again."""
+
+    service_level_retries: int = 2
+    retry_delay_s: int = 30
+    retry_only_failed: bool = True
+
+
+@dataclass(frozen=True)
+class BenchmarkSpec:
+    """Who measures what: port is the published one of service, from_labels maps a test_config key to a label."""
+
+    client: str = "testcell"
+    service: str | None = None
+    port: int | None = None
+    path: str = "/v1/completions"
+    model: str = ""
+    config_file: str = "test_config.json"
+    from_labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ValiditySpec:
+    """What a result must hold to be believed."""
+
+    min_completed_ratio: float = 1.0
+    min_tokens: int = 1
+    max_schedule_delay_ms_p95: float = 100.0
+    max_error_ratio: float = 0.0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario with all three layers applied. matrix: one mapping of labels a case, () when there is no matrix."""
+
+    name: str
+    directory: Path
+    metadata_file: Path = Path("metadata.yml")
+    description: str = ""
+    enabled: bool = True
+    estimated_duration_s: int | None = None
+    tags: tuple[str, ...] = ()
+    schema_version: int = 1
+    requirements: Requirements = Requirements()
+    services: tuple[Service, ...] = ()
+    compose_files: tuple[str, ...] = ("docker-compose.yml",)
+    allow: tuple[str, ...] = ()
+    limits: DeploymentLimits = DeploymentLimits()
+    retry: RetrySpec = RetrySpec()
+    test: TestSpec = field(default_factory=TestSpec)
+    collection: CollectionSpec = CollectionSpec()
+    health: HealthSpec = HealthSpec()
+    benchmark: BenchmarkSpec = field(default_factory=BenchmarkSpec)
+    validity: ValiditySpec = ValiditySpec()
+    matrix: tuple[Mapping[str, Label], ...] = ()
+    test_config: Mapping[str, Any] = field(default_factory=dict)
+    gates: Mapping[str, Any] = field(default_factory=dict)
+    soak: Mapping[str, Any] = field(default_factory=dict)
+    origins: tuple[Origin, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+    def service(self, name: str) -> Service:
+        """Return the service called name; KeyError when there is none."""
+        return {service.name: service for service in self.services}[name]

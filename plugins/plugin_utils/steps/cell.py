@@ -1,0 +1,86 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a step is given: the plan, its case, its node, the board, and ways to speak and to write the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..deploy.board import Board
+from ..node.client import NodeClient
+from ..run import journal
+from ..run.plan import CasePlan, RunPlan
+
+
+class StepFailure(Exception):
+    """A step that could not reach its aim. kind: an error_kind of the taxonomy; evidence: lines that show it."""
+
+    def __init__(self, kind: str, message: str, *, service: str = "", evidence: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.service = service
+        self.evidence = evidence
+
+
+def run_board(run_dir: Path) -> Board:
+    """Return the board of a run: notes that outlive a case, such as leases."""
+    return Board(run_dir / ".board" / "run")
+
+
+def case_board(run_dir: Path, index: int) -> Board:
+    """Return the board of one case."""
+    return Board(run_dir / ".board" / f"case-{index}")
+
+
+@dataclass
+class Cell:
+    """One step of one case on one node.
+
+    say: shows a line to the person watching. clock: seconds since the epoch. sleep: waits.
+    """
+
+    step: str
+    plan: RunPlan
+    case: CasePlan
+    node: str
+    client: NodeClient
+    board: Board
+    shared: Board
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    say: Callable[[str], None]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def case_dir(self) -> Path:
+        """Return the case's results folder on the controller."""
+        return self.case.ref.folder(self.plan.run_dir)
+
+    @property
+    def failed(self) -> dict[str, Any] | None:
+        """Return the first failure of the case, or None."""
+        return self.board.read("failure")
+
+    def event(self, message: str, **fields: Any) -> None:
+        """Write an event of this step into the journal and show it."""
+        self.log("event", message=message, **fields)
+        self.say(message)
+
+    def log(self, phase: str, **fields: Any) -> None:
+        """Append an entry of this step to the journal."""
+        entry = {
+            "t": round(self.clock(), 3),
+            "step": self.step,
+            "phase": phase,
+            "scenario": self.case.ref.scenario,
+            "case": self.case.ref.case,
+            "attempt": self.case.ref.attempt,
+            "node": self.node,
+            **fields,
+        }
+        journal.append(self.plan.run_dir, entry)

@@ -1,0 +1,63 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The stop, clean and verify steps: by label and lease, never a wildcard; then proof that the node is as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .cell import Cell, StepFailure
+
+STOP_TIMEOUT_S = 10
+
+
+def stop(cell: Cell) -> dict[str, Any]:
+    """Stop this run's containers and processes on the node."""
+    result = cell.client.call("stop", timeout_s=STOP_TIMEOUT_S)
+    if result["errors"]:
+        raise StepFailure("cleanup_failed", f"could not stop everything on {cell.node}: {_join(result['errors'])}")
+    return {"stopped": len(result["stopped"])}
+
+
+def clean(cell: Cell) -> dict[str, Any]:
+    """Remove this run's containers, networks, volumes, processes and files from the node; once more where it failed."""
+    result = cell.client.call("clean")
+    if result["errors"]:
+        cell.event(f"cleaning {cell.node} again: {_join(result['errors'])}", level="warning")
+        again = cell.client.call("clean")
+        result = {
+            "removed": {k: v + again["removed"][k] for k, v in result["removed"].items()},
+            "errors": again["errors"],
+            "second_try": True,
+        }
+    cell.board.post(f"cleaned.{cell.node}", result)
+    if result["errors"]:
+        raise StepFailure("cleanup_failed", f"{cell.node} could not be cleaned: {_join(result['errors'])}")
+    return dict(result["removed"])
+
+
+def verify(cell: Cell) -> dict[str, Any]:
+    """Compare the node with its snapshot; StepFailure cleanup_failed lists what is left, with owner and age."""
+    before = cell.board.read(f"snapshot.{cell.node}")
+    if before is None:
+        return {"clean": True, "untouched": True}
+    result = cell.client.call("verify", before=before)
+    cell.board.post(f"verified.{cell.node}", result)
+    if not result["clean"]:
+        raise StepFailure("cleanup_failed", f"{cell.node} is not as it was: {describe(result)}")
+    return {"clean": True, "foreign": len(result["foreign"])}
+
+
+def describe(result: dict[str, Any]) -> str:
+    """Return what verify found as a sentence part: each leftover with name, owner and age, then errors."""
+    left = [
+        f"{i['type']} {i.get('name') or i['id']} ({i.get('owner') or 'owner unknown'}, {i.get('age_s', '?')} s old)"
+        for i in result["leftovers"]
+    ]
+    return "; ".join([*left, *(str(error) for error in result["errors"])])
+
+
+def _join(errors: list[Any]) -> str:
+    return "; ".join(error.get("message", str(error)) if isinstance(error, dict) else str(error) for error in errors)

@@ -1,0 +1,138 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The report step: the verdict of an attempt and its files, and the run's verdict and summary over all of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ..deploy.board import Board
+from ..report import case_files, run_files
+from ..run import journal
+from ..run.folder import point_latest
+from ..run.plan import CasePlan, RunPlan
+from ..scenario.model import ValiditySpec
+from ..verdict import clients, failure, verdicts
+from . import record
+
+ARTIFACTS = "test_artifacts"
+
+
+def report_case(plan: RunPlan, case: CasePlan, board: Board, shared: Board, now: float) -> dict[str, Any]:
+    """Judge the attempt, write its files, note the result for later cases, and return its record."""
+    skip = board.read("skip")
+    if skip:
+        document = _skipped(plan, case, skip["reason"], now)
+    else:
+        record.write_manifest(case.ref.folder(plan.run_dir), board)
+        document = {**record.build(plan, case, board, now), **_verdict(plan, case, board, now)}
+        case_files.write(case.ref.folder(plan.run_dir), document)
+        shared.post("case-ended", {"t": now})
+    dirty = [] if skip else record.dirty_nodes(case.nodes, board)
+    note = {key: document[key] for key in ("verdict", "failure", "seconds")}
+    shared.post(f"case-record.{case.index}", document)
+    shared.post(f"case-result.{case.index}", {**note, "dirty_nodes": dirty})
+    return document
+
+
+def report_run(plan: RunPlan, shared: Board, now: float) -> dict[str, Any]:
+    """Write the run's files, let results/latest name it, drop the board, and return the summary."""
+    notes = shared.notes("case-record.")
+    records = [notes[str(case.index)] for case in plan.cases if str(case.index) in notes]
+    results = shared.notes("case-result.")
+    dirty = sorted({node for note in results.values() for node in note["dirty_nodes"]})
+    settled = _settled(records)
+    held = any((r["failure"] or {}).get("error_kind") == "lock_held" for r in records)
+    code = verdicts.exit_code(settled, nodes_clean=not dirty, lease_held=held)
+    nodes = sorted({node for r in records for node in r["nodes"]})
+    run = {
+        "run_id": plan.run_id,
+        "verdict": verdicts.of_run(settled),
+        "exit_code": code,
+        "control": {"ok": bool(records) and all(r["control"]["ok"] for r in records if r["verdict"] != "skipped")},
+        "cases": records,
+        "nodes": nodes,
+        "seconds": round(now - plan.started_at, 3),
+        "started_at": plan.started_at,
+        "ended_at": now,
+        "reasons": [f"not clean: {', '.join(dirty)}"] if dirty else [],
+    }
+    summary = run_files.write(plan.run_dir, run)
+    point_latest(Path(plan.results_dir), plan.run_id)
+    journal.append(
+        plan.run_dir,
+        {"t": now, "step": "report", "phase": "end", "verdict": run["verdict"], "exit_code": code, "ok": True},
+    )
+    shutil.rmtree(plan.run_dir / ".board")
+    return summary
+
+
+def line(summary: dict[str, Any], run_dir: Path) -> str:
+    """Return the verdict of a run in one line, with the way to the report."""
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in summary["counts"].items())
+    return (
+        f"{summary['verdict'].upper()} ({counts}) after {summary['seconds']:.1f} s; report: {run_dir / 'report.html'}"
+    )
+
+
+def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[str, Any]:
+    ended = board.read("test") or {}
+    found = [failure.from_dict(entry) for entry in record.failures(board)]
+    measured, judgement = None, None
+    if ended.get("state") == "exited":
+        folder = case.ref.folder(plan.run_dir) / ARTIFACTS
+        measured = clients.get(case.test.client).read(folder, case.test.result_paths)
+        judgement = clients.judge(
+            measured,
+            ValiditySpec(**case.validity),
+            run_id=plan.run_id,
+            case=case.ref.case,
+            attempt=case.ref.attempt,
+            script_exit=ended["exit_code"],
+            wanted=case.config.get("num_prompts"),
+        )
+    control_ok = not any(entry.owner not in verdicts.OWNERS_UNDER_TEST for entry in found)
+    decided = verdicts.combine(
+        control_ok=control_ok, script_exit=ended.get("exit_code"), judgement=judgement, failures=found, at=now
+    )
+    return {
+        "verdict": decided.verdict,
+        "control": {"ok": decided.control_ok},
+        "result": {"ok": decided.result_ok},
+        "failure": decided.failure.as_dict() if decided.failure else None,
+        "reasons": list(decided.reasons),
+        "checks": [check.as_dict() for check in judgement.checks] if judgement else [],
+        "benchmark": measured.benchmark if measured else None,
+    }
+
+
+def _skipped(plan: RunPlan, case: CasePlan, reason: str, now: float) -> dict[str, Any]:
+    return {
+        "run_id": plan.run_id,
+        "scenario": case.ref.scenario,
+        "case": case.ref.case,
+        "labels": case.labels,
+        "attempt": case.ref.attempt,
+        "verdict": "skipped",
+        "control": {"ok": True},
+        "result": {"ok": False},
+        "failure": None,
+        "reasons": [reason],
+        "nodes": list(case.nodes),
+        "seconds": 0.0,
+        "started_at": now,
+    }
+
+
+def _settled(records: list[dict[str, Any]]) -> list[str]:
+    """Return the verdict of each case, its attempts taken together; a repeat that was not needed does not count."""
+    attempts: dict[tuple[str, str], list[str]] = {}
+    for entry in records:
+        seen = attempts.setdefault((entry["scenario"], entry["case"]), [])
+        if entry["verdict"] != "skipped" or entry["attempt"] == 1:
+            seen.append(entry["verdict"])
+    return [verdicts.settle(seen) for seen in attempts.values()]

@@ -1,0 +1,129 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The prep step: can this node do the job? Every reason why not is named at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..run.plan import CasePlan
+from .cell import Cell, StepFailure
+
+MAX_CLOCK_OFFSET_S = 5.0
+GIB = 1 << 30
+
+
+def check(cell: Cell) -> dict[str, Any]:
+    """Read the node's facts, hold them against the case, and take the snapshot that verify compares with."""
+    asked = cell.clock()
+    facts = cell.client.call("facts", paths=[], deep=True)
+    offset = facts["time_unix"] - (asked + cell.clock()) / 2
+    problems = node_problems(facts, cell.case, cell.node, cell.plan.min_free_bytes)
+    if problems:
+        kinds = [kind for kind, _ in problems]
+        raise StepFailure(kinds[0], f"node {cell.node} cannot do the job: " + "; ".join(text for _, text in problems))
+    warnings = [text for text in [clock_warning(cell.node, offset), *leftover_warnings(cell.node, facts)] if text]
+    for text in warnings:
+        cell.event(text, level="warning")
+    cell.board.post(f"facts.{cell.node}", {**facts, "clock_offset_s": round(offset, 3), "warnings": warnings})
+    cell.board.post(f"snapshot.{cell.node}", cell.client.call("snapshot"))
+    return {"engine": facts["engine"].get("version"), "compose": compose_title(facts)}
+
+
+def node_problems(facts: dict[str, Any], case: CasePlan, node: str, min_free_bytes: int) -> list[tuple[str, str]]:
+    """Return (error_kind, sentence) for each reason why the node cannot run its part of the case."""
+    services = case.services_on(node)
+    found: list[tuple[str, str]] = []
+    if services:
+        found += _engine_problems(facts)
+        found += _port_problems(facts, [port for service in services for port in service.ports])
+        found += _gpu_problems(facts, case.min_gpu_memory_bytes)
+    return found + _disk_problems(facts, min_free_bytes)
+
+
+def _engine_problems(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    engine = facts["engine"]
+    if not engine["ok"]:
+        return [
+            (
+                engine.get("error_kind") or "docker_daemon_down",
+                f"the Docker engine does not answer: {engine.get('error')}",
+            )
+        ]
+    if not facts["compose"]:
+        return [
+            ("docker_api_mismatch", "Docker Compose is absent; install the compose plugin (V2) or docker-compose (V1)")
+        ]
+    return []
+
+
+def _port_problems(facts: dict[str, Any], ports: Sequence[int]) -> list[tuple[str, str]]:
+    taken = {entry["port"]: entry for entry in facts.get("listening", [])}
+    return [
+        (
+            "port_conflict",
+            f"port {port} is taken by {taken[port].get('program') or 'a program'} (pid {taken[port].get('pid')})",
+        )
+        for port in ports
+        if port in taken
+    ]
+
+
+def _gpu_problems(facts: dict[str, Any], needed: int) -> list[tuple[str, str]]:
+    if not needed:
+        return []
+    gpus = facts.get("gpus") or []
+    if not gpus:
+        return [
+            (
+                "gpu_missing",
+                f"it has no GPU ({facts.get('gpu_error') or 'nvidia-smi lists none'}); {needed / GIB:.0f} GiB are required",
+            )
+        ]
+    smallest = min(gpu["memory_total_bytes"] for gpu in gpus)
+    if smallest < needed:
+        return [
+            ("gpu_missing", f"its GPU memory is {smallest / GIB:.1f} GiB, below the required {needed / GIB:.1f} GiB")
+        ]
+    return []
+
+
+def _disk_problems(facts: dict[str, Any], needed: int) -> list[tuple[str, str]]:
+    return [
+        (
+            "disk_full",
+            f"{disk['path']} has {disk['free_bytes'] / GIB:.2f} GiB free, below {needed / GIB:.2f} GiB; free space or lower testcell_min_free_bytes",
+        )
+        for disk in facts.get("disks", [])
+        if disk["free_bytes"] < needed
+    ]
+
+
+def clock_warning(node: str, offset_s: float) -> str:
+    """Return a warning when the node's clock is off, else ""."""
+    if abs(offset_s) <= MAX_CLOCK_OFFSET_S:
+        return ""
+    return f"the clock of {node} is {offset_s:+.1f} s off the controller's; times of its files and logs are shifted"
+
+
+def leftover_warnings(node: str, facts: dict[str, Any]) -> list[str]:
+    """Return a warning for each object of another run that stands on the node."""
+    return [
+        f"{node} holds {item['type']} {item.get('name') or item['id']} of run {item['run']}; `testcell cleanup {item['run']}` removes it"
+        for item in facts.get("leftovers", [])
+    ]
+
+
+def compose_choice(facts: dict[str, Any]) -> list[str]:
+    """Return the argv of Compose on the node: the plugin where there is one, else V1."""
+    found = sorted(facts["compose"], key=lambda entry: entry["kind"] != "plugin")
+    return list(found[0]["argv"])
+
+
+def compose_title(facts: dict[str, Any]) -> str:
+    """Return kind and version of the Compose that is used, for people."""
+    found = sorted(facts["compose"], key=lambda entry: entry["kind"] != "plugin")
+    return f"{found[0]['kind']} {found[0]['version']}" if found else "none"

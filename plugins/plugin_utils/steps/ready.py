@@ -1,0 +1,91 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The ready step: quick believes that containers run, standard the services' checks, thorough only real tokens."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+from .cell import Cell, StepFailure
+from .environment import base_url
+
+PAIR_HEADER = "X-Testcell-Pair"
+
+
+def check(cell: Cell) -> dict[str, Any]:
+    """Hold the deployed services against the case's strategy; the part that needs the API runs on the test node."""
+    _still_running(cell)
+    if cell.case.strategy != "thorough" or cell.node != cell.case.test.node or not cell.case.test.service:
+        return {"strategy": cell.case.strategy}
+    _expected_workers(cell)
+    tokens = [_canary(cell, pair) for pair in _pairs(cell)]
+    cell.event(f"{len(tokens)} canary request(s) answered with tokens")
+    return {
+        "strategy": cell.case.strategy,
+        "canaries": len(tokens),
+        "slowest_ms": max(answer["ms"] for answer in tokens),
+    }
+
+
+def _still_running(cell: Cell) -> None:
+    mine = [service.name for service in cell.case.services_on(cell.node)]
+    if not mine:
+        return
+    for entry in cell.client.call("watch", services=mine, wait_s=0)["died"]:
+        raise StepFailure(
+            entry.get("error_kind") or "container_exited",
+            f"service {entry['service']} on {cell.node} ended with exit status {entry.get('exit_code')} after it had been ready",
+            service=entry["service"],
+            evidence=tuple(entry.get("log_tail") or ()),
+        )
+
+
+def _expected_workers(cell: Cell) -> None:
+    """Ask the router how many workers of each role it sees healthy, until the expected counts are there."""
+    expected = cell.case.expected_roles
+    if not expected:
+        return
+    answer = cell.client.call(
+        "workers", url=f"{base_url(cell)}/workers", expected=expected, timeout_s=cell.case.canary_timeout_s
+    )
+    if not answer["ok"]:
+        seen = ", ".join(f"{role} {answer['counts'].get(role, 0)} of {count}" for role, count in expected.items())
+        raise StepFailure(
+            "health_timeout",
+            f"the router does not see the expected workers after {cell.case.canary_timeout_s} s: {seen}",
+        )
+
+
+def _pairs(cell: Cell) -> list[tuple[str, str] | None]:
+    """Return every prefill x decode pair of the case, or [None] where the engine has no such roles."""
+    roles = {role: [s.name for s in cell.case.services if s.role == role] for role in ("prefill", "decode")}
+    return list(product(roles["prefill"], roles["decode"])) or [None]
+
+
+def _canary(cell: Cell, pair: tuple[str, str] | None) -> dict[str, Any]:
+    """Ask for one real token, through one pair where there are pairs, within the canary's time."""
+    config = cell.case.config
+    answer = cell.client.call(
+        "canary",
+        url=f"{base_url(cell)}{cell.case.test.path}",
+        body={
+            "model": config.get("model", "default"),
+            "prompt": "Say one word.",
+            "max_tokens": 1,
+            "stream": False,
+            "temperature": 0,
+        },
+        headers={PAIR_HEADER: ",".join(pair)} if pair else {},
+        timeout_s=cell.case.canary_timeout_s,
+    )
+    if not answer["ok"]:
+        through = f" through {pair[0]} and {pair[1]}" if pair else ""
+        raise StepFailure(
+            answer["error_kind"],
+            f"no token came back{through}: {answer['error']}",
+            evidence=tuple(answer.get("evidence", ())),
+        )
+    return {"pair": list(pair or ()), "ms": answer["ms"], "tokens": answer["tokens"]}

@@ -1,0 +1,183 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The record of one attempt: all that the board, the journal and the collected files say about it, as one document."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..deploy.board import Board
+from ..run import atomic, journal
+from ..run.plan import CasePlan, RunPlan
+
+MANIFEST = "manifest.json"
+MANIFEST_SCHEMA = 1
+
+
+def build(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[str, Any]:
+    """Return the record without its verdict; write_manifest has been called before."""
+    began = (board.read("opened") or {"t": now})["t"]
+    return {
+        "run_id": plan.run_id,
+        "scenario": case.ref.scenario,
+        "case": case.ref.case,
+        "labels": case.labels,
+        "attempt": case.ref.attempt,
+        "started_at": began,
+        "seconds": round(now - began, 3),
+        "steps": steps(plan, case, began),
+        "nodes": list(case.nodes),
+        "services": services(case, board, began),
+        "artifacts": artifacts(case.ref.folder(plan.run_dir), board),
+        "cleaning": {node: note["removed"] for node, note in board.notes("cleaned.").items()},
+        "verify": {
+            node: {key: note[key] for key in ("clean", "leftovers", "foreign", "errors")}
+            for node, note in board.notes("verified.").items()
+        },
+        "warnings": warnings(case, board),
+        "versions": versions(board),
+        "environment": environment(plan, case, board),
+    }
+
+
+def steps(plan: RunPlan, case: CasePlan, began: float) -> list[dict[str, Any]]:
+    """Return the steps of the case with start and length in seconds, in the order in which they ended."""
+    found, starts = [], {}
+    for entry in journal.read(plan.run_dir):
+        if (entry.get("scenario"), entry.get("case"), entry.get("attempt")) != (
+            case.ref.scenario,
+            case.ref.case,
+            case.ref.attempt,
+        ):
+            continue
+        key = (entry["step"], entry.get("node"))
+        if entry["phase"] == "begin":
+            starts[key] = entry["t"]
+        elif entry["phase"] == "end":
+            detail = entry.get("detail") if entry["ok"] else {"failure": entry["failure"]["message"]}
+            start = round(starts.get(key, entry["t"]) - began, 3)
+            found.append(
+                {
+                    "step": key[0],
+                    "node": key[1],
+                    "ok": entry["ok"],
+                    "seconds": entry["seconds"],
+                    "started_s": start,
+                    "detail": detail,
+                }
+            )
+    return found
+
+
+def services(case: CasePlan, board: Board, began: float) -> list[dict[str, Any]]:
+    """Return the services with image, moments and last state, in file order."""
+    images = {c["service"]: c for note in board.notes("containers.").values() for c in note["containers"]}
+    ends = {c["service"]: c for note in board.notes("collected.").values() for c in note["containers"]}
+    found = []
+    for service in case.services:
+        note = board.read(f"service.{service.name}") or {}
+        end, image = ends.get(service.name, {}), images.get(service.name, {})
+        ready = note.get("t") if note.get("state") == "ready" else None
+        found.append(
+            {
+                "name": service.name,
+                "node": service.node,
+                "role": service.role,
+                "image": image.get("image", service.image),
+                "image_id": image.get("image_id", ""),
+                "started_s": _since(note.get("started_at"), began),
+                "ready_s": _since(ready, began),
+                "state": end.get("state", note.get("state", "not started")),
+                "exit_code": end.get("exit_code"),
+                "oom": end.get("oom", False),
+                "restarts": end.get("restart_count", 0),
+            }
+        )
+    return found
+
+
+def write_manifest(case_dir: Path, board: Board) -> None:
+    """Write manifest.json: every file that came home with size and digest, and what could not be had, by node."""
+    nodes = {
+        node: {key: note[key] for key in ("files", "missing", "refused")}
+        for node, note in board.notes("collected.").items()
+    }
+    atomic.write_json(case_dir / MANIFEST, {"schema_version": MANIFEST_SCHEMA, "algorithm": "sha256", "nodes": nodes})
+
+
+def artifacts(case_dir: Path, board: Board) -> dict[str, Any]:
+    """Return how many files and bytes came home, and the digest of the manifest that lists them."""
+    files = [entry for note in board.notes("collected.").values() for entry in note["files"]]
+    digest = hashlib.sha256((case_dir / MANIFEST).read_bytes()).hexdigest()
+    missing = [
+        f"{node}: {m['what']} ({m['why']})" for node, note in board.notes("collected.").items() for m in note["missing"]
+    ]
+    return {
+        "files": len(files),
+        "bytes": sum(entry["size"] for entry in files),
+        "digest": f"sha256:{digest}",
+        "missing": missing,
+    }
+
+
+def warnings(case: CasePlan, board: Board) -> list[str]:
+    """Return what a reader of the result should know: of the files, the nodes, and Compose."""
+    found = [*case.warnings, *(text for facts in board.notes("facts.").values() for text in facts["warnings"])]
+    for node, note in board.notes("containers.").items():
+        found += [f"{node}: {warning}" for warning in note.get("warnings", [])]
+    for node, note in board.notes("verified.").items():
+        found += [
+            f"{node}: new since the start and not ours: {item['type']} {item.get('name') or item['id']}"
+            for item in note["foreign"]
+        ]
+    found += [
+        f"later: {note['message']}"
+        for note in board.notes("later-failure.").values()
+        if note["error_kind"] != "dependency_failed"
+    ]
+    return found
+
+
+def versions(board: Board) -> dict[str, str]:
+    """Return engine and Compose versions by node."""
+    found = {}
+    for node, facts in board.notes("facts.").items():
+        compose = ", ".join(f"{entry['kind']} {entry['version']}" for entry in facts["compose"])
+        found[node] = (
+            f"engine {facts['engine'].get('version')}, compose {compose or 'none'}, python {facts['python']}, kernel {facts['kernel']}"
+        )
+    return found
+
+
+def environment(plan: RunPlan, case: CasePlan, board: Board) -> dict[str, Any]:
+    """Return what the test was given and where it ran."""
+    test = case.test
+    clocks = {
+        f"clock offset {node}": f"{facts['clock_offset_s']:+.3f} s" for node, facts in board.notes("facts.").items()
+    }
+    return {"test node": test.node, "script": test.script, "strategy": case.strategy, **plan.origin, **clocks}
+
+
+def failures(board: Board) -> list[dict[str, Any]]:
+    """Return the first failure of the case and then the later ones."""
+    first = board.read("failure")
+    return [*([first] if first else []), *board.notes("later-failure.").values()]
+
+
+def dirty_nodes(nodes: Sequence[str], board: Board) -> list[str]:
+    """Return the nodes that were touched and are not proved clean."""
+    return [
+        node
+        for node in nodes
+        if board.read(f"snapshot.{node}") is not None
+        and not (board.read(f"verified.{node}") or {"clean": False})["clean"]
+    ]
+
+
+def _since(moment: float | None, began: float) -> float | None:
+    return None if moment is None else round(moment - began, 3)

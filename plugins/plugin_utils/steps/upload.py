@@ -1,0 +1,75 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The upload step: the scenario's files to the node, only what changed, digests compared there."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+from ..node import package
+from ..run.plan import CasePlan
+from .cell import Cell, StepFailure
+
+LIMIT_BYTES = 64 << 20
+SCENARIO_FOLDER = "scenario"
+BIN_FOLDER = "bin"
+LAUNCHER = "testcell-load"
+
+
+def send(cell: Cell) -> dict[str, Any]:
+    """Bring the scenario folder, and on the test node the load client, to the node's case folder."""
+    files = scenario_files(Path(cell.case.directory))
+    sent = _sync(cell, SCENARIO_FOLDER, files | case_config(cell.case, files))
+    if cell.node == cell.case.test.node:
+        sent += _sync(cell, BIN_FOLDER, load_client(cell.client.python))
+    return {"files": sent}
+
+
+def scenario_files(directory: Path) -> dict[str, tuple[bytes, int]]:
+    """Return relative path -> (content, mode) of the regular files below directory; StepFailure above 64 MiB."""
+    files: dict[str, tuple[bytes, int]] = {}
+    total = 0
+    for path in sorted(directory.rglob("*")):
+        if path.is_symlink() or not path.is_file() or "__pycache__" in path.parts:
+            continue
+        total += path.stat().st_size
+        if total > LIMIT_BYTES:
+            raise StepFailure(
+                "config_invalid",
+                f"the files of {directory} are more than {LIMIT_BYTES >> 20} MiB; keep models and data on the nodes and mount them",
+            )
+        files[path.relative_to(directory).as_posix()] = (path.read_bytes(), path.stat().st_mode & 0o777)
+    return files
+
+
+def case_config(case: CasePlan, files: dict[str, tuple[bytes, int]]) -> dict[str, tuple[bytes, int]]:
+    """Return the test configuration with the values that the case's labels give, where the scenario has one."""
+    name = case.test.config_file
+    if name not in files or json.loads(files[name][0]) == case.config:
+        return {}
+    return {name: (json.dumps(case.config, indent=2).encode(), files[name][1])}
+
+
+def load_client(python: str) -> dict[str, tuple[bytes, int]]:
+    """Return the load client's zip and the launcher that TESTCELL_LOAD names."""
+    program = package.build("cellload")
+    launcher = f'#!/bin/sh\nexec "{python}" -I -S -E "$(dirname "$0")/cellload.pyz" "$@"\n'
+    return {"cellload.pyz": (program.content, 0o644), LAUNCHER: (launcher.encode(), 0o755)}
+
+
+def _sync(cell: Cell, folder: str, files: dict[str, tuple[bytes, int]]) -> int:
+    listing = [
+        {"path": path, "size": len(content), "mode": mode, "sha256": hashlib.sha256(content).hexdigest()}
+        for path, (content, mode) in files.items()
+    ]
+    needed = cell.client.call("upload", dest_rel=folder, files=listing)["need"]
+    data = {path: base64.b64encode(zlib.compress(files[path][0])).decode() for path in needed}
+    cell.client.call("upload", dest_rel=folder, files=listing, data=data)
+    return len(needed)

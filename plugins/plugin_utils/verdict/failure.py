@@ -1,0 +1,65 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What went wrong, once and for all: kind, place, owner, evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from . import kinds
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One thing that went wrong. step, node and service are "" where none is concerned; at: Unix time in seconds."""
+
+    error_kind: str
+    message: str
+    step: str
+    node: str
+    service: str
+    owner: str
+    retriable: bool
+    evidence: tuple[str, ...]
+    at: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the failure as plain JSON values."""
+        return {**asdict(self), "evidence": list(self.evidence)}
+
+
+def of(
+    kind: str,
+    message: str,
+    *,
+    at: float,
+    step: str = "",
+    node: str = "",
+    service: str = "",
+    evidence: Iterable[str] = (),
+    retriable: bool | None = None,
+) -> Failure:
+    """Return a failure of this kind, with owner and retry rule from the table; unknown kinds raise KindError.
+
+    retriable: what this very case allows; only kinds whose rule depends on the case accept another than the table's.
+    """
+    entry = kinds.get(kind)
+    if retriable is not None and retriable != entry.retriable and not entry.depends:
+        raise kinds.KindError(f"{entry.name} is {'' if entry.retriable else 'not '}retriable, whatever the case")
+    can_help = entry.retriable if retriable is None else retriable
+    return Failure(entry.name, message, step, node, service, entry.owner, can_help, tuple(evidence), at)
+
+
+def from_dict(data: Mapping[str, Any]) -> Failure:
+    """Return the failure that as_dict() gave; keys that a failure does not have are left out."""
+    known = {field.name: data[field.name] for field in fields(Failure)}
+    return Failure(**{**known, "evidence": tuple(known["evidence"])})
+
+
+def first(failures: Iterable[Failure]) -> Failure | None:
+    """Return the earliest failure, the first given of those at the same time: later ones never replace it."""
+    return min(failures, key=lambda failure: failure.at, default=None)

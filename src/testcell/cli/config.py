@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+
+
+"""`config show`: the settings of a scenario with all layers applied, and where each comes from."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from testcell.cli import extra, inputs
+from testcell.cli.output import Table
+from testcell.cli.scenarios import find
+from testcell.cli.settings import FormatOption, OutputOption, of
+from testcell.project import Project
+
+if TYPE_CHECKING:
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.model import Origin
+
+
+def show(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the scenario or of its folder.")],
+    origin: Annotated[bool, typer.Option("--origin", help="Name the layer, file and line of each value.")] = False,
+    variables: extra.ExtraOption = None,
+    form: FormatOption = None,
+    target: OutputOption = None,
+) -> None:
+    """Show each setting of a scenario with the value that counts."""
+    settings = of(ctx, form, target)
+    project = settings.project()
+    found = inputs.layers(project, extra.parse(ctx, variables))
+    origins = find(ctx, name, inputs.catalog(project, found)).origins
+    if origin:
+        document: Any = [_entry(item, project) for item in origins]
+        settings.emit(document, lambda: [Table(("key", "value", "layer", "from"), [_row(i, project) for i in origins])])
+    else:
+        document = {item.key: item.value for item in origins}
+        settings.emit(document, lambda: [Table(("key", "value"), [_row(item, project)[:2] for item in origins])])
+
+
+def _entry(item: Origin, project: Project) -> dict[str, Any]:
+    return {
+        "key": item.key, "value": item.value, "layer": item.layer,
+        "file": _near(item.file, project) or None, "line": item.line or None,
+    }  # fmt: skip
+
+
+def _row(item: Origin, project: Project) -> tuple[str, ...]:
+    place = f"{_near(item.file, project)}:{item.line}" if item.line else _near(item.file, project)
+    return item.key, json.dumps(item.value, ensure_ascii=False, default=str), item.layer, place or "-"
+
+
+def _near(file: str, project: Project) -> str:
+    return file.removeprefix(f"{project.root}/")

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that the others start at once
+
+"""Scenarios and configuration for commands: loaded in this process, without Ansible and without any node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from testcell.cli.errors import CliError
+from testcell.exits import Exit
+from testcell.project import Project
+
+if TYPE_CHECKING:
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.catalog import Catalog
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.layers import Layers
+
+T = TypeVar("T")
+
+
+def checked(load: Callable[[], T]) -> T:
+    """Return what load returns; wrong input becomes a CliError with every problem: exit code 3, wrong usage 2."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import InputError
+
+    try:
+        return load()
+    except InputError as exc:
+        code = Exit.USAGE if exc.usage else Exit.INVALID_INPUT
+        raise CliError(str(exc), code, problems=[problem.as_dict() for problem in exc.problems]) from None
+
+
+def inventory(load: Callable[[], T]) -> T:
+    """Return what load makes of an inventory; one that cannot be read, or is wrong, is a CliError with exit code 3."""
+    from testcell.inventory import InventoryError
+
+    try:
+        return checked(load)
+    except InventoryError as exc:
+        raise CliError(str(exc), Exit.INVALID_INPUT) from None
+
+
+def layers(project: Project, overrides: Mapping[str, Any] | None = None) -> Layers:
+    """Return the configuration layers of a project below and above its scenarios."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import layers as reader
+
+    return checked(lambda: reader.load(project.defaults_file, overrides=overrides or {}))
+
+
+def scenarios_root(project: Project, found: Layers) -> Path:
+    """Return the folder of the project's scenarios."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import run_settings
+
+    return project.root / run_settings.scenarios_root(found)
+
+
+def catalog(project: Project, found: Layers) -> Catalog:
+    """Return every scenario of a project, the broken ones with their problems."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import catalog as reader
+
+    return checked(lambda: reader.read(scenarios_root(project, found), found))

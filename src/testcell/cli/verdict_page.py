@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that the others start at once
+
+
+"""A finished run for the terminal: verdict, headline figures, failures with reason and next step, and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from testcell.cli.output import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_EVIDENCE = 8
+NEXT_STEPS = {
+    "docker_daemon_down": "start the Docker engine on that node (`systemctl start docker`), then run again",
+    "docker_permission": "let the user reach the Docker engine (group docker), or use a user who may",
+    "image_not_found": "check the image's name, or load it on the node (`docker load`); `make images` builds ours",
+    "image_auth": "log in to the registry on the node (`docker login`)",
+    "registry_unreachable": "load the image on the node (`docker load`), or give the node a way to the registry",
+    "port_conflict": "end the process that the message names, or publish another port in the compose file",
+    "disk_full": "make room on that node or controller; `testcell results --cleanup` removes old runs",
+    "lock_held": "wait for the run that the message names, or end it; an abandoned lease expires by itself",
+    "ssh_auth": "check user and key in the inventory; `ssh USER@HOST true` must work without a question",
+    "ssh_hostkey": "compare the host key with the node's, then add it: `ssh-keyscan HOST >> ~/.ssh/known_hosts`",
+    "ssh_refused": "check address and port in the inventory and that sshd runs on the node",
+    "ssh_timeout": "check that the node is up and reachable from here",
+    "dns_failure": "check the host name in the inventory, or use an address",
+    "interpreter_missing": "install python3 (3.9 or newer) on the node, or set ansible_python_interpreter",
+    "cleanup_failed": "look at what is left on the node, then `testcell cleanup RUN`",
+    "service_died": "read the service's log in nodes/<node>/services/ of the case",
+    "container_exited": "read the service's log in nodes/<node>/services/ of the case",
+    "health_timeout": "read the service's log; raise service_health_check.startup_timeout when it only needs longer",
+    "test_failed": "read test_artifacts/ and the script's log of the case",
+    "test_timeout": "read the script's log; raise test_execution.timeout when it only needs longer",
+}
+
+
+def page(summary: Mapping[str, Any], run_dir: Path) -> list[Table | str]:
+    """Return the lines and tables that end a run on the terminal."""
+    return [*_figures(summary), *_stories(summary), "", _verdict(summary), f"report   {run_dir / 'report.html'}"]
+
+
+def tally(counts: Mapping[str, Any]) -> str:
+    """Return counts by verdict in words: `2 pass, 1 invalid`."""
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "-"
+
+
+def next_step(failure: Mapping[str, Any], run_id: str) -> str:
+    """Return what a person can do about a failure, "" when there is nothing better than reading on."""
+    return NEXT_STEPS.get(str(failure.get("error_kind")), "").replace("RUN", run_id)
+
+
+def _verdict(summary: Mapping[str, Any]) -> str:
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.values import duration
+
+    verdict, counts = str(summary.get("verdict", "?")).upper(), summary.get("counts") or {}
+    return f"verdict  {verdict}  ({tally(counts)}, {duration(summary.get('seconds'))}, run {summary.get('run_id')})"
+
+
+def _figures(summary: Mapping[str, Any]) -> list[Table]:
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.escape import one_line
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.reasons import title
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.values import duration, rows, shown
+
+    lines = []
+    for case in rows(summary.get("cases")):
+        facts = case.get("metrics") or {}
+        lines.append(
+            (
+                one_line(title(case)),
+                one_line(case.get("verdict")),
+                shown(facts.get("ttft_ms_p50"), "ms"),
+                shown(facts.get("ttft_ms_p99"), "ms"),
+                shown(facts.get("itl_ms_p50"), "ms"),
+                shown(facts.get("output_tokens_per_s"), "tok/s"),
+                f"{shown(facts.get('requests_completed'))}/{shown(facts.get('requests_requested'))}",
+                duration(case.get("seconds")),
+            )
+        )
+    columns = ("case", "verdict", "TTFT p50", "TTFT p99", "ITL p50", "throughput", "requests", "time")
+    return [Table(columns, lines, right=frozenset(columns[2:]))] if lines else []
+
+
+def _stories(summary: Mapping[str, Any]) -> Iterator[str]:
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.reasons import title
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.values import rows
+
+    run_id = str(summary.get("run_id", ""))
+    yield from _story("the run", summary, run_id)
+    for case in rows(summary.get("cases")):
+        if case.get("verdict") != "pass":
+            yield from _story(title(case), case, run_id)
+
+
+def _story(name: str, record: Mapping[str, Any], run_id: str) -> Iterator[str]:
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.escape import one_line
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.reasons import account
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.values import items, mapping
+
+    found = account(record.get("failure"))
+    reasons = items(record.get("reasons"))
+    if not found.sentence and not reasons:
+        return
+    yield ""
+    yield f"{one_line(name)}: {one_line(record.get('verdict', ''))}"
+    if found.sentence:
+        where = ", ".join(f"{key} {value}" for key, value in found.facts if key in ("step", "node", "service"))
+        yield f"  why   {one_line(found.sentence)}{f' ({one_line(where)})' if where else ''}"
+    for reason in reasons:
+        if one_line(reason) not in one_line(found.sentence):
+            yield f"  why   {one_line(reason)}"
+    for line in found.evidence[-MAX_EVIDENCE:]:
+        yield f"        | {one_line(line)}"
+    step = next_step(mapping(record.get("failure")), run_id)
+    if step:
+        yield f"  next  {step}"

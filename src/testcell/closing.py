@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+
+"""The summary of a run that could not write its own: what is known of its cases, and that it was cut short."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import run_files
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, plan
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.folder import point_latest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.plan import CasePlan, RunPlan
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import case_board, run_board
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import failure
+
+from testcell.exits import Exit, of_signal
+
+
+def began(run_dir: Path) -> bool:
+    """Decide whether a run got as far as a plan, so that its nodes may hold something of it."""
+    return (run_dir / plan.NAME).is_file()
+
+
+def close(run_dir: Path, number: int, *, clean: bool, now: float) -> dict[str, Any]:
+    """Write the files of a run that was cut short and return its summary. number: the signal, 0 when it just died."""
+    decided = plan.load(run_dir)
+    why = _failure(number, now)
+    records = _records(decided, why, now)
+    code = of_signal(number) if number else (Exit.INFRASTRUCTURE if clean else Exit.NOT_CLEAN)
+    run = {
+        "run_id": decided.run_id,
+        "verdict": "cancelled" if number else "error",
+        "exit_code": int(code),
+        "control": {"ok": False},
+        "cases": records,
+        "nodes": sorted({node for record in records for node in record["nodes"]}),
+        "seconds": round(now - decided.started_at, 3),
+        "started_at": decided.started_at,
+        "ended_at": now,
+        "failure": why,
+        "reasons": [] if clean else [f"the nodes are not proved clean; run: testcell cleanup {decided.run_id}"],
+    }
+    summary = run_files.write(run_dir, run)
+    point_latest(run_dir.parent, run_dir.name)
+    ended = {"step": "report", "phase": "end", "verdict": run["verdict"], "exit_code": int(code), "ok": True}
+    journal.append(run_dir, {"t": now, **ended})
+    shutil.rmtree(run_dir / ".board", ignore_errors=True)
+    return summary
+
+
+def _failure(number: int, now: float) -> dict[str, Any]:
+    if number:
+        text = f"the run was stopped by {signal.Signals(number).name}"
+        return failure.of("cancelled", text, at=now).as_dict()
+    return failure.of("controller_died", "Ansible ended before the run did", at=now).as_dict()
+
+
+def _records(decided: RunPlan, why: dict[str, Any], now: float) -> list[dict[str, Any]]:
+    """Return the record of each attempt that ended, and one for the attempt that was cut short."""
+    ended = run_board(decided.run_dir).notes("case-record.")
+    found = []
+    for case in decided.cases:
+        opened = case_board(decided.run_dir, case.index).read("opened")
+        if str(case.index) in ended:
+            found.append(ended[str(case.index)])
+        elif opened:
+            found.append(_cut_short(decided, case, why, opened["t"], now))
+    return found
+
+
+def _cut_short(decided: RunPlan, case: CasePlan, why: dict[str, Any], opened: float, now: float) -> dict[str, Any]:
+    return {
+        "run_id": decided.run_id,
+        "scenario": case.ref.scenario,
+        "case": case.ref.case,
+        "labels": case.labels,
+        "attempt": case.ref.attempt,
+        "verdict": "cancelled" if why["error_kind"] == "cancelled" else "error",
+        "control": {"ok": False},
+        "result": {"ok": False},
+        "failure": why,
+        "reasons": [],
+        "nodes": list(case.nodes),
+        "seconds": round(now - opened, 3),
+        "started_at": opened,
+    }

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: MIT
+"""Whole runs over SSH on nodes with their own Docker engines; node3 has Compose V1, the others V2."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from cellruns import (
+    LAB_INVENTORY,
+    NODES,
+    ROOT,
+    ansible_command,
+    environment,
+    leavings,
+    newest,
+    on_node,
+    run_site,
+    testcell,
+)
+
+pytestmark = [pytest.mark.docker, pytest.mark.lab]
+
+DEADLINE_S = 120
+
+
+def wait_until(condition, what, deadline_s=DEADLINE_S):
+    """Wait until condition() holds; fail naming what was waited for."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"waited {deadline_s} s in vain: {what}")
+
+
+def docker_answers(node):
+    """Return whether the engine of a lab node answers."""
+    words = ["docker", "exec", f"testcell-lab-{node}", "docker", "ps"]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+def assert_clean(nodes=NODES):
+    assert {node: leavings(node) for node in nodes} == {node: [] for node in nodes}
+
+
+def journal(folder):
+    path = folder / "journal.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_a_real_engine_runs_over_three_nodes_with_compose_v1_and_v2(lab, results):
+    run = run_site(lab, results, testcell_project_dir=ROOT, scenario="001_baseline")
+    assert run.rc == 0, run.screen
+    summary = run.summary
+    assert (summary["verdict"], summary["exit_code"], summary["control"]["ok"]) == ("pass", 0, True)
+    details = json.loads(run.file("result_summary.json"))
+    assert {service["name"]: service["node"] for service in details["services"]} == {
+        "rpc-1": "node1",
+        "rpc-2": "node2",
+        "coordinator": "node3",
+    }
+    assert details["benchmark"]["tokens"]["output"] == 30 * 32
+    versions = json.loads(run.file("test_metadata.json"))["versions"]
+    assert "1.29" in versions["node3"] and "2.26" in versions["node1"]
+    for node, name in (("node1", "rpc-1"), ("node3", "coordinator")):
+        assert (run.folder / run.case()["path"] / "nodes" / node / "services" / f"{name}.log").stat().st_size > 0
+    assert (results / "latest").resolve() == run.folder
+    assert_clean()
+
+
+def test_two_scenarios_in_a_row_leave_nothing_of_the_first_to_the_second(lab, results):
+    run = run_site(lab, results, testcell_project_dir=ROOT, scenario="002_pd_disaggregated,001_baseline")
+    assert run.rc == 0, run.screen
+    assert [case["verdict"] for case in run.summary["cases"]] == ["pass", "pass"]
+    for case in run.summary["cases"]:
+        details = json.loads((run.folder / case["path"] / "result_summary.json").read_text())
+        assert {node: state["clean"] for node, state in details["verify"].items() if node in NODES} == dict.fromkeys(
+            NODES, True
+        )
+        assert all(state["foreign"] == [] for node, state in details["verify"].items() if node in NODES)
+    assert_clean()
+
+
+def test_f17_the_test_survives_a_dropped_ssh_connection(lab, results, project):
+    folder = project(script='echo began; sleep 6; exec "$TESTCELL_LOAD" --config "$SCENARIO_PATH/test_config.json" '
+                     '--out "$SCENARIO_RESULT_PATH"\n', node="node1")  # fmt: skip
+    process = subprocess.Popen(
+        ansible_command(lab, {"results_dir": results, "testcell_project_dir": folder, "scenario": "probe"}),
+        cwd=results.parent,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    wait_until(
+        lambda: newest(results) and any("started, at most" in e.get("message", "") for e in journal(newest(results))),
+        "the test",
+    )
+    # The connection of the run is the child of sshd that serves it; the listener itself stays.
+    on_node("node1", "kill $(pgrep -f 'sshd: root@' | head -1)")
+    screen = process.communicate(timeout=DEADLINE_S)[0].decode()
+    assert process.returncode == 0, screen
+    assert json.loads((newest(results) / "summary.json").read_text())["verdict"] == "pass"
+    assert_clean()
+
+
+def test_f11_of_two_runs_on_one_node_the_second_is_told_who_holds_it(lab, results, project):
+    folder = project(script="sleep 8\n", node="node1")
+    words = {"results_dir": results, "testcell_project_dir": folder, "scenario": "probe"}
+    first = subprocess.Popen(
+        ansible_command(lab, words),
+        cwd=results.parent,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    wait_until(
+        lambda: newest(results) and any("started, at most" in e.get("message", "") for e in journal(newest(results))),
+        "the test",
+    )
+    holder = newest(results).name
+    second = run_site(lab, results.parent / "second", testcell_project_dir=folder, scenario="probe")
+    first.communicate(timeout=DEADLINE_S)
+    assert second.summary["exit_code"] == 6
+    failure = second.case()["failure"]
+    assert failure["error_kind"] == "lock_held" and holder in failure["message"]
+    assert_clean()
+
+
+def test_f24_a_node_that_dies_is_named_and_the_others_keep_their_evidence(lab, results):
+    process = subprocess.Popen(
+        ansible_command(lab, {"results_dir": results, "testcell_project_dir": ROOT, "scenario": "002_pd_disaggregated",
+                              "test_execution.args": "[]"}),
+        cwd=results.parent,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        wait_until(
+            lambda: newest(results) and any(e.get("service") == "router" for e in journal(newest(results))),
+            "the router",
+        )
+        subprocess.run(["docker", "kill", "testcell-lab-node2"], check=True, capture_output=True)
+        process.communicate(timeout=300)
+    finally:
+        subprocess.run(["docker", "start", "testcell-lab-node2"], check=True, capture_output=True)
+    summary = json.loads((newest(results) / "summary.json").read_text())
+    assert summary["verdict"] in ("error", "fail") and summary["exit_code"] == 7
+    case = newest(results) / summary["cases"][0]["path"]
+    assert (case / "nodes" / "node1" / "services" / "prefill-1.log").exists()
+    assert "node2" in (case / "test_report.md").read_text()
+    wait_until(lambda: docker_answers("node2"), "the engine of node2")
+    cleaned = testcell("cleanup", "--all", "-i", LAB_INVENTORY)
+    assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr
+    assert_clean()
+
+
+def test_f04_after_kill_9_of_the_controller_cleanup_finds_everything(lab, results, project):
+    folder = project(script="sleep 60\n", node="node2", timeout=120)
+    words = {"results_dir": results, "testcell_project_dir": folder, "scenario": "probe", "testcell_lease_ttl_s": 30}
+    process = subprocess.Popen(
+        ansible_command(lab, words),
+        cwd=results.parent,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_until(
+        lambda: newest(results) and any("started, at most" in e.get("message", "") for e in journal(newest(results))),
+        "the test",
+    )
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
+    assert leavings("node1") or leavings("node2"), "the killed run was expected to leave something"
+    early = testcell("cleanup", "--all", "-i", LAB_INVENTORY)
+    assert early.returncode == 6, early.stdout + early.stderr
+    done = wait_until(lambda: testcell("cleanup", "--all", "-i", LAB_INVENTORY).returncode == 0, "the lease to end", 90)
+    assert done
+    assert_clean()

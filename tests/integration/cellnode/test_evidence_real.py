@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""Evidence of real containers: logs, exit states, records without secrets, and what could not be had."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.docker
+
+TEXT = """
+services:
+  good:
+    image: IMAGE
+    command: ["sh", "-c", "echo I am well; sleep 600", "--api-key", "hunter2"]
+    environment: {HF_TOKEN: hunter2, MAX_TOKENS: "16"}
+  bad:
+    image: IMAGE
+    command: ["sh", "-c", "echo about to fall; exit 5"]
+"""
+
+
+@pytest.fixture
+def ended(cell, any_compose):
+    cell.up(TEXT, any_compose)
+    answer = cell.state(service="bad", kind="completed")
+    assert answer["exit_code"] == 5
+    return cell
+
+
+def files(cell) -> dict[str, str]:
+    base = cell.case_dir / "evidence"
+    return {str(path.relative_to(base)): path.read_text() for path in base.glob("**/*") if path.is_file()}
+
+
+def test_ended_containers_keep_their_logs_and_states(ended):
+    answer = ended.call("evidence", mode="standard")
+    kept = files(ended)
+    assert kept["services/bad.log"] == "about to fall\n"
+    assert kept["services/good.log"] == "I am well\n"
+    states = {one["service"]: one for one in json.loads(kept["state.json"])["containers"]}
+    assert (states["bad"]["state"], states["bad"]["exit_code"], states["good"]["exit_code"]) == ("exited", 5, None)
+    assert answer["containers"] == json.loads(kept["state.json"])["containers"]
+    assert answer["missing"] == []
+    actions = [json.loads(line)["Action"] for line in kept["services/events.jsonl"].splitlines()]
+    assert {"create", "start", "die"} <= set(actions)
+
+
+def test_secrets_are_taken_out_of_the_records(ended):
+    ended.call("evidence", mode="standard")
+    record = files(ended)["services/good.inspect.json"]
+    assert "hunter2" not in record
+    assert "MAX_TOKENS=16" in record
+
+
+def test_basic_keeps_only_what_ended_badly(ended):
+    ended.call("evidence", mode="basic")
+    assert sorted(files(ended)) == ["services/bad.inspect.json", "services/bad.log", "state.json"]
+
+
+def test_comprehensive_keeps_the_machine_too_and_names_what_is_missing(ended):
+    answer = ended.call("evidence", mode="comprehensive")
+    kept = files(ended)
+    assert {"system/meminfo.txt", "system/df.txt", "system/docker_info.json"} <= set(kept)
+    absent = {f"system/{name}" for name in ("dmesg.txt", "nvidia-smi.txt")} - set(kept)
+    assert absent <= {one["what"] for one in answer["missing"]}
+
+
+def test_a_long_log_keeps_its_head_and_its_tail(cell, any_compose):
+    command = "i=0; while [ $$i -lt 20000 ]; do echo line $$i; i=$$((i+1)); done"
+    cell.up(f"services:\n  a:\n    image: IMAGE\n    command: ['sh', '-c', {json.dumps(command)}]\n", any_compose)
+    assert cell.state(service="a", kind="completed")["state"] == "ready"
+    cell.call("evidence", mode="standard", log_cap_bytes=4096)
+    log = files(cell)["services/a.log"]
+    assert len(log) < 4200
+    assert log.startswith("line 0\n")
+    assert log.endswith("line 19999\n")
+    assert "bytes left out here]" in log
+
+
+def test_without_an_engine_the_loss_is_told(ended):
+    ended.env["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"
+    answer = ended.call("evidence", mode="standard")
+    assert answer["containers"] == []
+    assert answer["missing"][0]["what"] == "containers"
+    assert "docker_daemon_down" in answer["missing"][0]["why"]

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.deploy.board import Board
+
+
+def test_a_note_is_read_by_all_and_absent_before(tmp_path):
+    board = Board(tmp_path / "b")
+    assert board.read("service.a") is None and board.notes() == {}
+    board.post("service.a", {"state": "ready"})
+    assert Board(tmp_path / "b").read("service.a") == {"state": "ready"}
+
+
+def test_notes_are_found_by_prefix_also_with_dots_in_names(tmp_path):
+    board = Board(tmp_path)
+    board.post("service.a.b", {"n": 1})
+    board.post("facts.node", {"n": 2})
+    assert board.notes("service.") == {"a.b": {"n": 1}}
+
+
+def test_only_the_first_of_many_claims_holds(tmp_path):
+    board = Board(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda n: board.claim("failure", {"n": n}), range(64)))
+    assert won.count(True) == 1
+    assert board.read("failure") == {"n": won.index(True)}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["failure.json"]

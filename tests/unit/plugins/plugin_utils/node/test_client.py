@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node import package
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.client import NodeClient, NodeError, Output
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.reach import connection_kind
+
+
+def shell(calls):
+    """Return an execute that runs the command with the local shell and counts the round trips."""
+
+    def execute(command, stdin):
+        calls.append(command)
+        done = subprocess.run(["sh", "-c", command], input=stdin, capture_output=True, timeout=60, check=False)
+        return Output(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return execute
+
+
+def client(calls, root, name="cellnode"):
+    return NodeClient(shell(calls), package.build(name), sys.executable, root=str(root))
+
+
+def test_the_program_is_brought_once_and_called_in_one_round_trip_after_that(tmp_path):
+    calls = []
+    node = client(calls, tmp_path / "root")
+    first = node.call("lease", action="show")
+    assert len(calls) == 3
+    assert node.call("lease", action="show") == first
+    assert len(calls) == 4
+    assert (tmp_path / "root").stat().st_mode & 0o777 == 0o700
+
+
+def test_an_error_of_the_node_keeps_its_kind(tmp_path):
+    with pytest.raises(NodeError) as caught:
+        client([], tmp_path / "root").call("no-such-op")
+    assert caught.value.kind == "protocol_error"
+    assert "no-such-op" in str(caught.value)
+
+
+def test_noise_around_the_answer_is_passed_over():
+    answer = (
+        'Welcome!\n@cell {"event": {"n": 1}}\nnoise @cell\n@cell {"result": {"ok": true}}\nShared connection closed.\n'
+    )
+    events = []
+    node = NodeClient(lambda c, s: Output(0, answer, ""), package.build("cellnode"), "python3", on_event=events.append)
+    assert node.call("facts") == {"ok": True}
+    assert events == [{"n": 1}]
+
+
+@pytest.mark.parametrize(
+    ("output", "kind"),
+    [
+        (Output(127, "", "sh: 1: /no/python: not found"), "interpreter_missing"),
+        (Output(1, "", "OSError: [Errno 28] No space left on device"), "disk_full"),
+        (Output(1, "", "OSError: [Errno 30] Read-only file system"), "fs_readonly"),
+        (Output(1, "", "something else"), "internal_error"),
+        (Output(0, "", ""), "internal_error"),
+    ],
+    ids=["no python", "F27 disk full", "F26 read-only", "other", "silence"],
+)
+def test_a_node_without_an_answer_is_named_by_its_cause(output, kind):
+    node = NodeClient(lambda c, s: output, package.build("cellnode"), "python3")
+    with pytest.raises(NodeError) as caught:
+        node.call("facts")
+    assert caught.value.kind == kind
+
+
+def test_a_root_of_somebody_else_is_refused(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "root").symlink_to(tmp_path / "real")
+    with pytest.raises(NodeError) as caught:
+        client([], tmp_path / "root").call("lease", action="show")
+    assert caught.value.kind == "privilege"
+    assert "testcell_node_root" in str(caught.value)
+
+
+def test_the_same_sources_give_the_same_program():
+    one = package.build("cellnode")
+    package.build.cache_clear()
+    two = package.build("cellnode")
+    assert (one.digest, one.content) == (two.digest, two.content)
+    assert one.file_name == f"cellnode-{one.digest}.pyz"
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("ssh: connect to host h port 22: Connection refused", "ssh_refused"),
+        ("ssh: connect to host h port 22: Connection timed out", "ssh_timeout"),
+        ("Connection timed out during banner exchange", "ssh_dropped"),
+        ("ssh: Could not resolve hostname h: Name or service not known", "dns_failure"),
+        ("u@h: Permission denied (publickey,password).", "ssh_auth"),
+        ("@ WARNING: UNPROTECTED PRIVATE KEY FILE! @\nu@h: Permission denied (publickey).", "ssh_auth"),
+        ("WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!\nPermission denied (publickey)", "ssh_hostkey"),
+        ("No ED25519 host key is known for h and you have requested strict checking.", "ssh_hostkey"),
+        ("mux_client_request_session: read from master failed: Broken pipe", "ssh_dropped"),
+        ("Timeout, server h not responding.", "ssh_timeout"),
+        ("something nobody has seen", "ssh_dropped"),
+    ],
+)
+def test_a_connection_failure_is_named_by_what_ssh_says(message, kind):
+    assert connection_kind(message) == kind
+
+
+def test_the_request_carries_the_run_that_fences_it():
+    seen = []
+    node = NodeClient(
+        lambda c, s: seen.append(json.loads(s)) or Output(0, '@cell {"result": {}}', ""),
+        package.build("cellnode"),
+        "python3",
+        owner="me",
+        run={"id": "r", "epoch": 3},
+    )
+    node.call("stop", timeout_s=1)
+    assert seen == [
+        {
+            "op": "stop",
+            "root": "",
+            "run": {"id": "r", "epoch": 3},
+            "owner": "me",
+            "check": False,
+            "args": {"timeout_s": 1},
+        }
+    ]

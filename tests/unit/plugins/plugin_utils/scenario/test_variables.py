@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import layers
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.variables import document
+
+
+@pytest.mark.parametrize(
+    ("variables", "path", "value"),
+    [
+        ({"testcell_test_execution": {"timeout": 600}}, ("test_execution", "timeout"), 600),
+        ({"testcell_test_execution_timeout": "600"}, ("test_execution", "timeout"), 600),
+        ({"testcell_test_execution_script": "600"}, ("test_execution", "script"), "600"),
+        ({"testcell_service_health_check": {"enabled": "false"}}, ("service_health_check", "enabled"), False),
+        ({"testcell_validity_max_error_ratio": "0.5"}, ("validity", "max_error_ratio"), 0.5),
+        ({"testcell_artifacts_collection_remote_node_ssh_retry_count": 5},
+         ("artifacts_collection", "remote_node", "ssh_retry_count"), 5),
+        ({"testcell_test_execution_env": {"A": "1"}}, ("test_execution", "env", "A"), "1"),
+        ({"testcell_service_health_check_expected": {"prefill": "2"}}, ("service_health_check", "expected", "prefill"), 2),
+        ({"testcell_filters": {"include_tags": ("a",)}}, ("filters", "include_tags"), ["a"]),
+        ({"testcell_test_execution": {"timeout": 1}, "testcell_test_execution_timeout": 2}, ("test_execution", "timeout"), 2),
+    ],
+)  # fmt: skip
+def test_variables_become_settings(variables, path, value):
+    setting = layers.load(None, variables).base[path]
+    assert setting.value == value and type(setting.value) is type(value)
+    assert (setting.layer, setting.file, setting.line) == ("global", "inventory variables", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("collection_mode", ("test_execution", "collection_mode")),
+        ("test_execution.collection_mode", ("test_execution", "collection_mode")),
+        ("testcell_test_execution_collection_mode", ("test_execution", "collection_mode")),
+    ],
+)
+def test_extra_variables_have_short_and_dotted_names(name, path):
+    assert layers.load(None, {}, {name: "basic"}).overrides[path].value == "basic"
+
+
+def test_short_names_are_no_inventory_variables():
+    assert (
+        layers.load(None, {"collection_mode": "nonsense", "test_execution.timeout": 1}).value(
+            "test_execution", "collection_mode"
+        )
+        == "standard"
+    )
+
+
+def test_other_variables_are_passed_over():
+    found = document({"testcell_run_id": "x", "testcell_node_root": "/x", "scenario": "a"}, "-e", short_names=True)
+    assert found.root is None and found.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("testcell_test_execution_timeot", "testcell_test_execution_timeout"),
+        ("test_execution.timeot", "test_execution.timeout"),
+    ],
+)
+def test_B66_unknown_setting_is_named_with_what_was_meant(name, near):
+    (problem,) = document({name: 1}, "-e", short_names=True).problems
+    assert problem.render().startswith(f"-e: {name}: unknown setting") and problem.suggestion == near
+
+
+def test_numbers_that_ansible_tagged_come_out_plain():
+    class Tagged(int):
+        pass
+
+    value = layers.load(None, {"testcell_test_execution_timeout": Tagged(5)}).value("test_execution", "timeout")
+    assert type(value) is int
