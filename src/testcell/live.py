@@ -59,8 +59,8 @@ class Redrawn:
 
     def update(self, progress: Progress, lines: list[str]) -> None:
         """Print the lines above the table and draw the table anew."""
-        for line in lines:
-            self._console.print(line, style="red" if " FAILED " in line else None, overflow="ellipsis", no_wrap=True)
+        if lines:
+            self._console.print("\n".join(lines), overflow="ellipsis", no_wrap=True)
         self._live.update(_drawing(progress, time.monotonic() - self._began), refresh=True)
 
     def close(self) -> None:

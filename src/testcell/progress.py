@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.escape import one_line
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.escape import one_line, visible
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.values import duration, mapping, text
 
 LOG_LINES = 6
@@ -86,7 +86,7 @@ class Progress:
         found = SCRIPT_LINE.match(ANSI.sub("", text_line))
         if not found:
             return ""
-        line = one_line(found["line"])
+        line = visible(found["line"]).rstrip()
         self.log.append(line)
         return f"   {one_line(found['node']):<12} test      | {line}"
 

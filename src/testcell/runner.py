@@ -148,20 +148,14 @@ def _exclusion(private: Path, excluded: Sequence[str]) -> list[str]:
 
 
 def _write_extravars(path: Path, variables: Mapping[str, Any]) -> None:
-    """Write variables so that Ansible never takes text in them for a template, as AWX does."""
+    """Write variables so that Ansible never takes text in them for a template, as AWX does.
+
+    The whole document carries the tag: on a single text it would make "20260102_030405" a number.
+    """
     path.parent.mkdir(mode=0o700)
-    lines = [f"{json.dumps(name)}: {_unsafe(value)}\n" for name, value in variables.items()]
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.writelines(["---\n", *lines])
-
-
-def _unsafe(value: Any) -> str:
-    if isinstance(value, str):
-        return f"!unsafe {json.dumps(value)}"
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_unsafe(item) for item in value)}]"
-    return json.dumps(value)
+        stream.write(f"--- !unsafe\n{json.dumps(dict(variables), indent=1)}\n")
 
 
 def _put_away(private: Path, keep: bool) -> Path | None:

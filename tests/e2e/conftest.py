@@ -7,18 +7,18 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cellruns import LAB_INVENTORY, NODES, testcell
+from cellruns import LAB_INVENTORY, NODES, ROOT, run_command
 
 
 @pytest.fixture(scope="session")
 def lab():
     """The lab of three nodes; one that was there before the tests stays."""
     was_there = LAB_INVENTORY.exists()
-    up = testcell("lab", "up", "--nodes", len(NODES))
+    up = run_command("lab", "up", "--nodes", len(NODES))
     assert up.returncode == 0, up.stdout + up.stderr
     yield LAB_INVENTORY
     if not was_there:
-        down = testcell("lab", "down")
+        down = run_command("lab", "down")
         assert down.returncode == 0, down.stdout + down.stderr
 
 
@@ -35,6 +35,7 @@ def project(tmp_path):
         folder = tmp_path / "project"
         scenario = folder / "scenarios" / name
         scenario.mkdir(parents=True)
+        shutil.copy(ROOT / "site.yml", folder)
         template = Path(__file__).parent / "probe"
         for source in template.iterdir():
             shutil.copy(source, scenario / source.name)

@@ -19,8 +19,8 @@ from cellruns import (
     leavings,
     newest,
     on_node,
+    run_command,
     run_site,
-    testcell,
 )
 
 pytestmark = [pytest.mark.docker, pytest.mark.lab]
@@ -135,13 +135,14 @@ def test_f11_of_two_runs_on_one_node_the_second_is_told_who_holds_it(lab, result
 
 def test_f24_a_node_that_dies_is_named_and_the_others_keep_their_evidence(lab, results):
     process = subprocess.Popen(
-        ansible_command(lab, {"results_dir": results, "testcell_project_dir": ROOT, "scenario": "002_pd_disaggregated",
-                              "test_execution.args": "[]"}),
+        ansible_command(
+            lab, {"results_dir": results, "testcell_project_dir": ROOT, "scenario": "002_pd_disaggregated"}
+        ),
         cwd=results.parent,
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    )
     try:
         wait_until(
             lambda: newest(results) and any(e.get("service") == "router" for e in journal(newest(results))),
@@ -157,7 +158,7 @@ def test_f24_a_node_that_dies_is_named_and_the_others_keep_their_evidence(lab, r
     assert (case / "nodes" / "node1" / "services" / "prefill-1.log").exists()
     assert "node2" in (case / "test_report.md").read_text()
     wait_until(lambda: docker_answers("node2"), "the engine of node2")
-    cleaned = testcell("cleanup", "--all", "-i", LAB_INVENTORY)
+    cleaned = run_command("cleanup", "--all", "-i", LAB_INVENTORY)
     assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr
     assert_clean()
 
@@ -180,8 +181,10 @@ def test_f04_after_kill_9_of_the_controller_cleanup_finds_everything(lab, result
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout=30)
     assert leavings("node1") or leavings("node2"), "the killed run was expected to leave something"
-    early = testcell("cleanup", "--all", "-i", LAB_INVENTORY)
+    early = run_command("cleanup", "--all", "-i", LAB_INVENTORY)
     assert early.returncode == 6, early.stdout + early.stderr
-    done = wait_until(lambda: testcell("cleanup", "--all", "-i", LAB_INVENTORY).returncode == 0, "the lease to end", 90)
+    done = wait_until(
+        lambda: run_command("cleanup", "--all", "-i", LAB_INVENTORY).returncode == 0, "the lease to end", 90
+    )
     assert done
     assert_clean()

@@ -8,18 +8,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cellruns import ROOT, run_site, testcell
+from cellruns import ROOT, run_command, run_site
 
 pytestmark = pytest.mark.docker
 
 LOCAL = ROOT / "inventories" / "local"
 
 
-def ours():
-    """Return the ids of containers, networks and volumes with our run label on this machine."""
+def ours(run):
+    """Return the ids of containers, networks and volumes with the run's label on this machine."""
     found = []
     for kind in ("container ls -aq", "network ls -q", "volume ls -q"):
-        words = ["docker", *kind.split(), "--filter", "label=testcell.run"]
+        words = ["docker", *kind.split(), "--filter", f"label=testcell.run={run.folder.name}"]
         found += subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
     return found
 
@@ -50,7 +50,7 @@ def test_the_verdict_says_what_the_engine_did(results, project, faults, verdict,
     assert (run.rc == 0) == (code == 0)
     if kind:
         assert case["failure"]["error_kind"] in (kind if isinstance(kind, tuple) else (kind,))
-    assert ours() == []
+    assert ours(run) == []
 
 
 def test_a_crashed_service_has_its_log_and_exit_code_in_the_results(results, project):
@@ -108,7 +108,7 @@ def test_f31_a_test_that_ignores_term_ends_at_its_limit(results, project):
     folder = project(script="trap '' TERM\nwhile :; do sleep 1; done\n", timeout=3)
     run = run_site(LOCAL, results, testcell_project_dir=folder, scenario="probe")
     assert run.case()["failure"]["error_kind"] == "test_timeout", run.screen
-    assert ours() == []
+    assert ours(run) == []
 
 
 def test_b40_nothing_selected_and_other_bad_input_touch_nothing(results, project):
@@ -132,6 +132,6 @@ def test_a_dry_run_shows_the_plan_and_touches_nothing(results):
 
 def test_the_command_line_does_the_same_and_maps_the_exit_code(results, project):
     folder = project(faults="zero_tokens")
-    done = testcell("run", "probe", "--results-dir", results, "-i", LOCAL, "--format", "json", cwd=folder)
+    done = run_command("run", "probe", "--results-dir", results, "-i", LOCAL, "--format", "json", cwd=folder)
     assert done.returncode == 4, done.stdout + done.stderr
     assert json.loads(done.stdout)["verdict"] == "no_data"

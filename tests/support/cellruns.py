@@ -74,7 +74,7 @@ def run_site(inventory, results, **variables):
     return Ended(done.returncode, done.stdout.decode(errors="replace"), newest(results))
 
 
-def testcell(*words, cwd=ROOT, timeout=TIMEOUT_S):
+def run_command(*words, cwd=ROOT, timeout=TIMEOUT_S):
     """Run our command line to its end."""
     command = [str(Path(sys.executable).parent / "testcell"), *map(str, words)]
     return subprocess.run(

@@ -204,24 +204,22 @@ class Engine:
         """Return the last lines of a container's log."""
         return last_lines(self.logs(container, tty, tail=str(lines)), lines)
 
-    def exec(self, container: str, argv: list[str], timeout: float) -> tuple[int | None, str, str]:
-        """Run argv in a container; return (exit code or None when the time was over, last output, exec id)."""
-        made = self.call(
-            "POST",
-            f"/containers/{quote(container, safe='')}/exec",
-            body={"Cmd": argv, "AttachStdout": True, "AttachStderr": True},
-        )
-        exec_id = str(made["Id"])
+    def exec_create(self, container: str, argv: list[str]) -> str:
+        """Prepare a command in a container and return its id; nothing runs yet."""
+        body = {"Cmd": argv, "AttachStdout": True, "AttachStderr": True}
+        return str(self.call("POST", f"/containers/{quote(container, safe='')}/exec", body=body)["Id"])
+
+    def exec_run(self, exec_id: str, timeout: float) -> tuple[int | None, str]:
+        """Run a prepared command; return its exit code, None when the time was over, and its last output."""
+        path, body = f"/exec/{exec_id}/start", {"Detach": False}
         try:
-            with self.stream("POST", f"/exec/{exec_id}/start", body={"Detach": False}, timeout=timeout) as response:
+            with self.stream("POST", path, None, body, timeout) as response, _as_cell_error(self.path, path):
                 output = last_lines((chunk for _, chunk in frames(response.read)), 5)
-        except (TimeoutError, socket.timeout):
-            return None, "", exec_id
         except CellError as exc:
             if exc.kind == "docker_timeout":
-                return None, "", exec_id
+                return None, ""
             raise
-        return self.exec_record(exec_id).get("ExitCode"), "\n".join(output), exec_id
+        return self.exec_record(exec_id).get("ExitCode"), "\n".join(output)
 
     def exec_record(self, exec_id: str) -> Json:
         """Return the record of an exec: ExitCode, Running, Pid."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
@@ -71,7 +72,12 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("compose_invalid", r"Couldn't find env file|env file .* not found"),
 )
 
-_PATTERNS = tuple((kind, re.compile(pattern)) for kind, pattern in _TABLE)
+
+@lru_cache(maxsize=1)
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Return the table compiled, on first use: most calls of the program meet no message at all."""
+    return tuple((kind, re.compile(pattern)) for kind, pattern in _TABLE)
+
 
 _LINE_NOISE = re.compile(r"Shared connection to \S+ closed|Encountered errors while bringing up the project")
 
@@ -89,7 +95,7 @@ def meaning(text: str) -> Meaning:
     lines = [" ".join(line.split()) for line in plain(text).split("\n")]
     lines = [line for line in lines if line and not _LINE_NOISE.search(line)]
     for line in lines:
-        if _PATTERNS[0][1].search(line):
+        if _patterns()[0][1].search(line):
             return Meaning("registry_rate_limited", line)
     for index, line in enumerate(lines):
         kind = _kind_of(line)
@@ -99,4 +105,4 @@ def meaning(text: str) -> Meaning:
 
 
 def _kind_of(line: str) -> str:
-    return next((kind for kind, pattern in _PATTERNS if pattern.search(line)), "")
+    return next((kind for kind, pattern in _patterns() if pattern.search(line)), "")

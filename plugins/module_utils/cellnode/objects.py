@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from .context import RunRef
+from .context import Clock, RunRef
 from .engine import Engine
 from .errors import CellError
 
@@ -20,6 +20,9 @@ SCENARIO = "testcell.scenario"
 CASE = "testcell.case"
 SERVICE = "com.docker.compose.service"
 WORKING_DIR = "com.docker.compose.project.working_dir"
+
+KILLED = 137
+OOM_LAG_S = (0.02, 0.05, 0.1, 0.2)
 
 _HEALTH = re.compile(r"\((healthy|unhealthy|health: starting)\)")
 _TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$")
@@ -125,10 +128,10 @@ def unix_time(stamp: str) -> float | None:
     return seconds + float(match.group(2) or 0)
 
 
-def death(engine: Engine, container: Container, lines: int = 20) -> Death:
+def death(engine: Engine, container: Container, clock: Clock, lines: int = 20) -> Death:
     """Return how a container that does not run any more ended, with its last log lines."""
     try:
-        record = engine.inspect(container.id)
+        record = _ended(engine, container.id, clock)
     except CellError as exc:
         if exc.kind != "container_gone":
             raise
@@ -139,6 +142,18 @@ def death(engine: Engine, container: Container, lines: int = 20) -> Death:
     kind = "container_oom" if oom else "container_exited"
     tail = tuple(log_tail(engine, record, lines))
     return Death(kind, detail, code, oom, tail, unix_time(str(state.get("FinishedAt") or "")))
+
+
+def _ended(engine: Engine, container: str, clock: Clock) -> dict[str, Any]:
+    """Return the record of an ended container; a kill is looked at again, since the engine tells of memory later."""
+    record = engine.inspect(container)
+    for pause in OOM_LAG_S:
+        state = record.get("State") or {}
+        if state.get("ExitCode") != KILLED or state.get("OOMKilled"):
+            break
+        clock.sleep(pause)
+        record = engine.inspect(container)
+    return record
 
 
 def describe_end(name: str, code: int | None, oom: bool, error: str) -> str:

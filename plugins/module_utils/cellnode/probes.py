@@ -51,10 +51,11 @@ class Answer:
 
 @dataclass
 class Memory:
-    """What the probes of one container keep from one to the next: its record, and how far its log was read."""
+    """What the probes of one container keep: its record, how far its log was read, the command that runs in it."""
 
     record: dict[str, Any] = field(default_factory=dict)
     log_since: str = "0"
+    exec_id: str = ""
 
 
 def parse_check(args: Mapping[str, Any]) -> Check:
@@ -160,17 +161,22 @@ def _words(exc: Exception) -> str:
     return str(exc) or type(exc).__name__
 
 
-def ask_command(engine: Engine, container: str, argv: list[str], timeout_s: float) -> Answer:
+def ask_command(engine: Engine, container: str, argv: list[str], timeout_s: float, memory: Memory) -> Answer:
     """Return whether a command in the container ends with 0 in time; one that does not is killed."""
-    code, output, exec_id = engine.exec(container, argv, timeout_s)
+    memory.exec_id = engine.exec_create(container, argv)
+    code, output = engine.exec_run(memory.exec_id, timeout_s)
     if code is None:
-        _kill_exec(engine, container, exec_id)
+        kill_command(engine, container, memory)
         return Answer(False, f"the command did not end within {timeout_s:g} s")
+    memory.exec_id = ""
     return Answer(code == 0, output[-500:] if code == 0 else f"exit code {code}: {output[-500:]}".rstrip(": "))
 
 
-def _kill_exec(engine: Engine, container: str, exec_id: str) -> None:
-    """Kill a probe's command that hangs, if its process is visible here and really is of that container."""
+def kill_command(engine: Engine, container: str, memory: Memory) -> None:
+    """Kill a probe's command that still runs, if its process is visible here and really is of that container."""
+    exec_id, memory.exec_id = memory.exec_id, ""
+    if not exec_id:
+        return
     record = engine.exec_record(exec_id)
     pid = int(record.get("Pid") or 0)
     if not record.get("Running") or pid <= 1:

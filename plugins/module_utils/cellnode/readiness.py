@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from .probes import Answer, Check, Memory
 from .request import mapping, mappings
 
 FLOOR_S, CEILING_S, GROWTH = 0.020, 0.250, 1.4
+LAST_PROBE_S = 0.3
 ENDED = ("exited", "dead", "removing")
 _WAITING = {"created": "not started yet", "paused": "paused"}
 
@@ -61,7 +63,7 @@ def before_probe(check: Check, found: Container, end: Callable[[], Death]) -> St
     """Return the state that the container's own state decides, or None when a probe must. end: asked if it ended."""
     if found.state in ENDED:
         ending = end()
-        if check.kind == "completed" and ending.exit_code == 0:
+        if check.kind == "completed" and ending.exit_code == 0 and not ending.oom:
             return State("ready", "completed with exit code 0", exit_code=0)
         return from_death(ending)
     if found.state in _WAITING:
@@ -161,7 +163,7 @@ class Board:
 
     def _end(self, found: Container) -> Death:
         if found.id not in self.ends:
-            self.ends[found.id] = death(self.engine, found)
+            self.ends[found.id] = death(self.engine, found, self.clock)
         return self.ends[found.id]
 
     def _unhealthy(self, found: Container) -> dict[str, Any]:
@@ -190,9 +192,13 @@ class Board:
         return self.probers[found.id]
 
     def close(self) -> None:
-        """Stop all probes."""
+        """Stop all probes; a command that still runs in a container a moment later is killed."""
         for prober in self.probers.values():
             prober.done.set()
+        for container, prober in self.probers.items():
+            prober.join(LAST_PROBE_S)
+            with suppress(CellError):
+                probes.kill_command(self.engine, container, self.memories[container])
 
 
 def ask(engine: Engine, check: Check, found: Container, memory: Memory) -> Answer:
@@ -207,7 +213,7 @@ def ask(engine: Engine, check: Check, found: Container, memory: Memory) -> Answe
     argv, limit = (list(check.argv), check.timeout_s) if check.argv else probes.health_command(record)
     if not argv:
         return Answer(False, f"health: {found.health}")
-    return probes.ask_command(engine, found.id, argv, limit)
+    return probes.ask_command(engine, found.id, argv, limit, memory)
 
 
 def ready(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:

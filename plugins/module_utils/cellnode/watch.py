@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .context import Context
+from .context import Clock, Context
 from .engine import Engine, connect
 from .objects import Container, by_service, containers, death, of_case
 from .params import number, texts
@@ -28,7 +28,7 @@ def watch(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
     again: list[float] = []
     while True:
         since = ctx.clock.unix()
-        answer = look(engine, labels, wanted)
+        answer = look(engine, labels, wanted, ctx.clock)
         left = deadline - ctx.clock.monotonic()
         if answer["died"] or answer["unhealthy"] or left <= 0:
             return answer
@@ -43,7 +43,7 @@ def sign(engine: Engine, labels: list[str], since: float, until: float, timeout_
     return any(True for _ in engine.events(since, until, labels, timeout_s, SIGNS))
 
 
-def look(engine: Engine, labels: list[str], wanted: set[str]) -> dict[str, Any]:
+def look(engine: Engine, labels: list[str], wanted: set[str], clock: Clock) -> dict[str, Any]:
     """Return which of the wanted services do not run, are unhealthy, or are frozen."""
     found = by_service(containers(engine, labels))
     answer: dict[str, Any] = {"died": [], "unhealthy": []}
@@ -51,14 +51,14 @@ def look(engine: Engine, labels: list[str], wanted: set[str]) -> dict[str, Any]:
         if service not in found:
             answer["died"].append(_gone(service))
         for container in found.get(service, []):
-            _judge(engine, service, container, answer)
+            _judge(engine, service, container, answer, clock)
     return answer
 
 
-def _judge(engine: Engine, service: str, container: Container, answer: dict[str, Any]) -> None:
+def _judge(engine: Engine, service: str, container: Container, answer: dict[str, Any], clock: Clock) -> None:
     """Put a container that is not as it should be into the answer."""
     if container.state not in ("running", "paused", "restarting"):
-        end = death(engine, container)
+        end = death(engine, container, clock)
         kind = end.error_kind if end.oom else "service_died"
         answer["died"].append({"service": service, "container": container.name, **end.as_dict(), "error_kind": kind})
     elif container.state == "restarting":

@@ -20,7 +20,7 @@ from .links import Link, of_case, of_run
 from .metrics import STATISTICS, Tile, latency_table, tiles
 from .reasons import MARKS, Account, account, clean_states, end_state, labels, leftovers, title, why
 from .summary import counts, shown_cases
-from .values import clock, duration, items, mapping, rows, shown, size, text
+from .values import clock, duration, items, mapping, rows, shown, size, text, words
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_EVIDENCE_LINES = 200
@@ -49,8 +49,8 @@ class CaseView:
     leftovers: tuple[tuple[str, str, str], ...]
     artifacts: str
     warnings: tuple[str, ...]
-    versions: Mapping[str, Any]
-    environment: Mapping[str, Any]
+    versions: dict[str, str]
+    environment: dict[str, str]
     links: tuple[Link, ...]
 
 
@@ -75,7 +75,7 @@ def render(run: Mapping[str, Any], run_dir: Path) -> str:
         clean=clean_states(run),
         leftovers=leftovers(run),
         warnings=_warnings(run),
-        versions=mapping(run.get("versions")),
+        versions=_facts(run, "versions"),
         links=of_run(run_dir),
         statistics=STATISTICS,
     )
@@ -123,8 +123,8 @@ def _case(record: Mapping[str, Any], run_dir: Path, index: int) -> CaseView:
         leftovers=tuple(leftovers(record)),
         artifacts=_artifacts(record),
         warnings=tuple(_warnings(record)),
-        versions=mapping(record.get("versions")),
-        environment=mapping(record.get("environment")),
+        versions=_facts(record, "versions"),
+        environment=_facts(record, "environment"),
         links=of_case(run_dir, record),
     )
 
@@ -166,6 +166,10 @@ def _nodes(record: Mapping[str, Any]) -> list[tuple[str, str]]:
             (text(facts.get("name") if facts else node), ", ".join(f"{key}: {value}" for key, value in plain.items()))
         )
     return found
+
+
+def _facts(record: Mapping[str, Any], name: str) -> dict[str, str]:
+    return {str(key): words(value) for key, value in mapping(record.get(name)).items()}
 
 
 def _artifacts(record: Mapping[str, Any]) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 from .escape import code, code_block, markdown, one_line
 from .gantt import MAX_LANES
 from .metrics import STATISTICS, latency_table, tiles
-from .reasons import account, clean_states, end_state, leftovers
+from .reasons import account, clean_states, end_state, leftovers, removed
 from .spans import of_case
-from .values import duration, items, mapping, rows, shown, size, text
+from .values import duration, items, mapping, rows, shown, size, text, words
 
 MAX_EVIDENCE_LINES = 60
 
@@ -110,10 +110,10 @@ def services(record: Mapping[str, Any]) -> list[str]:
 def cleaning(record: Mapping[str, Any]) -> list[str]:
     """Return what was removed from each node and whether the node was then found clean."""
     states = dict(clean_states(record))
-    removed = {node: done for node, done in mapping(record.get("cleaning")).items() if mapping(done)}
+    done = {node: counts for node, counts in mapping(record.get("cleaning")).items() if mapping(counts)}
     lines = [
-        [markdown(node), _removed(removed.get(node)), _clean_word(states.get(node))]
-        for node in dict.fromkeys([*removed, *states])
+        [markdown(node), markdown(removed(done.get(node))), _clean_word(states.get(node))]
+        for node in dict.fromkeys([*done, *states])
     ]
     left = [
         f"- {markdown(node)}: {markdown(what)} {markdown(detail)}".rstrip() for node, what, detail in leftovers(record)
@@ -133,7 +133,7 @@ def artifacts(record: Mapping[str, Any]) -> list[str]:
 def facts(record: Mapping[str, Any], name: str) -> list[str]:
     """Return a flat mapping of a record (versions, environment) as a table of names and values."""
     return table(
-        ("name", "value"), [[markdown(key), markdown(value)] for key, value in mapping(record.get(name)).items()]
+        ("name", "value"), [[markdown(key), markdown(words(value))] for key, value in mapping(record.get(name)).items()]
     )
 
 
@@ -145,12 +145,6 @@ def warnings(record: Mapping[str, Any]) -> list[str]:
 def _words(item: Any) -> str:
     found = mapping(item)
     return text(found.get("message")) or one_line(item) if found else text(item)
-
-
-def _removed(value: Any) -> str:
-    found = mapping(mapping(value).get("removed") or value)
-    counts = [f"{count} {markdown(name)}" for name, count in found.items() if isinstance(count, int) and count]
-    return ", ".join(counts) or "nothing"
 
 
 def _clean_word(state: bool | None) -> str:

@@ -113,6 +113,16 @@ def labels(record: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in mapping(record.get("labels")).items())
 
 
+def removed(done: Any) -> str:
+    """Return what a cleaning took away from a node in words; done: counts by kind, also below the key `removed`."""
+    counts = mapping(mapping(done).get("removed") or done)
+    return ", ".join(
+        f"{count} {kind.removesuffix('s') if count == 1 else kind}"
+        for kind, count in counts.items()
+        if isinstance(count, int) and count
+    ) or "nothing"  # fmt: skip
+
+
 def end_state(service: Mapping[str, Any]) -> str:
     """Return how a service ended in words; a kill for memory and restarts are said, since both can hide a fault."""
     parts = [text(service.get("state"))]

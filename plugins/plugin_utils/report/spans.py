@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .values import mapping, number, rows, text
+from .values import number, rows, text, words
 
 SERVING_ENDS = ("stop", "clean")
 
@@ -46,7 +46,7 @@ def _steps(record: Mapping[str, Any]) -> Iterator[Span]:
             start_s=max(0.0, start),
             seconds=_not_negative(step.get("seconds")),
             ok=step.get("ok") is not False,
-            detail=_detail(step.get("detail")),
+            detail=words(step.get("detail")),
         )
 
 
@@ -78,8 +78,3 @@ def _gap(end: float | None, start: float) -> float | None:
 def _not_negative(value: Any) -> float | None:
     figure = number(value)
     return None if figure is None else max(0.0, figure)
-
-
-def _detail(value: Any) -> str:
-    facts = mapping(value)
-    return "; ".join(f"{key}: {item}" for key, item in facts.items()) if facts else text(value)

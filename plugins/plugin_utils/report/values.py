@@ -63,6 +63,17 @@ def shown(value: Any, unit: str = "") -> str:
     return f"{_digits(figure)} {unit}".rstrip()
 
 
+def words(value: Any) -> str:
+    """Return a value from JSON as words: `name: value` pairs and lists with what is absent or empty left out."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {words(item)}" for key, item in value.items() if item not in (None, "", [], {}, ()))
+    if isinstance(value, (list, tuple)):
+        return ", ".join(words(item) for item in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return shown(value) if isinstance(value, float) else text(value)
+
+
 def duration(value: Any) -> str:
     """Return seconds as a person reads them: `0.4 s`, `42 s`, `3 min 05 s`, `2 h 07 min`."""
     seconds = number(value)
@@ -108,4 +119,6 @@ def _digits(figure: float) -> str:
         return f"{int(figure):,}".replace(",", " ")
     if abs(figure) >= 100:
         return f"{figure:,.0f}".replace(",", " ")
-    return f"{figure:.1f}" if abs(figure) >= 10 else f"{figure:.3g}"
+    if abs(figure) >= 1:
+        return f"{figure:.1f}" if abs(figure) >= 10 else f"{figure:.2f}"
+    return f"{figure:.3g}"

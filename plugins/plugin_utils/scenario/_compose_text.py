@@ -13,7 +13,7 @@ written: `late` is True then, and nobody should judge the form of the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ RUN_TIME_PREFIX = "TESTCELL_"
 _MOST_NESTED = 8
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BRACED = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<op>:?[-?+])(?P<rest>.*))?", re.DOTALL)
+_NEWER = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?::?\+|:?[-?][^}]*\$\{)")
 _LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*?)\s*")
 
 Fault = Callable[[KeyPath, str], None]
@@ -126,6 +127,16 @@ def _fill_scalar(node: Node, environ: Mapping[str, str], fault: Fault, path: Key
         for message in filled.faults:
             fault(path, message)
     return copy
+
+
+def newer_forms(node: Node, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """Yield the paths of values whose variables Compose V1 cannot read: `${A:+x}` and defaults with variables in them."""
+    if isinstance(node.value, str) and _NEWER.search(node.value.replace("$$", "")):
+        yield path
+    for index, entry in enumerate(node.entries):
+        yield from newer_forms(entry, (*path, index))
+    for name, (_, value) in node.items.items():
+        yield from newer_forms(value, (*path, name))
 
 
 def is_late(text: str) -> bool:

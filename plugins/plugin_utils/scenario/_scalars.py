@@ -22,7 +22,9 @@ Plain = str | int | float | bool | None
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
-_MOST_DIGITS = 18
+_MOST_DIGITS = 19
+_MOST_DECIMALS = 36
+_LARGEST = 2**63 - 1
 _PLAIN_WORDS: dict[str, Plain] = {"true": True, "false": False, "null": None, "~": None, "": None}
 _OLD_TRUE, _OLD_FALSE = ("y", "yes", "on", "true"), ("n", "no", "off", "false")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9:.Z+ \t-]*)?")
@@ -50,11 +52,16 @@ def resolve(text: str) -> tuple[Plain, Oddity | None]:
         return _PLAIN_WORDS[text], None
     if text.isalpha() and len(text) > 5:
         return text, None
-    if _INTEGER.fullmatch(text) and len(text) <= _MOST_DIGITS:
+    if _INTEGER.fullmatch(text) and fits(text):
         return int(text), None
-    if _DECIMAL.fullmatch(text) and len(text) <= 2 * _MOST_DIGITS:
+    if _DECIMAL.fullmatch(text) and len(text) <= _MOST_DECIMALS:
         return float(text), None
     return text, _oddity(text)
+
+
+def fits(digits: str) -> bool:
+    """Tell whether the digits of a whole number, with its sign, fit 64 bits."""
+    return len(digits.lstrip("-")) <= _MOST_DIGITS and abs(int(digits)) <= _LARGEST
 
 
 def _oddity(text: str) -> Oddity | None:

@@ -47,7 +47,7 @@ from ._compose_policy import (
     check_restart,
 )
 from ._compose_references import check_dependencies, check_files, check_names, check_ports
-from ._compose_text import dotenv, fill_tree, is_late
+from ._compose_text import dotenv, fill_tree, is_late, newer_forms
 from ._compose_words import Mount, PortRange
 from ._findings import Findings
 from .strict_yaml import Document
@@ -174,14 +174,14 @@ def _facts(file: str, data: Mapping[str, Any], services: Mapping[str, ComposeSer
         volumes=tuple(resource_of(name, body) for name, body in data["volumes"].items()),
         version=data.get("version", ""),
         v2_only=tuple(
-            V2Key(found.document.problem(path, "").key, found.document.key_mark(path)[0]) for path in _v2(data)
+            V2Key(found.document.problem(path, "").key, found.document.key_mark(path)[0]) for path in _v2(found, data)
         ),
         problems=found.all(),
         places={("services", name): found.document.key_mark(("services", name)) for name in services},
     )
 
 
-def _v2(data: Mapping[str, Any]) -> list[KeyPath]:
+def _v2(found: Findings, data: Mapping[str, Any]) -> list[KeyPath]:
     paths: list[KeyPath] = [(key,) for key in data if key in V2_ONLY_TOP]
     for name, body in data.get("services", {}).items():
         at: KeyPath = ("services", name)
@@ -190,4 +190,4 @@ def _v2(data: Mapping[str, Any]) -> list[KeyPath]:
         needs = body.get("depends_on")
         for needed, how in needs.items() if isinstance(needs, dict) else ():
             paths += [(*at, "depends_on", needed, key) for key in how or {} if key in V2_ONLY_DEPENDENCY]
-    return paths
+    return paths if found.document.root is None else [*paths, *newer_forms(found.document.root)]

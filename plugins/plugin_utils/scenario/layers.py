@@ -88,14 +88,17 @@ def settings_of(
             continue
         pairs = {(*path, key): item for key, item in value.items()} if isinstance(value, dict) else {path: value}
         for place, item in pairs.items():
-            found[place] = setting_at(document, (*prefix, *place), item, layer)
+            found[place] = _setting_at(document, item, layer, prefix, place)
     return found
 
 
-def setting_at(document: Document, path: KeyPath, value: Any, layer: str) -> Setting:
-    """Return a value with its place in the document, and the places of its items when it is a list."""
-    items = tuple(document.mark((*path, index)) for index in range(len(value))) if isinstance(value, list) else ()
-    return Setting(value, layer, document.file, *document.key_mark(path), items)
+def _setting_at(document: Document, value: Any, layer: str, prefix: KeyPath, path: KeyPath) -> Setting:
+    """Return a value with its place in the document; a list stands at its key and has the places of its items."""
+    full, written = (*prefix, *path), (*prefix, *path) if prefix else ()
+    if not isinstance(value, list):
+        return Setting(value, layer, document.file, *document.mark(full), written=written)
+    items = tuple(document.mark((*full, index)) for index in range(len(value)))
+    return Setting(value, layer, document.file, *document.key_mark(full), items, written)
 
 
 def nested(merged: Settings, section: str) -> dict[str, Any]:

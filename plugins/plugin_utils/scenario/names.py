@@ -15,7 +15,6 @@ SCENARIO_NAME = "letters, digits, '_', '-'; a letter or digit first; 1..63 chara
 TAG = "letters, digits, '_', '-', '.', ':'; a letter or digit first; 1..63 characters"
 ROLE = "router, prefill, decode, coordinator, worker or a word of your own: lower-case letters, digits, '_', '-'"
 LABEL_NAME = "lower-case letters, digits, '_'; a letter first; 1..32 characters"
-ENV_NAME = "letters, digits, '_'; no digit first; none that Testcell, Ansible, the loader or the shell gives a meaning"
 RELATIVE_PATH = "a relative path that stays inside its folder, of plain characters"
 PATTERN = f"{RELATIVE_PATH}; '*', '?' and '[...]' match names"
 BASE_PATH = "a folder, absolute or relative, of plain characters"
@@ -38,6 +37,10 @@ BLOCKED_ENV = (
     "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PERL5OPT", "PERL5LIB", "NODE_OPTIONS", "DOCKER_HOST",
 )  # fmt: skip
 BLOCKED_ENV_PREFIXES = ("LD_", "DYLD_", "ANSIBLE_", "TESTCELL_", "SCENARIO_", "BASH_FUNC_")
+ENV_NAME = (
+    f"letters, digits, '_', no digit first; not {', '.join(BLOCKED_ENV)},"
+    f" and none that starts with {', '.join(BLOCKED_ENV_PREFIXES)}"
+)
 
 
 def has_jinja(text: str) -> bool:

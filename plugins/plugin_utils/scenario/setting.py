@@ -24,7 +24,8 @@ ORDER: Final = (BUILT_IN, GLOBAL, SCENARIO, OVERRIDE)
 class Setting:
     """A value with its layer and place. file is "" for a built-in value.
 
-    items: the places of a list's items. below: the setting that this one hides, if any.
+    items: the places of a list's items. written: the path of its key in that file, where it differs from the setting's
+    own (in a scenario some sections stand below `deployment`). below: the setting that this one hides, if any.
     """
 
     value: Any
@@ -33,14 +34,15 @@ class Setting:
     line: int = 0
     column: int = 0
     items: tuple[tuple[int, int], ...] = ()
+    written: KeyPath = ()
     below: Setting | None = None
 
     def problem(
         self, path: KeyPath, message: str, *, got: str = "", allowed: str = "", severity: Severity = "error"
     ) -> Problem:
-        """Return a problem that stands where this value does."""
-        file = self.file or "built-in values"
-        return Problem(file, self.line, self.column, format_path(path), message, got, allowed, severity=severity)
+        """Return a problem that stands where this value does. path: of the setting, or of something in it."""
+        place = (self.file or "built-in values", self.line, self.column)
+        return Problem(*place, format_path(self.written or path), message, got, allowed, severity=severity)
 
     def origin(self, path: KeyPath) -> Origin:
         """Return the value (a secret's place only), where it comes from, and what it hides."""

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from ..problems import InputError, KeyPath, Problem, format_path, show
 from ._nodes import Node
-from ._scalars import Plain
+from ._scalars import Plain, fits
 from ._source import FORBIDDEN, Limits, name_character, read_text
 from .strict_yaml import Document
 
@@ -27,7 +27,6 @@ _STRING = re.compile(r'"[^"\\\n\r\t]*(?:\\.[^"\\\n\r\t]*)*"')
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _WORD = re.compile(r"[-+A-Za-z0-9_.]+")
 _WORDS: dict[str, Plain] = {"true": True, "false": False, "null": None}
-_MOST_DIGITS = 18
 _MEANT = {"True": "true", "False": "false", "None": "null", "nil": "null", "undefined": "null"}
 
 
@@ -171,8 +170,10 @@ class _Reader:
 
     def _number(self, word: str) -> int | float:
         if re.fullmatch(r"-?[0-9]+", word):
-            if len(word) > _MOST_DIGITS:
-                self._fail("number has more digits than can be kept exactly", f"{len(word)} digits", str(_MOST_DIGITS))
+            if not fits(word):
+                self._fail(
+                    "number does not fit 64 bits", f"{len(word)} digits", "-9223372036854775807..9223372036854775807"
+                )
             return int(word)
         value = float(word)
         if not math.isfinite(value):

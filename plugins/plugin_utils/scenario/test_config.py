@@ -51,6 +51,7 @@ def check(
 def test_config_spec(client: str = OWN_CLIENT) -> schema.Mapping:
     """Return the schema of the file, made from the load client's own table of keys."""
     keys = {name: schema.Key(_spec(field), nullable=True) for name, field in FIELDS.items()}
+    keys["base_url"] = schema.Key(schema.Str(max=4096, lines=True), nullable=True)
     if client == OWN_CLIENT:
         return schema.Mapping(keys | {"model": schema.Key(schema.Str(), required=True)})
     return schema.Mapping(keys, extra=schema.Free())
@@ -65,7 +66,7 @@ def _spec(field: Field) -> schema.Spec:
         "texts": schema.Seq(schema.Str()),
         "limits": schema.Mapping(dict.fromkeys(field.choices, above_zero)),
         "free": schema.MapOf(schema.Free()),
-        "whole": schema.Int(int(field.low), int(min(field.high, 10**18))),
+        "whole": schema.Int(int(field.low), int(min(field.high, 2**63 - 1))),
         "number": schema.Float(field.low, min(field.high, 1e15)),
     }
     return made[field.kind]

@@ -34,5 +34,8 @@ def distrust(path: Path, *, user: int) -> list[Problem]:
         hint = f"run: chown {user} {path}"
         problems.append(Problem(str(path), message=f"belongs to another user than you (uid {user}; {facts}); {hint}"))
     if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
-        problems.append(Problem(str(path), message=f"cannot be read by uid {user} ({facts}); run: chmod u+r {path}"))
+        who = "u" if status.st_uid == user else "a"
+        problems.append(
+            Problem(str(path), message=f"cannot be read by uid {user} ({facts}); run: chmod {who}+r {path}")
+        )
     return problems

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from testcell import exits
-from testcell.cli import execution, inputs, jobs
+from testcell.cli import execution, extra, inputs, jobs
 from testcell.cli.errors import usage
 from testcell.cli.output import Table
 from testcell.cli.settings import FormatOption, InventoryOption, OutputOption, ResultsDirOption, of, results_dir
@@ -25,6 +25,7 @@ def cleanup(
     everything: Annotated[bool, typer.Option("--all", help="The leavings of every run that is dead.")] = False,
     inventory: InventoryOption = None,
     where: ResultsDirOption = None,
+    variables: extra.ExtraOption = None,
     form: FormatOption = None,
     target: OutputOption = None,
 ) -> None:
@@ -40,6 +41,7 @@ def cleanup(
         usage(ctx, "give one run, or --all.")
     if run_id and not RUN_ID.fullmatch(run_id):
         usage(ctx, f"{run_id!r} is no run id; they look like 20260102_030405.")
+    given = extra.as_variables(extra.parse(ctx, variables))
     settings = of(ctx, form, target)
     project = settings.project()
     found = inputs.inventory(lambda: inventories.load(project, inventory or ()))
@@ -48,7 +50,7 @@ def cleanup(
         found.sources,
         "cleanup",
         "cleanup_out",
-        {"cleanup_run": run_id or "all", "results_dir": str(results_dir(settings, where))},
+        {**given, "cleanup_run": run_id or "all", "results_dir": str(results_dir(settings, where))},
         hosts=len(found.nodes),
         verbose=settings.verbose,
     )
@@ -63,12 +65,14 @@ def cleanup(
 
 
 def _table(answers: Sequence[Mapping[str, Any]]) -> Table:
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.reasons import removed
+
     rows = [
         (
             str(answer.get("name")),
             "ok" if answer.get("ok") is True else "failed",
             ", ".join(answer.get("runs") or ()) or "-",
-            ", ".join(f"{count} {kind}" for kind, count in (answer.get("removed") or {}).items() if count) or "nothing",
+            removed(answer.get("removed")),
             "; ".join(map(str, answer.get("errors") or ())),
         )
         for answer in answers

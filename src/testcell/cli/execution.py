@@ -93,7 +93,7 @@ def execute(settings: Settings, request: Request, found: Inventory, *, nodes: in
         output.note(str(exc))
         summary = None
     if summary is None or outcome.signal:
-        summary = reclaiming.close(settings, found, run_dir, outcome) or summary
+        summary = reclaiming.close(settings, found, request.variables(run_id), run_dir, outcome) or summary
     return _finish(settings, run_dir, outcome, summary)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from testcell import exits
-from testcell.cli import execution, inputs, jobs, output
+from testcell.cli import execution, extra, inputs, jobs, output
 from testcell.cli.output import Table
 from testcell.cli.settings import FormatOption, InventoryOption, OutputOption, Settings, of
 from testcell.exits import Exit
@@ -25,6 +25,7 @@ def nodes(
     ctx: typer.Context,
     check: Annotated[bool, typer.Option("--check", help="Ask each node how it is, as `health` does.")] = False,
     inventory: InventoryOption = None,
+    variables: extra.ExtraOption = None,
     form: FormatOption = None,
     target: OutputOption = None,
 ) -> None:
@@ -35,7 +36,7 @@ def nodes(
     settings = of(ctx, form, target)
     found = _inventory(settings, inventory)
     if check:
-        _check(settings, found)
+        _check(settings, found, extra.parse(ctx, variables))
         return
     document = {"sources": list(found.sources), "nodes": [node.as_dict() for node in found.nodes]}
     settings.emit(document, lambda: [_list(found)])
@@ -44,6 +45,7 @@ def nodes(
 def health(
     ctx: typer.Context,
     inventory: InventoryOption = None,
+    variables: extra.ExtraOption = None,
     form: FormatOption = None,
     target: OutputOption = None,
 ) -> None:
@@ -52,7 +54,7 @@ def health(
     Engine, Compose, disks, clock, GPUs, lease, and what dead runs have left there.
     """
     settings = of(ctx, form, target)
-    _check(settings, _inventory(settings, inventory))
+    _check(settings, _inventory(settings, inventory), extra.parse(ctx, variables))
 
 
 def _inventory(settings: Settings, wanted: Sequence[str] | None) -> Inventory:
@@ -64,9 +66,15 @@ def _inventory(settings: Settings, wanted: Sequence[str] | None) -> Inventory:
     return found
 
 
-def _check(settings: Settings, found: Inventory) -> None:
+def _check(settings: Settings, found: Inventory, given: dict[str, str]) -> None:
     answers, outcome = jobs.ask(
-        settings.project(), found.sources, "health", "health_out", {}, hosts=len(found.nodes), verbose=settings.verbose
+        settings.project(),
+        found.sources,
+        "health",
+        "health_out",
+        extra.as_variables(given),
+        hosts=len(found.nodes),
+        verbose=settings.verbose,
     )
     if outcome.signal:
         raise typer.Exit(exits.of_signal(outcome.signal))

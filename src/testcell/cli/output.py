@@ -49,7 +49,16 @@ class Table:
     right: frozenset[str] = field(default_factory=frozenset)
 
 
-Human = Callable[[], Sequence[Table | str]]
+@dataclass(frozen=True)
+class Line:
+    """One line for people; style is used on a terminal only."""
+
+    text: str
+    style: str = ""
+
+
+Part = Table | Line | str
+Human = Callable[[], Sequence[Part]]
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -123,8 +132,12 @@ def _write_new(path: Path, text: str) -> None:
         raise CliError(f"--output {path}: cannot be written: {exc.strerror}", Exit.USAGE) from None
 
 
-def _plain(parts: Sequence[Table | str]) -> str:
-    return "".join(f"{part}\n" if isinstance(part, str) else _plain_table(part) for part in parts)
+def _plain(parts: Sequence[Part]) -> str:
+    return "".join(_plain_table(part) if isinstance(part, Table) else f"{_line(part).text}\n" for part in parts)
+
+
+def _line(part: Line | str) -> Line:
+    return Line(part) if isinstance(part, str) else part
 
 
 def _plain_table(table: Table) -> str:
@@ -143,14 +156,14 @@ def _padded(cell: str, width: int, right: bool) -> str:
     return cell.rjust(width) if right else cell.ljust(width)
 
 
-def _show(parts: Sequence[Table | str]) -> None:
+def _show(parts: Sequence[Part]) -> None:
     screen = console()
     try:
         for part in parts:
-            if isinstance(part, str):
-                screen.print(part)
-            else:
+            if isinstance(part, Table):
                 _show_table(screen, part)
+            else:
+                screen.print(_line(part).text, style=_line(part).style or None, soft_wrap=True)
     except OSError:
         silence(sys.stdout)  # type: ignore[arg-type]
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,13 @@ CLEAN_WITHIN_S = 90
 CLEAN_IN_A_HURRY_S = 30
 
 
-def close(settings: Settings, found: Inventory, run_dir: Path, outcome: Outcome) -> dict[str, Any] | None:
+def close(
+    settings: Settings, found: Inventory, variables: Mapping[str, str], run_dir: Path, outcome: Outcome
+) -> dict[str, Any] | None:
     """Clean the nodes of a run that ended without its own cleaning, and return its summary; None when it never began.
 
     The nodes are cleaned for every run that left a plan, whatever ended it; a run that was asked to end twice gets
-    less time for that.
+    less time for that. variables: those of the run, so that the nodes are found as the run found them.
     """
     from testcell import closing
 
@@ -38,7 +41,7 @@ def close(settings: Settings, found: Inventory, run_dir: Path, outcome: Outcome)
         found.sources,
         "cleanup",
         "cleanup_out",
-        {"cleanup_run": run_dir.name, "results_dir": str(run_dir.parent)},
+        {**variables, "cleanup_run": run_dir.name},
         hosts=len(found.nodes),
         grace_s=5.0,
         timeout_s=limit,

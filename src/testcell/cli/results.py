@@ -15,7 +15,7 @@ import typer
 
 from testcell.cli import verdict_page
 from testcell.cli.errors import CliError, usage
-from testcell.cli.output import Table
+from testcell.cli.output import Part, Table
 from testcell.cli.settings import FormatOption, OutputOption, ResultsDirOption, Settings, of, results_dir
 from testcell.exits import Exit
 
@@ -97,11 +97,11 @@ def _rows(folder: Path) -> tuple[RunRow, ...]:
         raise CliError(str(exc)) from None
 
 
-def _cleaned(done: Cleaned, folder: Path) -> list[Table | str]:
+def _cleaned(done: Cleaned, folder: Path) -> list[Part]:
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.values import size
 
     word = "would be removed" if done.dry_run else "removed"
-    lines: list[Table | str] = [_table(done.removed, "")] if done.removed else []
+    lines: list[Part] = [_table(done.removed, "")] if done.removed else []
     lines += [f"left alone: {name}: {reason}" for name, reason in done.refused]
     return [*lines, f"{len(done.removed)} run(s) {word} from {folder}, {size(done.bytes)}; {len(done.kept)} kept"]
 

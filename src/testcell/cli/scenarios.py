@@ -13,7 +13,7 @@ import typer
 
 from testcell.cli import inputs, output
 from testcell.cli.errors import usage
-from testcell.cli.output import Table
+from testcell.cli.output import Part, Table
 from testcell.cli.settings import FormatOption, InventoryOption, OutputOption, of
 from testcell.exits import Exit
 from testcell.project import Project
@@ -166,7 +166,7 @@ def _details(scenario: Scenario) -> dict[str, Any]:
     }
 
 
-def _page(scenario: Scenario) -> list[Table | str]:
+def _page(scenario: Scenario) -> list[Part]:
     columns = ("service", "node", "role", "image", "depends on", "ports")
     services = [
         (s.name, s.node, s.role, s.image, ", ".join(s.depends_on), ", ".join(map(str, s.ports)))

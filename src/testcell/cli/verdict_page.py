@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testcell.cli.output import Table
+from testcell.cli.output import STYLES, Line, Part, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +40,10 @@ NEXT_STEPS = {
 }
 
 
-def page(summary: Mapping[str, Any], run_dir: Path) -> list[Table | str]:
+def page(summary: Mapping[str, Any], run_dir: Path) -> list[Part]:
     """Return the lines and tables that end a run on the terminal."""
-    return [*_figures(summary), *_stories(summary), "", _verdict(summary), f"report   {run_dir / 'report.html'}"]
+    verdict = Line(_verdict(summary), f"bold {STYLES.get(str(summary.get('verdict')), '')}".strip())
+    return [*_figures(summary), *_stories(summary), "", verdict, f"report   {run_dir / 'report.html'}"]
 
 
 def tally(counts: Mapping[str, Any]) -> str:

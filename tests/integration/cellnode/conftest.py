@@ -269,22 +269,27 @@ def decoys(image: str) -> Iterator[Decoys]:
     assert stranger.there() == {"containers": [], "networks": [], "volumes": []}
 
 
+@pytest.fixture(scope="session")
+def composes() -> tuple[compose_cli.Compose, ...]:
+    """Every Compose that answers here."""
+    return compose_cli.detect(os.environ)
+
+
 @pytest.fixture(params=["plugin", "v1"])
-def compose(request: pytest.FixtureRequest, image: str) -> list[str]:
+def compose(request: pytest.FixtureRequest, image: str, composes: tuple[compose_cli.Compose, ...]) -> list[str]:
     """The argv of each kind of Compose that answers here."""
-    for found in compose_cli.detect(os.environ):
+    for found in composes:
         if found.kind == request.param:
             return list(found.argv)
     pytest.skip(f"Compose of kind {request.param} does not answer here")
 
 
 @pytest.fixture
-def any_compose(image: str) -> list[str]:
+def any_compose(image: str, composes: tuple[compose_cli.Compose, ...]) -> list[str]:
     """The argv of one Compose that answers here."""
-    found = compose_cli.detect(os.environ)
-    if not found:
+    if not composes:
         pytest.skip("no Compose answers here")
-    return list(found[0].argv)
+    return list(composes[0].argv)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ version: "3.7"
 services:
   db:
     image: IMAGE
-    command: ["sh", "-c", "sleep 0.4; nc -lk -p 5432 -e true"]
+    command: ["sh", "-c", "sleep 0.4; nc -ll -p 5432 -e cat"]
     restart: always
     networks: [inner]
     volumes: ["data:/data", "/anonymous"]
@@ -107,14 +107,14 @@ def test_a_crash_before_ready_ends_the_wait_at_once(cell, any_compose, free_port
 
 
 def test_a_container_killed_for_memory_says_so(cell, compose):
-    # The shell keeps what `head` prints in one variable: memory that grows past the limit.
+    # busybox's tail keeps what it may have to print in memory
     text = """
 services:
   eater:
     image: IMAGE
     mem_limit: 12m
     memswap_limit: 12m
-    command: ["sh", "-c", "x=$$(tail -c 100000000 /dev/zero); echo $$x"]
+    command: [tail, -c, "100000000", /dev/zero]
 """
     cell.up(text, compose)
     state = cell.state(service="eater", kind="completed")

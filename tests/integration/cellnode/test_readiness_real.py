@@ -15,7 +15,7 @@ def service(command: str, more: str = "") -> str:
 
 
 def test_a_port_that_only_the_proxy_answers_is_not_ready(cell, any_compose, free_port):
-    text = service("sleep 2; nc -lk -p 80 -e true", f"    ports: ['127.0.0.1:{free_port}:80']\n")
+    text = service("sleep 2; nc -ll -p 80 -e cat", f"    ports: ['127.0.0.1:{free_port}:80']\n")
     cell.up(text, any_compose)
     early = cell.state(service="a", kind="tcp", port=free_port, wait_s=0.7)
     assert early["state"] == "starting"

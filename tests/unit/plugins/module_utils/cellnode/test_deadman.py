@@ -47,7 +47,9 @@ def test_renewal_in_the_last_moment_saves_the_work(world):
     assert _looks(world, 125, 590) == [False, False]
 
 
-@pytest.mark.parametrize("spoil", [lambda file: file.unlink(), lambda file: file.write_text("{")], ids=["gone", "corrupt"])
+@pytest.mark.parametrize(
+    "spoil", [lambda file: file.unlink(), lambda file: file.write_text("{")], ids=["gone", "corrupt"]
+)
 def test_lease_that_cannot_be_read_counts_as_lapsed(world, spoil):
     assert _looks(world, 0) == [False]
     spoil(world.root / "lease.json")

@@ -29,6 +29,20 @@ def test_figures_keep_three_digits_and_absent_is_never_zero(value: object, unit:
 
 
 @pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"files": 3, "missing": [], "signal": None, "clean": True}, "files: 3; clean: yes"),
+        ({"ready": {"a": 0.5, "b": 1.25}}, "ready: a: 0.5; b: 1.25"),
+        (["x", 2], "x, 2"),
+        (None, ""),
+        ("text", "text"),
+    ],
+)
+def test_words_leave_out_what_is_empty(value: object, text: str) -> None:
+    assert values.words(value) == text
+
+
+@pytest.mark.parametrize(
     ("seconds", "text"),
     [
         (None, "-"),

@@ -6,7 +6,7 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.selection import Request
 
 FILE = """\
-inter_scenario: {wait_between_scenarios: 5, continue_on_failure: false}
+inter_scenario: {wait_between_scenarios: 5, continue_on_failure: false, retry_count: 1}
 filters: {include_tags: [fast], exclude_tags: [broken], skip_scenarios: [large]}
 execution:
   execution_mode: custom

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 PARSERS = sorted({_nodes.default_parser, _nodes.PythonParser}, key=repr)
 Parser = Callable[[str], Any]
+DEFAULT = Limits()
 
 
 @pytest.fixture(params=PARSERS, ids=[getattr(parser, "__name__", "parser") for parser in PARSERS])
@@ -25,7 +26,7 @@ def parser(request: pytest.FixtureRequest) -> Parser:
     return request.param  # type: ignore[no-any-return]
 
 
-def faults(text: str, parser: Parser, limits: Limits = Limits()) -> str:
+def faults(text: str, parser: Parser, limits: Limits = DEFAULT) -> str:
     """Return everything that is wrong with a text, one problem a line."""
     try:
         return "\n".join(problem.render() for problem in strict_yaml.parse(text, "f.yml", limits, parser).faults())
@@ -132,7 +133,7 @@ TEXTS = [
     pytest.param(
         "- a\nb: 1\n", ["f.yml:2:1:", "does not fit into the list that starts at line 1"], id="list-then-mapping"
     ),
-    pytest.param("name：基线\nb: 1\n", ["'：' near here is not the ASCII sign"], id="full-width-colon"),
+    pytest.param("name\uff1a基线\nb: 1\n", ["'\uff1a' near here is not the ASCII sign"], id="full-width-colon"),
     pytest.param("a: 1\n<<: [1]\n", ["'<<' merges mappings only"], id="merge-of-a-number"),
     pytest.param("a: *x y\n", ["f.yml:1:7:"], id="text-after-alias"),
 ]
@@ -365,21 +366,6 @@ def test_yaml_like_text_is_read_alike_by_both_parsers(text: str) -> None:
             seen.append("refused")
     plain = [data for data in seen if data != "refused"]
     assert all(data == plain[0] for data in plain)
-
-
-def test_a_file_of_a_hundred_lines_loads_in_a_few_milliseconds(tmp_path: Path) -> None:
-    path = write(
-        tmp_path, "a:\n" + "".join(f"  key{n}: {{x: {n}, text: 'abc', list: [1, 2, 3]}}\n" for n in range(100))
-    )
-    strict_yaml.load(path)
-    best = min(_seconds(path) for _ in range(5))
-    assert best < 0.1, f"{best * 1000:.1f} ms"
-
-
-def _seconds(path: Path) -> float:
-    begun = time.process_time()
-    strict_yaml.load(path)
-    return time.process_time() - begun
 
 
 def test_importing_the_readers_pulls_in_nothing_heavy() -> None:
