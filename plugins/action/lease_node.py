@@ -25,7 +25,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 detail:
-  description: What the step found: C(epoch), and C(reaped) where a dead run had left something.
+  description: What the step found, C(epoch), and C(reaped) where a dead run had left something.
   returned: success
   type: dict
 failure:

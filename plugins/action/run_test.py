@@ -25,7 +25,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 detail:
-  description: How the script ended: state, exit_code, seconds, log_bytes.
+  description: How the script ended - state, exit_code, seconds, log_bytes.
   returned: success
   type: dict
 failure:

@@ -22,6 +22,8 @@ COLLECTION = "enginelab.testcell"
 LEAST_FORKS = 20
 POLL_S = 1
 OUTPUT_LINES = 40
+# ansible-runner's own code for a run that it ended; a process that a signal ended has no code at all.
+ENDED_BY_SIGNAL = 254
 # The command file of a run holds the whole environment, and with it every secret in it.
 SECRET_FILES = ("artifacts/*/command", "env/extravars")
 
@@ -92,6 +94,7 @@ def run(job: Job, listener: Listener | None = None) -> Outcome:
         with stopper, ansible_process.clean_environ():
             rc, status = _run(job, private, recorder, lambda: _must_end(stopper, before))
     finally:
+        signals.kill_sessions(stopper.sessions)
         kept = _put_away(private, job.keep)
     return Outcome(
         rc=rc,
@@ -125,7 +128,7 @@ def _run(job: Job, private: Path, recorder: _Recorder, must_end: Callable[[], bo
         event_handler=recorder,
         cancel_callback=must_end,
     )
-    return int(done.rc), str(done.status)
+    return ENDED_BY_SIGNAL if done.rc is None else int(done.rc), str(done.status)
 
 
 def _must_end(stopper: signals.Stopper, before: set[int]) -> bool:

@@ -18,10 +18,12 @@ class Stopper:
     """Passes the first signal on to the child's process group; `overdue` says when the child must be killed.
 
     The child ends itself on the first signal. A second signal, or grace_s seconds after the first, makes it overdue.
+    sessions: those of the child and its workers when the signal came, for `kill_sessions` once the child is gone.
     """
 
     def __init__(self, find_child: Callable[[], int | None], grace_s: float, clock: Callable[[], float]) -> None:
         self.received: list[int] = []
+        self.sessions: set[int] = set()
         self._find_child = find_child
         self._grace_s = grace_s
         self._clock = clock
@@ -54,7 +56,9 @@ class Stopper:
             self._deadline = self._clock() + self._grace_s
             child = self._find_child()
             if child is not None:
+                self.sessions |= _sessions(child)
                 _send(child, number)
+                self.sessions |= _sessions(child)
 
 
 def _send(child: int, number: int) -> None:
@@ -93,16 +97,40 @@ def descendants(root: int) -> list[int]:
 
 
 def kill_tree(root: int, wait_s: float = 5.0) -> None:
-    """Kill root and everything below it, and wait until root is gone or a zombie."""
-    doomed = [root, *descendants(root)]
+    """Kill root and everything below it, and wait until they are gone or zombies."""
+    _kill([root, *descendants(root)], wait_s)
+
+
+def kill_sessions(sessions: set[int], wait_s: float = 5.0) -> list[int]:
+    """Kill whatever is left of these sessions, and return the processes; Ansible may leave a task's process behind."""
+    left = []
+    for name in os.listdir("/proc"):
+        fields = _stat(int(name)) if name.isdigit() else []
+        if fields and int(fields[3]) in sessions and fields[0] != "Z":
+            left.append(int(name))
+    _kill(left, wait_s)
+    return left
+
+
+def _kill(doomed: list[int], wait_s: float) -> None:
     for pid in doomed:
         try:
             os.kill(pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             continue
     end = time.monotonic() + wait_s
-    while time.monotonic() < end and _state(root) not in ("", "Z"):
+    while time.monotonic() < end and any(_state(pid) not in ("", "Z") for pid in doomed):
         time.sleep(0.02)
+
+
+def _sessions(child: int) -> set[int]:
+    """Return the sessions of a child that leads one and of everything below it, but never our own."""
+    found = set()
+    for pid in (child, *descendants(child)):
+        fields = _stat(pid)
+        if fields:
+            found.add(int(fields[3]))
+    return found - {os.getsid(0), 0}
 
 
 def _parents() -> dict[int, int]:

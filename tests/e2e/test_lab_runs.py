@@ -14,13 +14,13 @@ from cellruns import (
     LAB_INVENTORY,
     NODES,
     ROOT,
-    ansible_command,
-    environment,
+    TIMEOUT_S,
     leavings,
     newest,
     on_node,
     run_command,
     run_site,
+    running_site,
 )
 
 pytestmark = [pytest.mark.docker, pytest.mark.lab]
@@ -45,13 +45,20 @@ def docker_answers(node):
     return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
+def wait_for_test(results):
+    """Wait until the script of the newest run has started, and return the run's folder."""
+    wait_until(lambda: any("started, at most" in e.get("message", "") for e in journal(newest(results))), "the test")
+    return newest(results)
+
+
 def assert_clean(nodes=NODES):
     assert {node: leavings(node) for node in nodes} == {node: [] for node in nodes}
 
 
 def journal(folder):
-    path = folder / "journal.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    """Return the entries of a run's journal so far; a run without a folder has none."""
+    path = folder / "journal.jsonl" if folder else None
+    return [json.loads(line) for line in path.read_text().splitlines()] if path and path.exists() else []
 
 
 def test_a_real_engine_runs_over_three_nodes_with_compose_v1_and_v2(lab, results):
@@ -87,104 +94,60 @@ def test_two_scenarios_in_a_row_leave_nothing_of_the_first_to_the_second(lab, re
     assert_clean()
 
 
+LOAD = 'exec "$TESTCELL_LOAD" --config "$SCENARIO_PATH/test_config.json" --out "$SCENARIO_RESULT_PATH"\n'
+
+
 def test_f17_the_test_survives_a_dropped_ssh_connection(lab, results, project):
-    folder = project(script='echo began; sleep 6; exec "$TESTCELL_LOAD" --config "$SCENARIO_PATH/test_config.json" '
-                     '--out "$SCENARIO_RESULT_PATH"\n', node="node1")  # fmt: skip
-    process = subprocess.Popen(
-        ansible_command(lab, {"results_dir": results, "testcell_project_dir": folder, "scenario": "probe"}),
-        cwd=results.parent,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    wait_until(
-        lambda: newest(results) and any("started, at most" in e.get("message", "") for e in journal(newest(results))),
-        "the test",
-    )
-    # The connection of the run is the child of sshd that serves it; the listener itself stays.
-    on_node("node1", "kill $(pgrep -f 'sshd: root@' | head -1)")
-    screen = process.communicate(timeout=DEADLINE_S)[0].decode()
-    assert process.returncode == 0, screen
-    assert json.loads((newest(results) / "summary.json").read_text())["verdict"] == "pass"
+    folder = project(script=f"echo began; sleep 6; {LOAD}", node="node1")
+    with running_site(lab, results, testcell_project_dir=folder, scenario="probe") as process:
+        run = wait_for_test(results)
+        # The connection of the run is the child of sshd that serves it; the listener itself stays.
+        on_node("node1", "kill $(pgrep -f 'sshd: root@' | head -1)")
+        process.wait(timeout=DEADLINE_S)
+    assert json.loads((run / "summary.json").read_text())["verdict"] == "pass"
     assert_clean()
 
 
 def test_f11_of_two_runs_on_one_node_the_second_is_told_who_holds_it(lab, results, project):
     folder = project(script="sleep 8\n", node="node1")
-    words = {"results_dir": results, "testcell_project_dir": folder, "scenario": "probe"}
-    first = subprocess.Popen(
-        ansible_command(lab, words),
-        cwd=results.parent,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    wait_until(
-        lambda: newest(results) and any("started, at most" in e.get("message", "") for e in journal(newest(results))),
-        "the test",
-    )
-    holder = newest(results).name
-    second = run_site(lab, results.parent / "second", testcell_project_dir=folder, scenario="probe")
-    first.communicate(timeout=DEADLINE_S)
+    with running_site(lab, results, testcell_project_dir=folder, scenario="probe") as first:
+        holder = wait_for_test(results)
+        second = run_site(lab, results.parent / "second", testcell_project_dir=folder, scenario="probe")
+        first.wait(timeout=DEADLINE_S)
     assert second.summary["exit_code"] == 6
     failure = second.case()["failure"]
-    assert failure["error_kind"] == "lock_held" and holder in failure["message"]
+    assert failure["error_kind"] == "lock_held" and holder.name in failure["message"]
     assert_clean()
 
 
 def test_f24_a_node_that_dies_is_named_and_the_others_keep_their_evidence(lab, results):
-    process = subprocess.Popen(
-        ansible_command(
-            lab, {"results_dir": results, "testcell_project_dir": ROOT, "scenario": "002_pd_disaggregated"}
-        ),
-        cwd=results.parent,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    try:
-        wait_until(
-            lambda: newest(results) and any(e.get("service") == "router" for e in journal(newest(results))),
-            "the router",
-        )
+    words = {"testcell_project_dir": ROOT, "scenario": "002_pd_disaggregated", "testcell_lease_ttl_s": 30}
+    with running_site(lab, results, **words) as process:
+        wait_until(lambda: any(e.get("service") == "router" for e in journal(newest(results))), "the router")
         subprocess.run(["docker", "kill", "testcell-lab-node2"], check=True, capture_output=True)
-        process.communicate(timeout=300)
-    finally:
-        subprocess.run(["docker", "start", "testcell-lab-node2"], check=True, capture_output=True)
+        try:
+            process.wait(timeout=TIMEOUT_S)
+        finally:
+            subprocess.run(["docker", "start", "testcell-lab-node2"], check=True, capture_output=True)
     summary = json.loads((newest(results) / "summary.json").read_text())
     assert summary["verdict"] in ("error", "fail") and summary["exit_code"] == 7
     case = newest(results) / summary["cases"][0]["path"]
     assert (case / "nodes" / "node1" / "services" / "prefill-1.log").exists()
     assert "node2" in (case / "test_report.md").read_text()
     wait_until(lambda: docker_answers("node2"), "the engine of node2")
-    cleaned = run_command("cleanup", "--all", "-i", LAB_INVENTORY)
-    assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr
+    wait_until(lambda: run_command("cleanup", "--all", "-i", LAB_INVENTORY).returncode == 0, "the lease to end", 240)
     assert_clean()
 
 
 def test_f04_after_kill_9_of_the_controller_cleanup_finds_everything(lab, results, project):
     folder = project(script="sleep 60\n", node="node2", timeout=120)
-    words = {"results_dir": results, "testcell_project_dir": folder, "scenario": "probe", "testcell_lease_ttl_s": 30}
-    process = subprocess.Popen(
-        ansible_command(lab, words),
-        cwd=results.parent,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    wait_until(
-        lambda: newest(results) and any("started, at most" in e.get("message", "") for e in journal(newest(results))),
-        "the test",
-    )
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=30)
+    words = {"testcell_project_dir": folder, "scenario": "probe", "testcell_lease_ttl_s": 30}
+    with running_site(lab, results, **words) as process:
+        wait_for_test(results)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
     assert leavings("node1") or leavings("node2"), "the killed run was expected to leave something"
     early = run_command("cleanup", "--all", "-i", LAB_INVENTORY)
     assert early.returncode == 6, early.stdout + early.stderr
-    done = wait_until(
-        lambda: run_command("cleanup", "--all", "-i", LAB_INVENTORY).returncode == 0, "the lease to end", 90
-    )
-    assert done
+    wait_until(lambda: run_command("cleanup", "--all", "-i", LAB_INVENTORY).returncode == 0, "the lease to end", 90)
     assert_clean()

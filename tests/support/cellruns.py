@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +74,28 @@ def run_site(inventory, results, **variables):
         check=False,
     )
     return Ended(done.returncode, done.stdout.decode(errors="replace"), newest(results))
+
+
+@contextmanager
+def running_site(inventory, results, **variables):
+    """Start site.yml in a session of its own, its screen in a file; at the end nothing of it runs any more."""
+    screen = results.parent / "screen.txt"
+    with screen.open("wb") as stream:
+        process = subprocess.Popen(
+            ansible_command(inventory, {"results_dir": results, **variables}),
+            cwd=results.parent,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
 
 
 def run_command(*words, cwd=ROOT, timeout=TIMEOUT_S):

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from . import cgroup, procs, remove
@@ -21,6 +22,7 @@ from .objects import containers, of_run
 
 Json = dict[str, Any]
 PROVE_S = 10.0
+IMAGES_TRIED = 4
 KINDS = ("networks", "volumes")
 COUNTED = ("containers", *KINDS, "processes", "files")
 
@@ -129,17 +131,30 @@ def _remove_folder(ctx: Context, engine: Engine, images: list[str], report: Repo
     """Remove the case folder (without a scenario: the run folder) and the folders above it that are empty now."""
     folder = ctx.case_dir if ctx.needed_run.scenario else ctx.run_dir
     removal = remove.tree(folder, ctx.environ)
-    errors = removal.errors
-    if errors and images and os.geteuid() != 0:
-        complaint = remove.by_engine(engine, images[0], folder, ctx.needed_run.labels)
-        errors = (*errors, complaint) if complaint else remove.tree(folder, ctx.environ).errors
     report.removed["files"] += removal.files
+    errors = removal.errors
+    if errors and os.geteuid() != 0:
+        left = remove.count(folder)
+        errors = _remove_as_root(ctx, engine, images, folder)
+        report.removed["files"] += left - remove.count(folder)
     for message in errors:
         report.error("cleanup_failed", str(folder), message)
     while folder != ctx.root and not errors:
         with suppress(OSError):
             os.rmdir(folder)
         folder = folder.parent
+
+
+def _remove_as_root(ctx: Context, engine: Engine, images: list[str], folder: Path) -> tuple[str, ...]:
+    """Remove a folder by a container of the run's images, else of any image of the node, and return complaints."""
+    others = [str(image["Id"]) for image in engine.images()]
+    complaints: list[str] = []
+    for image in [*images, *others][:IMAGES_TRIED]:
+        complaint = remove.by_engine(engine, image, folder, ctx.needed_run.labels)
+        if not complaint:
+            return remove.tree(folder, ctx.environ).errors
+        complaints.append(complaint)
+    return (*remove.tree(folder, ctx.environ).errors, *complaints)
 
 
 def _planned(ctx: Context, engine: Engine) -> Json:

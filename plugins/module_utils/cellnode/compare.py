@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .objects import RUN
+from .objects import PROJECT, RUN
 
 Json = dict[str, Any]
-PROJECT = "com.docker.compose.project"
 KINDS = {"containers": "container", "networks": "network", "volumes": "volume"}
 GPU_TOLERANCE = 64 << 20
 PROXY = "docker-proxy"

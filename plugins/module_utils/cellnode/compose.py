@@ -20,13 +20,12 @@ from .context import Context
 from .engine import Engine, connect
 from .errors import CellError
 from .messages import meaning, plain
-from .objects import RUN, by_service, containers, of_case
+from .objects import PROJECT, RUN, by_service, containers, of_case
 from .params import number, refuse, text, texts
 from .request import choice, mapping
 
 OVERRIDE = "testcell.override.yml"
-PROJECT_LABEL = "com.docker.compose.project"
-PROJECT = re.compile(r"^[a-z0-9][a-z0-9_-]{0,200}$")
+PROJECT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,200}$")
 PULLS = ("missing", "never", "always")
 STDERR_KEPT = 4096
 
@@ -96,7 +95,7 @@ def compose(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
 def _prepare(ctx: Context, args: dict[str, Any]) -> Call:
     """Return the project's call; raise when a name or path is not allowed or no Compose answers."""
     project, timeout_s = text(args, "project"), number(args, "timeout_s", 600, 1, 86400)
-    if not PROJECT.match(project):
+    if not PROJECT_NAME.match(project):
         raise refuse("project", project, "small letters, digits, - and _, beginning with a letter or digit")
     files, services = texts(args, "files"), texts(args, "services")
     if not files or not services:
@@ -181,7 +180,7 @@ def _made(call: Call) -> list[dict[str, Any]]:
 
 def _prove_labels(call: Call) -> None:
     """Raise when an object of the project lacks the run's label, by which cleaning goes; it is removed at once."""
-    project = [f"{PROJECT_LABEL}={call.project}"]
+    project = [f"{PROJECT}={call.project}"]
     lists = {"networks": call.engine.networks(project), "volumes": call.engine.volumes(project)}
     lists = {"containers": call.engine.containers(project), **lists}
     bare: list[str] = []

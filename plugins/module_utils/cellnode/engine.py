@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from .errors import CellError
 from .messages import meaning
-from .stream import frames, last_lines, plain_chunks
+from .stream import last_lines, payload, plain
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 NEWEST_API = (1, 47)
@@ -145,6 +145,10 @@ class Engine:
         answer = self.call("GET", "/volumes", _filters({"label": labels or []}))
         return cast("list[Json]", (answer or {}).get("Volumes") or [])
 
+    def images(self) -> list[Json]:
+        """Return the images of the node."""
+        return cast("list[Json]", self.call("GET", "/images/json") or [])
+
     def events(
         self, since: float, until: float, labels: list[str], timeout: float, kinds: list[str] | None = None
     ) -> Iterator[Json]:
@@ -197,8 +201,7 @@ class Engine:
         path = f"/containers/{quote(container, safe='')}/logs"
         options = {"stdout": "1", "stderr": "1", **query}
         with self.stream("GET", path, options, timeout=timeout) as response, _as_cell_error(self.path, path):
-            for _, chunk in plain_chunks(response.read) if tty else frames(response.read):
-                yield chunk
+            yield from plain(response.read1) if tty else payload(response.read1)
 
     def log_tail(self, container: str, tty: bool, lines: int = 20) -> list[str]:
         """Return the last lines of a container's log."""
@@ -214,7 +217,7 @@ class Engine:
         path, body = f"/exec/{exec_id}/start", {"Detach": False}
         try:
             with self.stream("POST", path, None, body, timeout) as response, _as_cell_error(self.path, path):
-                output = last_lines((chunk for _, chunk in frames(response.read)), 5)
+                output = last_lines(payload(response.read1), 5)
         except CellError as exc:
             if exc.kind == "docker_timeout":
                 return None, ""

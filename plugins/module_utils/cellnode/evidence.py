@@ -138,7 +138,7 @@ def _keep_container(kept: Collection, record: Json, name: str, cap: int) -> None
     """Keep one container's record without its secrets, and its log with head and tail."""
     kept.keep("services", f"{name}.inspect.json", _json(redacted(record)))
     log = HeadTail(cap)
-    with kept.trying(f"services/{name}.log (from byte {log.total} on)"):
+    with kept.trying(f"services/{name}.log (the rest)"):
         for chunk in kept.engine.logs(str(record["Id"]), bool((record.get("Config") or {}).get("Tty"))):
             log.feed(chunk)
     kept.keep("services", f"{name}.log", b"".join(log.parts()))

@@ -50,6 +50,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("mount_invalid", r"invalid mount config for type|bind source path does not exist|Duplicate mount point"),
     ("mount_invalid", r"error mounting \"|not a directory: unknown: Are you trying to mount"),
     ("compose_invalid", r"network \S+ not found|declared as external"),
+    ("dependency_failed", r"cannot join network of a non running container"),
     ("container_gone", r"No such container|Container \S+ is not running|container \S+ is not running"),
     ("process_leak", r"tried to kill container, but did not receive an exit event"),
     ("container_exited", r"executable file not found in|exec format error|didn't complete successfully: exit"),

@@ -19,6 +19,7 @@ RUN = "testcell.run"
 SCENARIO = "testcell.scenario"
 CASE = "testcell.case"
 SERVICE = "com.docker.compose.service"
+PROJECT = "com.docker.compose.project"
 WORKING_DIR = "com.docker.compose.project.working_dir"
 
 KILLED = 137

@@ -74,9 +74,8 @@ def parse_check(args: Mapping[str, Any]) -> Check:
     )
     needed = {"http": check.port, "tcp": check.port, "command": check.argv, "log": check.pattern}
     if not needed.get(kind, True):
-        raise CellError(
-            "protocol_error", f"the {kind} check of service {check.service!r} lacks its port, argv or pattern"
-        )
+        lacks = f"the {kind} check of service {check.service!r} lacks its port, argv or pattern"
+        raise CellError("config_invalid", lacks)
     return check
 
 

@@ -12,43 +12,52 @@ from typing import Callable
 
 _HEADER = struct.Struct(">BxxxL")
 _STREAMS = (0, 1, 2, 3)
+CHUNK = 1 << 16
 MAX_LINE = 2000
+Read = Callable[[int], bytes]
 
 
-def frames(read: Callable[[int], bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield (stream, bytes) of a multiplexed log; a stream cut in mid-frame yields what is there and ends."""
+def payload(read: Read) -> Iterator[bytes]:
+    """Yield the content of a multiplexed log, its streams together in their order; a cut frame yields what is there.
+
+    read: gives at least one and at most so many bytes, or none at the end.
+    """
+    pending, missing = b"", 0
     while True:
-        header = _read_full(read, _HEADER.size)
-        if len(header) < _HEADER.size:
+        data = read(CHUNK)
+        if not data:
             return
-        stream, size = _HEADER.unpack(header)
-        if stream not in _STREAMS:
-            raise ValueError(f"not a multiplexed log stream: frame header {header!r}")
-        while size > 0:
-            chunk = read(min(size, 65536))
-            if not chunk:
-                return
-            size -= len(chunk)
-            yield stream, chunk
+        content, pending, missing = _unwrapped(pending + data, missing)
+        if content:
+            yield content
 
 
-def plain_chunks(read: Callable[[int], bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield (1, bytes) of the log of a container with a terminal, which is not multiplexed."""
-    while True:
-        chunk = read(65536)
-        if not chunk:
-            return
-        yield 1, chunk
-
-
-def _read_full(read: Callable[[int], bytes], size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        chunk = read(size - len(data))
-        if not chunk:
+def _unwrapped(data: bytes, missing: int) -> tuple[bytes, bytes, int]:
+    """Return (content, bytes of a header that is not whole yet, bytes that the last frame still lacks)."""
+    parts: list[bytes] = []
+    position, end = 0, len(data)
+    while position < end:
+        if missing:
+            parts.append(data[position : position + missing])
+            position += len(parts[-1])
+            missing -= len(parts[-1])
+        elif end - position >= _HEADER.size:
+            stream, missing = _HEADER.unpack_from(data, position)
+            if stream not in _STREAMS:
+                raise ValueError(f"not a multiplexed log stream: frame header {data[position : position + 8]!r}")
+            position += _HEADER.size
+        else:
             break
-        data += chunk
-    return data
+    return b"".join(parts), data[position:], missing
+
+
+def plain(read: Read) -> Iterator[bytes]:
+    """Yield the content of the log of a container with a terminal, which is not multiplexed."""
+    while True:
+        data = read(CHUNK)
+        if not data:
+            return
+        yield data
 
 
 def last_lines(chunks: Iterable[bytes], count: int = 20, width: int = MAX_LINE) -> list[str]:

@@ -133,8 +133,8 @@ def unpack(one: Wanted, packed: str) -> bytes:
         content = opener.decompress(base64.b64decode(packed, validate=True), one.size + 1)
     except (binascii.Error, zlib.error, ValueError) as exc:
         raise CellError("artifact_corrupt", f"data of {one.path!r} cannot be unpacked: {exc}", path=one.path) from exc
-    if len(content) != one.size or (not opener.eof and opener.unconsumed_tail):
-        message = f"data of {one.path!r} is {len(content)} bytes or more, announced were {one.size}"
+    if len(content) != one.size or not opener.eof or opener.unused_data:
+        message = f"data of {one.path!r} is cut or has another size than {one.size} bytes; send it again"
         raise CellError("artifact_corrupt", message, path=one.path)
     if hashlib.sha256(content).hexdigest() != one.sha256:
         raise CellError("artifact_corrupt", f"digest of {one.path!r} does not match; send it again", path=one.path)

@@ -36,6 +36,8 @@ def watch(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
             ctx.clock.sleep(min(again.pop(0), left))
         elif sign(engine, labels, since, ctx.clock.unix() + left, left + 5.0):
             again = list(LAG_S)
+        else:
+            ctx.clock.sleep(LAG_S[0])
 
 
 def sign(engine: Engine, labels: list[str], since: float, until: float, timeout_s: float) -> bool:

@@ -41,7 +41,9 @@ class Received:
 def safe_path(text: str) -> PurePosixPath:
     """Return text as a relative path below the destination; ArtifactError when it could leave it."""
     path = PurePosixPath(text)
-    bad = not path.parts or path.is_absolute() or ".." in path.parts or "\\" in text or "\0" in text or str(path) != text
+    bad = (
+        not path.parts or path.is_absolute() or ".." in path.parts or "\\" in text or "\0" in text or str(path) != text
+    )
     if bad:
         raise ArtifactError(
             "artifact_unsafe_path", f"the node offers the path {text!r}; only plain relative paths are taken", [text]

@@ -92,11 +92,9 @@ def _gpu_problems(facts: dict[str, Any], needed: int) -> list[tuple[str, str]]:
 
 
 def _disk_problems(facts: dict[str, Any], needed: int) -> list[tuple[str, str]]:
+    advice = f"below {needed / GIB:.2f} GiB; free space or lower testcell_min_free_bytes"
     return [
-        (
-            "disk_full",
-            f"{disk['path']} has {disk['free_bytes'] / GIB:.2f} GiB free, below {needed / GIB:.2f} GiB; free space or lower testcell_min_free_bytes",
-        )
+        ("disk_full", f"{disk['path']} has {disk['free_bytes'] / GIB:.2f} GiB free, {advice}")
         for disk in facts.get("disks", [])
         if disk["free_bytes"] < needed
     ]

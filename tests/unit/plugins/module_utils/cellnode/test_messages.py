@@ -97,6 +97,7 @@ TABLE = [
     ("54-exit", "dependency failed to start: container x-a-1 exited (3)", "container_exited"),
     ("54-complete", 'service "a" didn\'t complete successfully: exit 1', "container_exited"),
     ("54-timeout", "application not healthy after 20s", "health_timeout"),
+    ("network-of-another", "cannot join network of a non running container: 0123", "dependency_failed"),
     ("55", "tried to kill container, but did not receive an exit event", "process_leak"),
     ("55-removal", "removal of container 0123 is already in progress", "docker_leftover"),
     ("56-key-v1", "Unsupported config option for services.a: 'comand'", "compose_invalid"),

@@ -13,8 +13,8 @@ cut line
 
 def test_mounts_are_read_with_escapes_and_optional_fields():
     assert mounts.parse(TEXT) == (
-        Mount("/proc", "proc", ("rw",)),
-        Mount("/mnt/with space", "tmpfs", ("rw", "size=1k")),
+        Mount("/proc", "proc", "proc", ("rw",)),
+        Mount("/mnt/with space", "tmpfs", "none", ("rw", "size=1k")),
     )
 
 

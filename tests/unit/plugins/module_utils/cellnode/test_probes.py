@@ -113,9 +113,13 @@ def test_a_server_that_does_not_answer_is_given_up_in_time():
         assert (answer.ok, "timed out" in answer.detail) == (False, True)
 
 
+def _accept_and_close(proxy):
+    proxy.accept()[0].close()
+
+
 def test_a_connection_that_is_closed_at_once_is_the_port_proxy_without_a_server():
     with socket.create_server(("127.0.0.1", 0)) as proxy:
-        thread = threading.Thread(target=lambda: proxy.accept()[0].close())
+        thread = threading.Thread(target=_accept_and_close, args=(proxy,))
         thread.start()
         answer = probes.ask_tcp([proxy.getsockname()], Check("a", "tcp", 1))
         thread.join()

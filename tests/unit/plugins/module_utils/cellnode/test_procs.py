@@ -14,11 +14,28 @@ TAIL = " 5 5 0 -1 4194304 9 0 0 0 0 0 0 0 20 0 {threads} 0 777 2314240 128"
 
 
 @pytest.fixture
-def sleeper():
-    """A process of the test's own."""
-    with subprocess.Popen(["sleep", "1000"]) as process:
-        yield process
+def spawn(eventually):
+    """Start processes of the test's own; they are ended with it. A process has an environment a moment after exec."""
+    started = []
+
+    def start(*argv, env=None):
+        process = subprocess.Popen(argv, env=env, start_new_session=True)
+        started.append(process)
+        eventually(lambda: procs.cmdline(process.pid) == " ".join(argv), "the command runs")
+        if env:
+            eventually(lambda: procs.env_mark(process.pid), "its environment is there")
+        return process
+
+    yield start
+    for process in started:
         process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def sleeper(spawn):
+    """A process that does nothing."""
+    return spawn("sleep", "1000")
 
 
 @pytest.mark.parametrize(
@@ -64,42 +81,35 @@ def test_kernel_without_process_handles_is_served(sleeper, monkeypatch):
     assert not procs.send(proc, signal.SIGKILL)
 
 
-def test_mark_is_found_in_the_environment_a_process_was_started_with():
-    environment = {"A": "1", procs.MARK: "key:run:name:nonce"}
-    with subprocess.Popen(["sleep", "1000"], env=environment) as process:
-        assert procs.env_mark(process.pid) == "key:run:name:nonce"
-        assert [proc.pid for proc in procs.marked("key:run:name:nonce")] == [process.pid]
-        assert procs.marked("key:run:name:other") == []
-        process.kill()
+def test_mark_is_found_in_the_environment_a_process_was_started_with(spawn):
+    process = spawn("sleep", "1000", env={"A": "1", procs.MARK: "key:run:name:nonce"})
+    assert procs.env_mark(process.pid) == "key:run:name:nonce"
+    assert [proc.pid for proc in procs.marked("key:run:name:nonce")] == [process.pid]
+    assert procs.marked("key:run:name:other") == []
 
 
-def test_only_units_of_this_root_and_run_are_ours(tmp_path):
+def test_only_units_of_this_root_and_run_are_ours(spawn, tmp_path):
     key = procs.root_key(tmp_path)
     tokens = [f"{key}:run-a:t:1", f"{key}:run-b:t:2", "00000000:run-a:t:3"]
-    started = [subprocess.Popen(["sleep", "1000"], env={procs.MARK: token}) for token in tokens]
-    try:
-        assert {found.unit for found in procs.ours(tmp_path)} == set(tokens[:2])
-        assert [found.proc.pid for found in procs.ours(tmp_path, "run-a")] == [started[0].pid]
-        shown = procs.ours(tmp_path, "run-a")[0].as_dict()
-        assert shown["cmdline"] == "sleep 1000"
-        assert (shown["run"], shown["cgroup_ours"], shown["env_mark"]) == ("run-a", False, True)
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
+    started = [spawn("sleep", "1000", env={procs.MARK: token}) for token in tokens]
+    assert {found.unit for found in procs.ours(tmp_path)} == set(tokens[:2])
+    assert [found.proc.pid for found in procs.ours(tmp_path, "run-a")] == [started[0].pid]
+    shown = procs.ours(tmp_path, "run-a")[0].as_dict()
+    assert shown["cmdline"] == "sleep 1000"
+    assert (shown["run"], shown["cgroup_ours"], shown["env_mark"]) == ("run-a", False, True)
 
 
 def test_absent_root_owns_nothing(tmp_path):
     assert procs.ours(tmp_path / "none") == ()
 
 
-def test_end_of_a_run_is_proved(tmp_path):
+def test_end_of_a_run_is_proved(spawn, tmp_path):
     token = f"{procs.root_key(tmp_path)}:run-a:t:1"
-    with subprocess.Popen(["sh", "-c", "trap '' TERM; sleep 1000 & wait"], env={procs.MARK: token}) as process:
-        report = procs.end_ours(tmp_path, "run-a")
-        assert process.pid in {proc.pid for proc in report.killed}
-        assert report.survivors == ()
-        assert procs.ours(tmp_path) == ()
+    process = spawn("sh", "-c", "trap '' TERM; sleep 1000 & wait", env={procs.MARK: token})
+    report = procs.end_ours(tmp_path, "run-a")
+    assert process.pid in {proc.pid for proc in report.killed}
+    assert report.survivors == ()
+    assert procs.ours(tmp_path) == ()
 
 
 def test_what_will_not_die_is_reported_in_bounded_time_F34(sleeper, monkeypatch):
@@ -116,15 +126,14 @@ def test_killer_spares_itself_and_its_ancestors():
     assert procs.kill_all(lambda: mine, limit_s=1) == procs.KillReport((), ())
 
 
-def test_descendants_are_found_over_generations():
-    with subprocess.Popen(["sh", "-c", "sh -c 'sleep 1000 & wait' & wait"], start_new_session=True) as process:
-        deadline = time.monotonic() + 10
-        while len(procs.descendants(process.pid)) < 2 and time.monotonic() < deadline:
-            pass
-        names = {procs.cmdline(proc.pid).split()[0] for proc in procs.descendants(process.pid)}
-        os.killpg(process.pid, signal.SIGKILL)
-    assert {"sh", "sleep"} >= names
-    assert "sleep" in names
+def test_descendants_are_found_over_generations(spawn, eventually):
+    process = spawn("sh", "-c", "sh -c 'sleep 1000 & wait' & wait")
+
+    def names():
+        return {procs.cmdline(proc.pid).split(" ")[0] for proc in procs.descendants(process.pid)}
+
+    eventually(lambda: names() == {"sh", "sleep"}, "child and grandchild run")
+    os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(("token", "run"), [("k:run:name:n", "run"), ("", ""), ("k:run", ""), ("a:b:c:d:e", "")])

@@ -7,7 +7,12 @@ import io
 import struct
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.stream import HeadTail, frames, last_lines
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.stream import (
+    HeadTail,
+    last_lines,
+    payload,
+    plain,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,26 +28,26 @@ def dribble(data: bytes, step: int):
 
 
 @given(st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=300)), max_size=20), st.integers(1, 64))
-def test_frames_give_back_what_was_sent_however_it_is_cut(sent, step):
+def test_the_content_is_what_was_sent_however_it_is_cut(sent, step):
     wire = b"".join(frame(stream, data) for stream, data in sent)
-    got = list(frames(dribble(wire, step)))
-    for number in (1, 2):
-        assert b"".join(data for stream, data in got if stream == number) == b"".join(
-            data for stream, data in sent if stream == number
-        )
+    assert b"".join(payload(dribble(wire, step))) == b"".join(data for _, data in sent)
 
 
 @pytest.mark.parametrize("cut", range(1, 12))
 def test_a_stream_cut_in_a_frame_gives_what_is_there(cut):
     wire = frame(1, b"whole") + frame(2, b"part")
-    got = b"".join(data for _, data in frames(dribble(wire[:-cut], 3)))
+    got = b"".join(payload(dribble(wire[:-cut], 3)))
     assert b"wholepart".startswith(got)
     assert got.startswith(b"whole")
 
 
 def test_a_stream_that_is_not_multiplexed_is_refused():
     with pytest.raises(ValueError, match="not a multiplexed log stream"):
-        list(frames(dribble(b"plain text of a terminal", 8)))
+        list(payload(dribble(b"plain text of a terminal", 8)))
+
+
+def test_the_log_of_a_terminal_is_taken_as_it_is():
+    assert b"".join(plain(dribble(b"any bytes \x09", 3))) == b"any bytes \x09"
 
 
 @pytest.mark.parametrize(

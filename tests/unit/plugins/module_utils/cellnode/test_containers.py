@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""Starting and stopping: each service has its own answer, and what holds a port is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import containers, procs
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Clock, Context, RunRef
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
+
+TAKEN = "driver failed: Error starting userland proxy: listen tcp4 127.0.0.1:8000: bind: address already in use"
+
+
+def box(service, state="created", ports=(), labels=None):
+    marks = {"com.docker.compose.service": service, **(labels or {})}
+    shown = [{"PublicPort": port, "PrivatePort": 80} for port in ports]
+    return {"Id": f"id-{service}", "Names": [f"/p-{service}-1"], "State": state, "Labels": marks, "Ports": shown}
+
+
+class Engine:
+    """An engine of listed containers; a stop or start takes effect at once unless it is told to fail."""
+
+    def __init__(self, *boxes, failing=None) -> None:
+        self.boxes = {one["Id"]: one for one in boxes}
+        self.failing = failing or {}
+        self.said: list[tuple] = []
+
+    def containers(self, _labels, _timeout=None):
+        return list(self.boxes.values())
+
+    def start(self, name):
+        self._do("start", name, "running")
+
+    def stop(self, name, grace):
+        self._do("stop", name, "exited")
+        self.said.append(("grace", grace))
+
+    def call(self, method, path):
+        self.said.append((method, path))
+
+    def _do(self, word, name, state):
+        self.said.append((word, name))
+        if name in self.failing:
+            raise self.failing[name]
+        self.boxes[name]["State"] = state
+
+
+@pytest.fixture
+def ask(monkeypatch):
+    def run(operation, engine, check=False, **args):
+        now = [0.0]
+        clock = Clock(unix=lambda: 50.0, monotonic=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
+        monkeypatch.setattr(containers, "connect", lambda _environ: engine)
+        monkeypatch.setattr(
+            containers.ports, "listening", lambda: [{"port": 8000, "address": "x", "pid": 7, "program": "nginx"}]
+        )
+        monkeypatch.setattr(procs, "end_ours", lambda _root, _run: procs.KillReport())
+        return getattr(containers, operation)(Context(Path("/x"), RunRef("r1", "s"), check=check, clock=clock), args)
+
+    return run
+
+
+def test_each_service_has_its_own_answer(ask):
+    engine = Engine(
+        box("a"), box("b", "running"), box("c"), failing={"id-c": CellError("gpu_runtime_missing", "no nvidia")}
+    )
+    started = ask("start", engine, services=["a", "b", "c", "d"])["started"]
+    assert {name: (one["ok"], one["error_kind"]) for name, one in started.items()} == {
+        "a": (True, ""),
+        "b": (True, ""),
+        "c": (False, "gpu_runtime_missing"),
+        "d": (False, "container_gone"),
+    }
+    assert (started["a"]["changed"], started["b"]["changed"], started["a"]["at_unix"]) == (True, False, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("message", "boxes", "holder"),
+    [
+        pytest.param(TAKEN, [], {"pid": 7, "program": "nginx", "container": "", "run": ""}, id="F40-program"),
+        pytest.param(
+            "Bind for 0.0.0.0:8000 failed: port is already allocated",
+            [box("other", "running", [8000], {"testcell.run": "r0"})],
+            {"pid": 7, "program": "nginx", "container": "p-other-1", "run": "r0"},
+            id="F40-our-leftover",
+        ),
+    ],
+)
+def test_the_holder_of_a_port_is_named(ask, message, boxes, holder):
+    engine = Engine(box("a"), *boxes, failing={"id-a": CellError("port_conflict", message)})
+    assert ask("start", engine, services=["a"])["started"]["a"]["holder"] == {"port": 8000, **holder}
+
+
+def test_a_stop_gives_its_grace_and_wakes_what_is_paused(ask):
+    engine = Engine(box("a", "running"), box("b", "paused"), box("c", "exited"))
+    answer = ask("stop", engine, timeout_s=3)
+    assert sorted(answer["stopped"]) == ["p-a-1", "p-b-1"]
+    assert answer["errors"] == []
+    assert ("POST", "/containers/id-b/unpause") in engine.said
+    assert ("stop", "id-c") not in engine.said
+    assert ("grace", 3) in engine.said
+
+
+def test_a_container_that_will_not_stop_is_an_error(ask):
+    words = "tried to kill container, but did not receive an exit event"
+    engine = Engine(box("a", "running"), box("b", "running"), failing={"id-a": CellError("process_leak", words)})
+    answer = ask("stop", engine)
+    assert answer["stopped"] == ["p-b-1"]
+    assert answer["errors"] == [{"error_kind": "process_leak", "what": "p-a-1", "error": words}]
+
+
+def test_a_container_that_goes_away_meanwhile_is_no_error(ask):
+    engine = Engine(box("a", "running"))
+
+    def vanish(name, _grace):
+        engine.boxes.clear()
+        raise CellError("container_gone", f"No such container: {name}")
+
+    engine.stop = vanish
+    assert ask("stop", engine) == {"stopped": ["p-a-1"], "processes": 0, "errors": []}
+
+
+def test_a_check_starts_and_stops_nothing(ask):
+    engine = Engine(box("a"), box("b", "running"))
+    assert ask("start", engine, check=True, services=["a"])["started"]["a"]["changed"] is True
+    assert ask("stop", engine, check=True)["would_stop"] == ["p-b-1"]
+    assert engine.said == []

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""Evidence: every container's end, and for each piece that could not be kept the reason."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import evidence
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context, RunRef
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
+
+
+def record(name="a", status="exited", code=0, **more):
+    state = {"Status": status, "ExitCode": code, "Running": status == "running", "StartedAt": "1970-01-01T00:00:05Z"}
+    state["FinishedAt"] = "1970-01-01T00:00:09Z"
+    return {
+        "Id": f"id-{name}",
+        "Name": f"/p-{name}-1",
+        "Created": "1970-01-01T00:00:04Z",
+        "Image": "sha256:1",
+        "RestartCount": 2,
+        "Config": {"Image": "img:1", "Labels": {"com.docker.compose.service": name}, "Env": ["HF_TOKEN=hunter2"]},
+        "State": {**state, **more},
+    }
+
+
+def test_an_ended_container_is_told_with_code_times_and_restarts():
+    state = evidence.state_of(record(code=137, OOMKilled=True, Health={"Status": "unhealthy"}))
+    assert (state["service"], state["container"], state["exit_code"], state["oom"]) == ("a", "p-a-1", 137, True)
+    assert (state["started_unix"], state["finished_unix"], state["restart_count"]) == (5.0, 9.0, 2)
+    assert state["health"] == "unhealthy"
+
+
+@pytest.mark.parametrize("status", ["running", "created"])
+def test_a_container_that_did_not_end_has_no_exit_code(status):
+    assert evidence.state_of(record(status=status))["exit_code"] is None
+
+
+@pytest.mark.parametrize(
+    ("more", "bad"),
+    [
+        ({"code": 0}, False),
+        ({"code": 1}, True),
+        ({"OOMKilled": True}, True),
+        ({"Error": "no such file"}, True),
+        ({"status": "running"}, False),
+        ({"status": "running", "Health": {"Status": "unhealthy"}}, True),
+    ],
+)
+def test_bad_news_is_known(more, bad):
+    assert evidence.ended_badly(evidence.state_of(record(**more))) is bad
+
+
+def test_every_container_has_a_file_of_its_own():
+    states = [{"service": name, "container": "p-x"} for name in ("a", "a", "b", "", "../a")]
+    assert evidence.file_names(states) == ["a", "a.2", "b", "p-x", ".._a"]
+
+
+class Engine:
+    """An engine with two containers, one of which has lost its log."""
+
+    def containers(self, labels):
+        assert labels == ["testcell.run=r1"]
+        return [{"Id": "id-b"}, {"Id": "id-a"}]
+
+    def inspect(self, name):
+        return record(name.removeprefix("id-"), code=1)
+
+    def logs(self, name, _tty):
+        yield b"first\n"
+        if name == "id-b":
+            raise CellError("docker_timeout", "the engine did not answer in time")
+        yield b"last\n"
+
+    def events(self, *_args):
+        yield {"Action": "start"}
+        yield {"Action": "exec_start: sh -c curl"}
+        yield {"Action": "die", "Actor": {"Attributes": {"API_KEY": "hunter2"}}}
+
+    def info(self):
+        raise CellError("docker_timeout", "no info")
+
+
+@pytest.fixture
+def ask(monkeypatch, tmp_path):
+    def run(engine, mode="standard", check=False):
+        monkeypatch.setattr(evidence, "connect", lambda _environ: engine)
+        context = Context(tmp_path, RunRef("r1", "s"), check=check, environ={"PATH": "/nonexistent"})
+        answer = evidence.evidence(context, {"mode": mode})
+        base = context.case_dir / "evidence"
+        return answer, {str(path.relative_to(base)): path.read_text() for path in base.rglob("*") if path.is_file()}
+
+    return run
+
+
+def test_a_log_that_breaks_off_is_kept_as_far_as_it_came(ask):
+    answer, kept = ask(Engine())
+    assert (kept["services/a.log"], kept["services/b.log"]) == ("first\nlast\n", "first\n")
+    assert [one["what"] for one in answer["missing"]] == ["services/b.log (the rest)"]
+    assert [state["service"] for state in json.loads(kept["state.json"])["containers"]] == ["a", "b"]
+
+
+def test_no_secret_is_kept(ask):
+    kept = ask(Engine())[1]
+    assert not [name for name, text in kept.items() if "hunter2" in text]
+    assert [json.loads(line)["Action"] for line in kept["services/events.jsonl"].splitlines()] == ["start", "die"]
+
+
+def test_what_the_machine_does_not_say_is_missing_with_its_reason(ask):
+    answer, kept = ask(Engine(), "comprehensive")
+    assert "system/meminfo.txt" in kept
+    reasons = {one["what"]: one["why"] for one in answer["missing"]}
+    assert reasons["system/docker_info.json"] == "no info"
+    assert "system/nvidia-smi.txt" in reasons
+
+
+def test_an_engine_that_is_down_costs_its_pieces_only(ask):
+    class Down(Engine):
+        def containers(self, _labels):
+            raise CellError("docker_daemon_down", "no engine answers")
+
+    answer, kept = ask(Down(), "comprehensive")
+    assert answer["containers"] == []
+    assert answer["missing"][0] == {"what": "containers", "why": "docker_daemon_down: no engine answers"}
+    assert "system/meminfo.txt" in kept
+
+
+def test_events_that_the_engine_forgot_are_missing(ask):
+    class Forgetful(Engine):
+        def events(self, *_args):
+            return iter(())
+
+    answer, kept = ask(Forgetful())
+    assert "services/events.jsonl" not in kept
+    assert "services/events.jsonl" in {one["what"] for one in answer["missing"]}
+
+
+def test_a_check_writes_nothing(ask):
+    answer, kept = ask(Engine(), check=True)
+    assert len(answer["containers"]) == 2
+    assert kept == {}
+
+
+def test_a_link_in_place_of_the_folder_is_not_followed(ask, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    case = tmp_path / "runs/r1/s/a1"
+    case.mkdir(parents=True)
+    (case / "evidence").symlink_to(outside)
+    answer, _ = ask(Engine())
+    assert list(outside.iterdir()) == []
+    assert "artifact_unsafe_path" in answer["missing"][0]["why"]

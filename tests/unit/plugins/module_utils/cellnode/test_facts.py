@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""Facts: what does not answer is a fact too."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import facts
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context
+
+
+@pytest.fixture
+def lonely(tmp_path):
+    """A node without an engine and without programs."""
+    return Context(tmp_path / "root", environ={"DOCKER_HOST": f"unix://{tmp_path}/none.sock", "PATH": "/nonexistent"})
+
+
+def test_a_node_without_an_engine_is_described_all_the_same(lonely):
+    found = facts.facts(lonely, {"paths": ["/tmp"], "deep": False})
+    assert (found["engine"]["ok"], found["engine"]["error_kind"]) == (False, "docker_daemon_down")
+    assert (found["leftovers"], "none.sock" in found["leftovers_error"]) == ([], True)
+    assert (found["compose"], found["gpus"], found["listening"]) == ([], [], [])
+    assert found["lease"]["held"] is False
+    assert found["uid"] == os.geteuid()
+    assert found["memory_bytes"] > 0
+    assert not lonely.root.exists()
+
+
+def test_the_disk_of_a_folder_that_is_not_there_yet_is_its_parents(tmp_path):
+    there, later = facts.disk(str(tmp_path)), facts.disk(str(tmp_path / "a/b"))
+    assert later["path"].endswith("a/b")
+    assert (later["total_bytes"], later["error"]) == (there["total_bytes"], "")
+
+
+@pytest.mark.parametrize(("text", "size"), [("MemTotal:       2 kB\nMemFree: 1 kB\n", 2048), ("", 0)])
+def test_memory_is_read_in_bytes(text, size):
+    assert facts.memory_bytes(text) == size
+
+
+def test_a_user_without_a_name_is_a_number(monkeypatch, lonely):
+    def nobody(_uid):
+        raise KeyError
+
+    monkeypatch.setattr(facts.pwd, "getpwuid", nobody)
+    assert facts.machine(lonely)["user"] == str(os.geteuid())

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import opening, plan
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import case_board, run_board
+
+from testcell import closing
+
+
+@pytest.fixture
+def opened(project: Path) -> plan.RunPlan:
+    """Return the plan of a run of two attempts whose folder has been made."""
+    asked = opening.Asked(
+        scenario="example", hosts={}, overrides={"inter_scenario.retry_count": "1"}, run_id="20260102_030405"
+    )
+    decided = opening.open_run(opening.decide(asked, project, 1000.0, "me"))
+    plan.save(decided)
+    return decided
+
+
+def summary(decided: plan.RunPlan) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((decided.run_dir / "summary.json").read_text())
+    return found
+
+
+def test_a_run_without_a_plan_never_began(tmp_path: Path) -> None:
+    assert not closing.began(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "clean", "code", "verdict", "kind"),
+    [
+        (signal.SIGINT, True, 130, "cancelled", "cancelled"),
+        (signal.SIGTERM, False, 143, "cancelled", "cancelled"),
+        (signal.SIGHUP, True, 129, "cancelled", "cancelled"),
+        (0, True, 5, "error", "controller_died"),
+        (0, False, 7, "error", "controller_died"),
+    ],
+)
+def test_a_run_cut_short_says_so(
+    opened: plan.RunPlan, number: int, clean: bool, code: int, verdict: str, kind: str
+) -> None:
+    case_board(opened.run_dir, 0).post("opened", {"t": 1001.0})
+    found = closing.close(opened.run_dir, number, clean=clean, now=1011.0)
+    assert found == summary(opened)
+    assert (found["verdict"], found["exit_code"], found["failure"]["error_kind"]) == (verdict, code, kind)
+    (case,) = found["cases"]
+    assert (case["verdict"], case["seconds"]) == (verdict, 10.0)
+    assert bool(found.get("reasons")) != clean
+    assert os.readlink(opened.run_dir.parent / "latest") == opened.run_id
+    assert (opened.run_dir / "report.html").exists() and not (opened.run_dir / ".board").exists()
+
+
+def test_cases_that_had_ended_keep_their_verdict(opened: plan.RunPlan) -> None:
+    record = {
+        "scenario": "example",
+        "case": "",
+        "attempt": 1,
+        "verdict": "fail",
+        "nodes": ["local"],
+        "control": {"ok": True},
+    }
+    case_board(opened.run_dir, 0).post("opened", {"t": 1001.0})
+    run_board(opened.run_dir).post("case-record.0", record)
+    case_board(opened.run_dir, 1).post("opened", {"t": 1005.0})
+    found = closing.close(opened.run_dir, signal.SIGINT, clean=True, now=1011.0)
+    assert [(case["attempt"], case["verdict"]) for case in found["cases"]] == [(1, "fail"), (2, "cancelled")]
