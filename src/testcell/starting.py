@@ -33,9 +33,9 @@ def start(folder: Path) -> Started:
 
 
 def _copy(source: Path, target: Path) -> bool:
-    """Write target as a new file with source's content and mode; return whether it was not there before."""
+    """Write target as a new file with source's content, a script so that it can be run; return whether it was new."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    mode = 0o755 if os.access(source, os.X_OK) else 0o644
+    mode = 0o755 if target.suffix == ".sh" else 0o644
     try:
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     except FileExistsError:

@@ -25,7 +25,7 @@ from .params import number, refuse, text, texts
 from .request import choice, mapping
 
 OVERRIDE = "testcell.override.yml"
-PROJECT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,200}$")
+PROJECT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,200}\Z")
 PULLS = ("missing", "never", "always")
 STDERR_KEPT = 4096
 

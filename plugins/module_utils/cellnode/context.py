@@ -16,7 +16,7 @@ from typing import Any
 
 from .errors import CellError
 
-SAFE_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.+=@,-]{0,199}$")
+SAFE_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.+=@,-]{0,199}\Z")
 
 
 @dataclass(frozen=True)

@@ -99,12 +99,12 @@ class Engine:
         self, method: str, path: str, query: Mapping[str, Any] | None, body: Any, timeout: float | None
     ) -> Iterator[http.client.HTTPResponse]:
         target = path + ("?" + urlencode(query) if query else "")
-        payload = b"" if body is None else json.dumps(body).encode()
+        data = b"" if body is None else json.dumps(body).encode()
         headers = {"Host": "localhost", **({"Content-Type": "application/json"} if body is not None else {})}
         connection = _UnixConnection(self.path, timeout or self.timeout)
         try:
             with _as_cell_error(self.path, f"{method} {path}"):
-                connection.request(method, target, body=payload, headers=headers)
+                connection.request(method, target, body=data, headers=headers)
                 response = connection.getresponse()
             if response.status >= 400:
                 raise EngineError(response.status, _message_of(_read(response, path)), f"{method} {path}")

@@ -20,7 +20,10 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Inventory:
-    """items: {type, id, name, run, age_s} each; ours: the runs that were certainly started from this node root."""
+    """items: {type, id, name, run, age_s} each; ours: the runs that were certainly started from this node root.
+
+    A label is only text that anybody may write, so a run whose name could leave the node root is never ours.
+    """
 
     items: tuple[Json, ...]
     ours: frozenset[str]
@@ -29,16 +32,21 @@ class Inventory:
 def inventory(ctx: Context, engine: Engine) -> Inventory:
     """Return all marked objects; raise when a list cannot be made."""
     now = ctx.clock.unix()
-    boxes = [_item("container", record, record.get("Created"), now) for record in engine.containers([RUN])]
-    inside = {
-        str(record["Labels"][RUN])
-        for record in engine.containers([RUN])
-        if _is_below(str(record["Labels"].get(WORKING_DIR) or ""), str(ctx.runs_dir))
-    }
+    found = engine.containers([RUN])
+    boxes = [_item("container", record, record.get("Created"), now) for record in found]
     nets = [_item("network", record, unix_time(str(record.get("Created"))), now) for record in engine.networks([RUN])]
     vols = [_item("volume", record, unix_time(str(record.get("CreatedAt"))), now) for record in engine.volumes([RUN])]
     mine = [*_folders(ctx, now), *_processes(ctx), *_groups(ctx)]
-    return Inventory((*boxes, *nets, *vols, *mine), frozenset(inside | {entry["run"] for entry in mine}))
+    runs = {entry["run"] for entry in mine} | {_made_here(ctx, record) for record in found}
+    safe = frozenset(run for run in runs if SAFE_NAME.match(run))
+    return Inventory((*boxes, *nets, *vols, *mine), safe)
+
+
+def _made_here(ctx: Context, record: Json) -> str:
+    """Return the run of a container that Compose made in that run's folder of this root, else ""."""
+    labels = record.get("Labels") or {}
+    run, place = str(labels.get(RUN) or ""), os.path.normpath(str(labels.get(WORKING_DIR) or ""))
+    return run if place.startswith(f"{ctx.runs_dir}/{run}/") else ""
 
 
 def _item(kind: str, record: Json, created: float | None, now: float) -> Json:
@@ -46,10 +54,6 @@ def _item(kind: str, record: Json, created: float | None, now: float) -> Json:
     age = None if created is None else round(max(0.0, now - float(created)), 1)
     run = str((record.get("Labels") or {}).get(RUN, ""))
     return {"type": kind, "id": str(record.get("Id") or name), "name": name, "run": run, "age_s": age}
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return os.path.normpath(path).startswith(folder.rstrip("/") + "/")
 
 
 def _folders(ctx: Context, now: float) -> list[Json]:

@@ -18,7 +18,7 @@ from .summary import case_folder
 from .values import size
 
 MAX_FILES = 200
-RUN_FILES = ("summary.md", "summary.json", "junit.xml", "journal.jsonl", "plan.json", "run.json")
+RUN_FILES = ("summary.md", "summary.json", "junit.xml", "journal.jsonl", "events.jsonl", "plan.json", "run.json")
 CASE_FILES = (
     "test_report.md",
     "result_summary.json",
@@ -27,6 +27,7 @@ CASE_FILES = (
     "timeline.csv",
     "failure.json",
     "manifest.json",
+    "test.log",
 )
 CASE_FOLDERS = ("test_artifacts", "nodes")
 

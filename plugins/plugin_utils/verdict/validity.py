@@ -81,7 +81,7 @@ def judge_outputs(measured: Measured, script_exit: int | None) -> Judgement:
         checks.append(Check("output", output.size > 0, output.size, 1, message))
     if not measured.outputs:
         checks.append(Check("output", False, 0, 1, "no result path is named that could show a result"))
-    return decide(checks, "no_data", measured=any(output.size for output in measured.outputs))
+    return decide(checks, "no_data", measured=script_exit == 0)
 
 
 def decide(checks: Sequence[Check], otherwise: str, measured: bool = True) -> Judgement:

@@ -196,6 +196,16 @@ def test_a_root_whose_path_begins_alike_proves_nothing(node):
     assert not {"r9", "r6"} & found.ours
 
 
+@pytest.mark.parametrize("name", ["..", "../..", "r2/../..", ".", "", "r2\n", "-rf"])
+def test_a_label_that_is_no_run_id_never_names_a_folder(node, name):
+    place = str(node.root / "runs" / name / "s")
+    node.engine.add("containers", "trap", name, **{"com.docker.compose.project.working_dir": place})
+    answer = node("reap", RunRef("r1", "s", "", 1, 5))
+    assert sorted(answer["reaped"]) == ["r10"]
+    assert (node.root / "runs/r1/s/a1/file").exists()
+    assert "trap" in node.engine.names()
+
+
 def test_files_of_other_users_are_left_to_a_container(node, monkeypatch):
     """A user without root cannot delete what a container wrote as root; an image that has no `rm` is passed over."""
     asked: list[str] = []

@@ -97,7 +97,9 @@ def test_an_unknown_operation_lists_the_known_ones(ask):
     assert "known: canary, clean, compose" in error["message"]
 
 
-@pytest.mark.parametrize("run", [{"id": "../x"}, {"id": ""}, {"id": "r", "scenario": "a/b"}, {"id": "r", "case": ".."}])
+@pytest.mark.parametrize(
+    "run", [{"id": "../x"}, {"id": ""}, {"id": "r", "scenario": "a/b"}, {"id": "r", "case": ".."}, {"id": "r\n"}]
+)
 def test_names_that_could_leave_the_root_are_refused(ask, run):
     assert ask(run=run)[1][0]["error"]["kind"] == "config_invalid"
 

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+
+"""The command line from end to end on this machine: a starter project, the simulated engine, the node `local`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testcell import engine, starting
+
+pytestmark = pytest.mark.docker
+IMAGE = "testcell/engine-sim:1"
+TESTCELL = (sys.executable, "-m", "testcell")
+Start = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a starter project whose node keeps its files below tmp_path and whose engine has a free port."""
+    if not engine.ask().answers:
+        pytest.skip("no Docker engine answers here")
+    if subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True, check=False, timeout=30).returncode:
+        pytest.skip(f"{IMAGE} is not there; make it with `make images`")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    starting.start(tmp_path / "p")
+    for path in (tmp_path / "p" / "scenarios" / "001_example").iterdir():
+        path.write_text(path.read_text().replace("18100", port))
+    hosts = tmp_path / "p" / "inventories" / "local"
+    hosts.write_text(hosts.read_text().rstrip() + f" testcell_node_root={tmp_path / 'node'}\n")
+    return tmp_path / "p"
+
+
+@pytest.fixture
+def start(project: Path) -> Start:
+    """Return a function that runs one command line of testcell in the project."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*TESTCELL, *arguments], cwd=project, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    return run
+
+
+def containers_of(run_id: str) -> list[str]:
+    command = ["docker", "ps", "-aq", "--filter", f"label=testcell.run={run_id}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()
+
+
+def test_a_starter_project_runs_to_a_pass_and_leaves_nothing(project: Path, start: Start) -> None:
+    done = start("run", "example", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    summary: dict[str, Any] = json.loads(done.stdout)
+    assert summary["verdict"] == "pass" and summary["cases"][0]["metrics"]["requests_completed"] == 20
+    assert "requests    20 sent, 20 completed, 0 failed" in done.stderr
+    folder = Path(summary["path"])
+    for name in (
+        "report.html",
+        "summary.md",
+        "junit.xml",
+        "journal.jsonl",
+        "example/test_report.md",
+        "example/performance_results.csv",
+    ):
+        assert (folder / name).stat().st_size > 0
+    assert (project / "results" / "latest").resolve() == folder
+    assert containers_of(summary["run_id"]) == []
+    assert "verdict  PASS" in start("results", "latest").stdout
+
+
+def test_a_failing_script_ends_with_1_and_says_why(project: Path, start: Start) -> None:
+    script = project / "scenarios" / "001_example" / "run_test.sh"
+    script.write_text("#!/bin/sh\necho about to fail\nexit 3\n")
+    done = start("run", "example")
+    assert done.returncode == 1
+    assert "about to fail" in done.stderr and "exit code 3" in done.stdout and "verdict  FAIL" in done.stdout
+
+
+def test_health_and_cleanup_answer_for_the_node(start: Start) -> None:
+    health = start("health", "--format", "json")
+    (node,) = json.loads(health.stdout)
+    assert (health.returncode, node["name"], node["ok"]) == (0, "local", True)
+    cleaned = start("cleanup", "20200101_000000", "--format", "json")
+    (node,) = json.loads(cleaned.stdout)
+    assert (cleaned.returncode, node["ok"], node["runs"]) == (0, True, [])
+
+
+def test_a_terminated_run_ends_with_143_and_a_summary(project: Path) -> None:
+    script = project / "scenarios" / "001_example" / "run_test.sh"
+    script.write_text("#!/bin/sh\necho the test is up\nexec sleep 120\n")
+    process = subprocess.Popen(
+        [*TESTCELL, "run", "example"], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "the test is up" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        out, _err = process.communicate(timeout=180)
+    assert process.returncode == 143 and "verdict  CANCELLED" in out
+    summary = json.loads((project / "results" / "latest" / "summary.json").read_text())
+    assert summary["verdict"] == "cancelled" and summary["cases"][0]["failure"]["error_kind"] == "cancelled"
+    assert containers_of(summary["run_id"]) == []

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+from ansible_collections.enginelab.testcell.plugins.callback.recorder import CallbackModule
+
+
+def ended(task, host, **result):
+    action = SimpleNamespace(action=task, _uuid=task, get_name=lambda: task)
+    return SimpleNamespace(host=SimpleNamespace(get_name=lambda: host), task=action, result=result)
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+
+
+def test_events_wait_for_the_folder_and_then_come_as_they_happen(tmp_path):
+    recorder = CallbackModule()
+    recorder.v2_playbook_on_play_start(SimpleNamespace(get_name=lambda: "Resolve"))
+    recorder.v2_runner_on_ok(ended("enginelab.testcell.resolve_run", "localhost", run_dir=str(tmp_path)))
+    recorder.v2_runner_on_failed(ended("enginelab.testcell.run_test", "node1", msg="password=hunter2", token="hunter2"))
+    recorder.v2_playbook_on_stats(SimpleNamespace(processed={}, summarize=lambda host: {}))
+    assert [(e["event"], e.get("status")) for e in lines(tmp_path)[:-1]] == [
+        ("play", None),
+        ("result", "ok"),
+        ("result", "failed"),
+    ]
+    assert "hunter2" not in (tmp_path / "events.jsonl").read_text()
+
+
+def test_a_run_without_a_folder_writes_nothing(tmp_path):
+    recorder = CallbackModule()
+    recorder.v2_runner_on_ok(ended("enginelab.testcell.resolve_run", "localhost", run_dir=""))
+    recorder.v2_playbook_on_stats(SimpleNamespace(processed={}, summarize=lambda host: {}))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.folder import CaseRef
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import judging
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import case_board, run_board
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import failure
+
+EXITED = {"state": "exited", "exit_code": 0}
+
+
+def report(tmp_path, build, *, test=None, fail=None, later=(), snapshot=True, verified=True, **fields):
+    """Return the record and the result note of one case whose board says what the arguments say."""
+    case = build.case(services=[build.service("a")], **fields)
+    case = build.replace(case, test=build.replace(case.test, client="script", result_paths=("results/",)))
+    run = build.plan(tmp_path, case)
+    run.run_dir.mkdir(parents=True)
+    journal.append(
+        run.run_dir, {"t": 1.0, "step": "prep", "phase": "begin", "scenario": "other", "case": "", "attempt": 1}
+    )
+    board, shared = case_board(run.run_dir, 0), run_board(run.run_dir)
+    board.post("opened", {"t": 90.0})
+    if test:
+        board.post("test", test)
+    if fail:
+        board.claim("failure", failure.of(fail, f"it was {fail}", at=95.0).as_dict())
+    for kind in later:
+        board.claim(f"later-failure.{kind}.n1", failure.of(kind, f"then {kind}", at=97.0).as_dict())
+    if snapshot:
+        board.post("snapshot.n1", {})
+        board.post("verified.n1", {"clean": verified, "leftovers": [], "foreign": [], "errors": []})
+    results = case.ref.folder(run.run_dir) / "test_artifacts" / "results"
+    results.mkdir(parents=True)
+    (results / "data").write_text("x")
+    document = judging.report_case(run, case, board, shared, 100.0)
+    return run, document, shared
+
+
+CASES = [
+    ("all went well", {"test": EXITED}, "pass", 0),
+    ("the script failed", {"test": {**EXITED, "exit_code": 3}}, "fail", 1),
+    ("the test never ran", {}, "no_data", 4),
+    ("an engine failure", {"fail": "container_exited"}, "fail", 1),
+    ("a network failure", {"fail": "ssh_timeout"}, "error", 5),
+    ("the lease was held", {"fail": "lock_held", "snapshot": False}, "error", 6),
+    ("passed but not clean", {"test": EXITED, "fail": "cleanup_failed", "verified": False}, "error", 7),
+    ("failed and not clean", {"fail": "container_exited", "later": ("cleanup_failed",), "verified": False}, "fail", 7),
+]
+
+
+@pytest.mark.parametrize(("board", "verdict", "code"), [row[1:] for row in CASES], ids=[row[0] for row in CASES])
+def test_the_verdict_and_the_exit_code_follow_from_the_board(tmp_path, build, board, verdict, code):
+    run, document, shared = report(tmp_path, build, **board)
+    assert document["verdict"] == verdict
+    summary = judging.report_run(run, shared, 101.0)
+    assert (summary["verdict"], summary["exit_code"]) == (verdict, code)
+
+
+def test_the_first_error_is_never_overwritten(tmp_path, build):
+    _, document, _ = report(tmp_path, build, fail="container_exited", later=("cleanup_failed", "transfer_failed"))
+    assert document["failure"]["error_kind"] == "container_exited"
+    assert "later: then cleanup_failed" in document["warnings"]
+
+
+def test_every_file_of_the_case_and_the_run_is_written(tmp_path, build):
+    run, _, shared = report(tmp_path, build, test=EXITED)
+    judging.report_run(run, shared, 101.0)
+    names = {path.name for path in run.run_dir.iterdir()}
+    assert {"summary.json", "summary.md", "report.html", "junit.xml", "journal.jsonl"} <= names
+    assert ".board" not in names
+    case = {path.name for path in (run.run_dir / "s").iterdir()}
+    assert {
+        "test_metadata.json",
+        "result_summary.json",
+        "performance_results.csv",
+        "test_report.md",
+        "timeline.csv",
+        "manifest.json",
+    } <= case
+    assert json.loads((tmp_path / "latest" / "summary.json").read_text())["counts"] == {"pass": 1}
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        (["pass"], "pass"),
+        (["fail", "pass"], "flaky"),
+        (["fail", "fail"], "fail"),
+        (["pass", "skipped"], "pass"),
+        (["skipped"], "skipped"),
+    ],
+    ids=["one", "G06 second try", "both", "repeat not needed", "never run"],
+)
+def test_attempts_are_taken_together(verdicts, expected):
+    records = [{"scenario": "s", "case": "", "attempt": n, "verdict": v} for n, v in enumerate(verdicts, 1)]
+    assert judging._settled(records) == [expected]
+
+
+def test_a_skipped_case_says_why_and_has_no_files(tmp_path, build):
+    case = build.case(ref=CaseRef("s", "", 2), services=[build.service("a")])
+    run = build.plan(tmp_path, case)
+    board, shared = case_board(run.run_dir, 0), run_board(run.run_dir)
+    board.post("skip", {"reason": "the attempt before passed"})
+    document = judging.report_case(run, case, board, shared, 5.0)
+    assert (document["verdict"], document["reasons"]) == ("skipped", ["the attempt before passed"])
+    assert not case.ref.folder(run.run_dir).exists()
