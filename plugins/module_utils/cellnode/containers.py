@@ -20,7 +20,8 @@ from .params import integer, texts
 WORKERS = 8
 LAG_LIMIT_S = 3.0
 RUNNING = ("running", "restarting", "paused")
-_PORT = re.compile(r"(?:Bind for|listen tcp[46]?|bind host port for|bind host port) \S*?:(\d+)")
+_PORT = re.compile(r"(?:Bind for|listen tcp[46]?|bind host port(?: for)?) \[?([0-9a-fA-F.:]*?)\]?:(\d+)(?:/tcp|:| |$)")
+_ANY = ("", "0.0.0.0", "::")
 
 
 def start(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
@@ -55,19 +56,24 @@ def _start_service(ctx: Context, engine: Engine, found: list[Container]) -> dict
 
 
 def _holder(engine: Engine, error: CellError) -> dict[str, Any]:
-    """Return who holds the port that a start could not have: {holder: {port, pid, program, container, run}}."""
+    """Return who holds the port that a start could not have: {holder: {port, address, pid, program, container, run}}."""
     match = _PORT.search(error.message) if error.kind == "port_conflict" else None
     if not match:
         return {}
-    port = int(match.group(1))
-    holder: dict[str, Any] = {"port": port, "pid": None, "program": "", "container": "", "run": ""}
+    address, port = match.group(1), int(match.group(2))
+    holder: dict[str, Any] = {"port": port, "address": address, "pid": None, "program": "", "container": "", "run": ""}
     for entry in ports.listening():
-        if entry["port"] == port:
+        if entry["port"] == port and _meet(entry["address"], address):
             holder.update(pid=entry["pid"], program=entry["program"])
     for container in containers(engine, []):
-        if any(public == port for public, _ in container.ports):
+        if any(public == port and _meet(host, address) for host, public in container.ports):
             holder.update(container=container.name, run=container.labels.get(RUN, ""))
     return {"holder": holder}
+
+
+def _meet(one: str, other: str) -> bool:
+    """Return whether two listeners on the same port are in each other's way."""
+    return one == other or one in _ANY or other in _ANY
 
 
 def stop(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class EngineError(CellError):
         kind = meaning(message).kind
         if kind == "unknown":
             kind = {404: "container_gone", 409: "docker_leftover"}.get(status, "internal_error")
-        super().__init__(kind, f"{what}: {message}", status=status)
+        super().__init__(kind, message, status=status, call=what)
         self.status = status
 
 

@@ -20,7 +20,7 @@ BODY_LIMIT = 1 << 20
 
 
 def canary(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
-    """Ask for a completion and count its tokens: {ok, tokens, ms, error_kind, error}.
+    """Ask for a completion and count its tokens: {ok, tokens, ms, text, error_kind, error}.
 
     args: url, body (JSON), headers, timeout_s. 200 without a token is engine_dead: the answer must hold real work.
     """
@@ -38,7 +38,7 @@ def canary(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
             "error_kind": "engine_dead",
             "error": f"200 without a token: {_short(answer['body'])}",
         }
-    return {"ok": True, "tokens": tokens, "ms": elapsed}
+    return {"ok": True, "tokens": tokens, "ms": elapsed, "text": text_of(answer["body"])[:200]}
 
 
 def workers(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
@@ -67,9 +67,13 @@ def count_tokens(body: Any) -> int:
     usage = body.get("usage")
     if isinstance(usage, dict) and isinstance(usage.get("completion_tokens"), int):
         return int(usage["completion_tokens"])
+    return 1 if text_of(body) else 0
+
+
+def text_of(body: Any) -> str:
+    """Return the text of the first choice of an OpenAI-style answer, "" when there is none."""
     choices = body.get("choices") or [{}]
-    text = choices[0].get("text") or (choices[0].get("message") or {}).get("content")
-    return 1 if text else 0
+    return str(choices[0].get("text") or (choices[0].get("message") or {}).get("content") or "")
 
 
 def count_workers(body: Any) -> dict[str, int]:

@@ -42,7 +42,7 @@ class Container:
     image_id: str
     created: float
     labels: dict[str, str]
-    ports: tuple[tuple[int, int], ...]  # (published, inside)
+    ports: tuple[tuple[str, int], ...]  # (address, port) as published on the node
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,7 @@ def parse_container(record: dict[str, Any]) -> Container:
     """Return one entry of the engine's container list."""
     labels = record.get("Labels") or {}
     found = _HEALTH.search(record.get("Status") or "")
-    ports = {
-        (int(port["PublicPort"]), int(port["PrivatePort"]))
-        for port in record.get("Ports") or ()
-        if port.get("PublicPort")
-    }
+    shown = [port for port in record.get("Ports") or () if port.get("PublicPort")]
     return Container(
         id=str(record["Id"]),
         name=str((record.get("Names") or ["/"])[0]).lstrip("/"),
@@ -97,7 +93,7 @@ def parse_container(record: dict[str, Any]) -> Container:
         image_id=str(record.get("ImageID", "")),
         created=float(record.get("Created") or 0),
         labels=dict(labels),
-        ports=tuple(sorted(ports)),
+        ports=tuple(sorted({(str(port.get("IP") or ""), int(port["PublicPort"])) for port in shown})),
     )
 
 

@@ -13,6 +13,8 @@ from .cell import Cell, StepFailure
 from .environment import base_url
 
 PAIR_HEADER = "X-Testcell-Pair"
+CANARY_TOKENS = 4
+PROMPT = "Say one word."
 
 
 def check(cell: Cell) -> dict[str, Any]:
@@ -22,6 +24,7 @@ def check(cell: Cell) -> dict[str, Any]:
         return {"strategy": cell.case.strategy}
     _expected_workers(cell)
     tokens = [_canary(cell, pair) for pair in _pairs(cell)]
+    _compare_pairs(cell, tokens)
     cell.event(f"{len(tokens)} canary request(s) answered with tokens")
     return {
         "strategy": cell.case.strategy,
@@ -67,17 +70,10 @@ def _pairs(cell: Cell) -> list[tuple[str, str] | None]:
 
 def _canary(cell: Cell, pair: tuple[str, str] | None) -> dict[str, Any]:
     """Ask for one real token, through one pair where there are pairs, within the canary's time."""
-    config = cell.case.config
     answer = cell.client.call(
         "canary",
         url=f"{base_url(cell)}{cell.case.test.path}",
-        body={
-            "model": config.get("model", "default"),
-            "prompt": "Say one word.",
-            "max_tokens": 1,
-            "stream": False,
-            "temperature": 0,
-        },
+        body=question(cell.case.test.path, str(cell.case.config.get("model", "default"))),
         headers={PAIR_HEADER: ",".join(pair)} if pair else {},
         timeout_s=cell.case.canary_timeout_s,
     )
@@ -88,4 +84,20 @@ def _canary(cell: Cell, pair: tuple[str, str] | None) -> dict[str, Any]:
             f"no token came back{through}: {answer['error']}",
             evidence=tuple(answer.get("evidence", ())),
         )
-    return {"pair": list(pair or ()), "ms": answer["ms"], "tokens": answer["tokens"]}
+    return {"pair": list(pair or ()), "ms": answer["ms"], "tokens": answer["tokens"], "text": answer["text"]}
+
+
+def question(path: str, model: str) -> dict[str, Any]:
+    """Return the body of a greedy request for a few tokens, in the form that the API at path takes."""
+    asked = {"messages": [{"role": "user", "content": PROMPT}]} if "chat" in path else {"prompt": PROMPT}
+    return {"model": model, **asked, "max_tokens": CANARY_TOKENS, "stream": False, "temperature": 0}
+
+
+def _compare_pairs(cell: Cell, answers: list[dict[str, Any]]) -> None:
+    """Warn when pairs answer one greedy prompt differently: a pair may work on the wrong KV without any error."""
+    texts = {answer["text"] for answer in answers}
+    if len(texts) > 1:
+        told = "; ".join(f"{' and '.join(answer['pair'])}: {answer['text'][:40]!r}" for answer in answers)
+        warning = f"the pairs answer the same greedy prompt differently: {told}"
+        cell.board.post("warning.pairs", {"message": warning})
+        cell.event(warning, level="warning")

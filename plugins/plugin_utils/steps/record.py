@@ -128,6 +128,7 @@ def artifacts(case_dir: Path, board: Board) -> dict[str, Any]:
 def warnings(case: CasePlan, board: Board) -> list[str]:
     """Return what a reader of the result should know: of the files, the nodes, and Compose."""
     found = [*case.warnings, *(text for facts in board.notes("facts.").values() for text in facts["warnings"])]
+    found += [note["message"] for note in board.notes("warning.").values()]
     for node, note in board.notes("containers.").items():
         found += [f"{node}: {warning}" for warning in note.get("warnings", [])]
     for node, note in board.notes("verified.").items():

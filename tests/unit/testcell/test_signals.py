@@ -85,13 +85,18 @@ def test_kill_reaches_workers_in_sessions_of_their_own() -> None:
 
 def test_what_a_worker_leaves_of_its_session_is_found_and_killed() -> None:
     """The shell of a task goes on in the session of a worker that has died."""
+    worker = (
+        "import subprocess, sys\n"
+        "code = 'import signal; signal.pause()'\n"
+        "print(subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.DEVNULL).pid)\n"
+    )
     code = (
-        "import os, signal, subprocess, sys\n"
-        'code = \'import subprocess, sys; p = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]); print(p.pid)\'\n'
-        "p = subprocess.run([sys.executable, '-c', code], start_new_session=True)\n"
+        "import signal, subprocess, sys\n"
+        "done = subprocess.run([sys.executable, '-c', sys.argv[1]], start_new_session=True, capture_output=True, text=True)\n"
+        "print(done.stdout, flush=True, end='')\n"
         "signal.pause()\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen([sys.executable, "-c", code, worker], stdout=subprocess.PIPE, start_new_session=True)
     with process:
         assert process.stdout is not None
         orphan = int(process.stdout.readline())

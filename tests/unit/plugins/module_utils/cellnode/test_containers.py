@@ -10,12 +10,17 @@ from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Clock, Context, RunRef
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
 
+LISTENING = [
+    {"port": 8000, "address": "127.0.0.1", "pid": 7, "program": "nginx"},
+    {"port": 8000, "address": "127.0.0.9", "pid": 8, "program": "other"},
+    {"port": 9000, "address": "127.0.0.5", "pid": 9, "program": "third"},
+]
 TAKEN = "driver failed: Error starting userland proxy: listen tcp4 127.0.0.1:8000: bind: address already in use"
 
 
 def box(service, state="created", ports=(), labels=None):
     marks = {"com.docker.compose.service": service, **(labels or {})}
-    shown = [{"PublicPort": port, "PrivatePort": 80} for port in ports]
+    shown = [{"IP": host, "PublicPort": port, "PrivatePort": 80} for host, port in ports]
     return {"Id": f"id-{service}", "Names": [f"/p-{service}-1"], "State": state, "Labels": marks, "Ports": shown}
 
 
@@ -53,9 +58,7 @@ def ask(monkeypatch):
         now = [0.0]
         clock = Clock(unix=lambda: 50.0, monotonic=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
         monkeypatch.setattr(containers, "connect", lambda _environ: engine)
-        monkeypatch.setattr(
-            containers.ports, "listening", lambda: [{"port": 8000, "address": "x", "pid": 7, "program": "nginx"}]
-        )
+        monkeypatch.setattr(containers.ports, "listening", lambda: LISTENING)
         monkeypatch.setattr(procs, "end_ours", lambda _root, _run: procs.KillReport())
         return getattr(containers, operation)(Context(Path("/x"), RunRef("r1", "s"), check=check, clock=clock), args)
 
@@ -76,21 +79,51 @@ def test_each_service_has_its_own_answer(ask):
     assert (started["a"]["changed"], started["b"]["changed"], started["a"]["at_unix"]) == (True, False, 50.0)
 
 
+OURS = [
+    box("other", "running", [("127.0.0.1", 8000)], {"testcell.run": "r0"}),
+    box("far", "running", [("127.0.0.9", 8000)]),
+]
+NGINX = {"pid": 7, "program": "nginx", "container": "", "run": ""}
+
+
 @pytest.mark.parametrize(
     ("message", "boxes", "holder"),
     [
-        pytest.param(TAKEN, [], {"pid": 7, "program": "nginx", "container": "", "run": ""}, id="F40-program"),
+        pytest.param(TAKEN, [], {"address": "127.0.0.1", **NGINX}, id="F40-program"),
         pytest.param(
-            "Bind for 0.0.0.0:8000 failed: port is already allocated",
-            [box("other", "running", [8000], {"testcell.run": "r0"})],
-            {"pid": 7, "program": "nginx", "container": "p-other-1", "run": "r0"},
+            "Bind for 127.0.0.1:8000 failed: port is already allocated",
+            OURS,
+            {"address": "127.0.0.1", **NGINX, "container": "p-other-1", "run": "r0"},
             id="F40-our-leftover",
+        ),
+        pytest.param(
+            "failed to bind host port for 127.0.0.1:8000:172.18.0.2:80/tcp: address already in use",
+            [],
+            {"address": "127.0.0.1", **NGINX},
+            id="engine-28",
+        ),
+        pytest.param(
+            "Bind for :::8000 failed: port is already allocated",
+            [],
+            {"address": "::", "pid": 8, "program": "other", "container": "", "run": ""},
+            id="any-address-meets-all",
+        ),
+        pytest.param(
+            "Bind for 127.0.0.5:8000 failed: port is already allocated",
+            OURS,
+            {"address": "127.0.0.5", "pid": None, "program": "", "container": "", "run": ""},
+            id="other-addresses-are-not-in-the-way",
         ),
     ],
 )
 def test_the_holder_of_a_port_is_named(ask, message, boxes, holder):
     engine = Engine(box("a"), *boxes, failing={"id-a": CellError("port_conflict", message)})
     assert ask("start", engine, services=["a"])["started"]["a"]["holder"] == {"port": 8000, **holder}
+
+
+def test_another_failure_names_no_holder(ask):
+    engine = Engine(box("a"), failing={"id-a": CellError("internal_error", "Bind for 127.0.0.1:8000")})
+    assert "holder" not in ask("start", engine, services=["a"])["started"]["a"]
 
 
 def test_a_stop_gives_its_grace_and_wakes_what_is_paused(ask):

@@ -17,14 +17,18 @@ RECORD = {
     "Status": "Up 2 seconds (health: starting)",
     "Created": 100,
     "Labels": {"com.docker.compose.service": "web"},
-    "Ports": [{"PrivatePort": 80, "PublicPort": 8080}, {"PrivatePort": 80, "PublicPort": 8080}, {"PrivatePort": 9}],
+    "Ports": [
+        {"IP": "0.0.0.0", "PrivatePort": 80, "PublicPort": 8080},
+        {"IP": "::", "PublicPort": 8080},
+        {"PrivatePort": 9},
+    ],
 }
 
 
 def test_a_container_is_read_from_the_list():
     found = objects.parse_container(RECORD)
     assert (found.service, found.name, found.state, found.health) == ("web", "p-web-1", "running", "starting")
-    assert found.ports == ((8080, 80),)
+    assert found.ports == (("0.0.0.0", 8080), ("::", 8080))
 
 
 @pytest.mark.parametrize(
