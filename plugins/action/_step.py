@@ -95,6 +95,7 @@ class StepAction(NodeAction):
         lease = shared.read(f"lease.{node}") or {}
         run = {"id": plan.run_id, "scenario": case.ref.scenario, "case": case.ref.case, "attempt": case.ref.attempt}
         client = self.client(task_vars, plan.owner, {**run, "epoch": lease.get("epoch")})
+        client.engine = bool(case.services_on(node))
         facts = board.read(f"facts.{node}") or {}
         return Cell(
             self.STEP, plan, case, node, client, board, shared, time.time, time.sleep, self._speaker(node), facts

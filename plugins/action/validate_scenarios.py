@@ -40,6 +40,7 @@ from ..plugin_utils.problems import InputError
 from ..plugin_utils.run import opening
 from ..plugin_utils.run.inventory import entries
 from ..plugin_utils.scenario import catalog, run_settings
+from ..plugin_utils.scenario.known import Known
 from ._inventory import hosts, plain
 
 
@@ -57,7 +58,7 @@ class ActionModule(ActionBase):
         try:
             stack = opening.layers_of(asked, project)
             names = [node.name for node in entries(asked.hosts)]
-            problems = catalog.validate(project / run_settings.scenarios_root(stack), stack, names or ["local"])
+            problems = catalog.validate(project / run_settings.scenarios_root(stack), stack, Known(tuple(names or ["local"])))
         except InputError as exc:
             problems = list(exc.problems)
         errors = [problem for problem in problems if problem.is_error]

@@ -24,6 +24,13 @@ def began(run_dir: Path) -> bool:
     return (run_dir / plan.NAME).is_file()
 
 
+def nodes_of(run_dir: Path) -> list[str]:
+    """Return the nodes that a run uses by its plan, in order; empty without a plan."""
+    if not began(run_dir):
+        return []
+    return list(dict.fromkeys(node for case in plan.load(run_dir).cases for node in case.nodes))
+
+
 def close(run_dir: Path, number: int, *, clean: bool, now: float) -> dict[str, Any]:
     """Write the files of a run that was cut short and return its summary. number: the signal, 0 when it just died."""
     decided = plan.load(run_dir)

@@ -15,10 +15,11 @@ from typing import Any
 from . import cgroup, procs, remove
 from .containers import end_processes, in_parallel
 from .context import Context, RunRef
-from .engine import Engine, connect
+from .engine import Engine, engine_of
 from .errors import CellError
 from .leftovers import Inventory, inventory
 from .objects import containers, of_run
+from .params import texts
 
 Json = dict[str, Any]
 PROVE_S = 10.0
@@ -45,7 +46,7 @@ class Report:
 
 def clean(ctx: Context, _args: Json) -> Json:
     """Remove everything of the request's run: {removed: {...}, errors: [...]}; doing it again removes nothing."""
-    engine = connect(ctx.environ)
+    engine = engine_of(ctx)
     if ctx.check:
         return _planned(ctx, engine)
     return clean_run(ctx, engine).as_dict()
@@ -167,18 +168,21 @@ def _planned(ctx: Context, engine: Engine) -> Json:
     return {**Report().as_dict(), "would_remove": would}
 
 
-def reap(ctx: Context, _args: Json) -> Json:
+def reap(ctx: Context, args: Json) -> Json:
     """Remove what dead runs of this node root left: {reaped: {run: {removed, errors}}, kept: [...], removed, errors}.
 
     The caller holds the node's lease, so every other run of this root is dead. A run of which nothing proves that it
     was started from this root (a folder, a process, a container made in its folder) is somebody else's and is kept.
+    args.runs: only these, when given.
     """
     run = ctx.needed_run
     if run.epoch is None:
         raise CellError("lock_held", "reap needs the node's lease: the request names no epoch")
-    engine = connect(ctx.environ)
+    engine = engine_of(ctx)
     found = inventory(ctx, engine)
     dead = sorted(found.ours - {run.id})
+    if args.get("runs") is not None:
+        dead = sorted(set(dead) & set(texts(args, "runs")))
     total = Report()
     reaped: dict[str, Json] = {}
     for run_id in [] if ctx.check else dead:

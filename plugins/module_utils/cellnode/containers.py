@@ -10,9 +10,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import ports, procs
+from . import ports, procs, supervise
 from .context import Context
-from .engine import Engine, connect
+from .engine import Engine, connect, engine_of
 from .errors import CellError
 from .objects import RUN, Container, by_service, containers, of_case, of_run
 from .params import integer, texts
@@ -78,7 +78,7 @@ def _meet(one: str, other: str) -> bool:
 
 def stop(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
     """Stop every container of the run and end its processes: {stopped: [names], processes: n, errors: [...]}."""
-    engine, grace = connect(ctx.environ), integer(args, "timeout_s", 10, 0, 3600)
+    engine, grace = engine_of(ctx), integer(args, "timeout_s", 10, 0, 3600)
     running = _running(ctx, engine)
     if ctx.check:
         return {"stopped": [], "would_stop": [found.name for found in running], "processes": 0, "errors": []}
@@ -120,10 +120,10 @@ def in_parallel(found: list[Container], work: Callable[[Container], Any]) -> dic
 
 
 def end_processes(ctx: Context) -> tuple[int, list[dict[str, Any]]]:
-    """Kill the processes of the run's units; return how many were ended and an error for each that would not go."""
-    report = procs.end_ours(ctx.root, ctx.needed_run.id)
+    """End the run's units, the supervisors first asked; return how many processes were killed and what would not go."""
+    report = supervise.end_units(ctx, ctx.needed_run.id)
     errors = [_error("process_leak", str(proc.pid), procs.cmdline(proc.pid)) for proc in report.survivors]
-    return len(set(report.killed) - set(report.survivors)), errors
+    return report.killed, errors
 
 
 def _error(kind: str, what: str, message: str) -> dict[str, Any]:

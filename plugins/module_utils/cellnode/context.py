@@ -69,12 +69,16 @@ def _drop_event(event: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Context:
-    """One request's surroundings. check: change nothing and say what would be done; emit: send an event line."""
+    """One request's surroundings. check: change nothing and say what would be done; emit: send an event line.
+
+    engine_needed: false on a node that only runs the test, where an absent engine is no error.
+    """
 
     root: Path
     run: RunRef | None = None
     owner: str = ""
     check: bool = False
+    engine_needed: bool = True
     emit: Callable[[dict[str, Any]], None] = _drop_event
     clock: Clock = field(default_factory=Clock)
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))

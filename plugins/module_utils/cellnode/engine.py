@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Callable, cast
 from urllib.parse import quote, urlencode
 
+from .context import Context
 from .errors import CellError
 from .messages import meaning
 from .stream import last_lines, payload, plain
@@ -227,6 +228,31 @@ class Engine:
     def exec_record(self, exec_id: str) -> Json:
         """Return the record of an exec: ExitCode, Running, Pid."""
         return cast(Json, self.call("GET", f"/exec/{exec_id}/json"))
+
+
+class NoEngine(Engine):
+    """The engine of a node that has none and needs none: it holds nothing. Whatever else is asked of it fails."""
+
+    def containers(self, labels: list[str] | None = None, timeout: float | None = None) -> list[Json]:
+        return []
+
+    def networks(self, labels: list[str] | None = None) -> list[Json]:
+        return []
+
+    def volumes(self, labels: list[str] | None = None) -> list[Json]:
+        return []
+
+    def images(self) -> list[Json]:
+        return []
+
+
+def engine_of(ctx: Context) -> Engine:
+    """Return the node's engine; on a node that only runs the test and has no socket, one that holds nothing.
+
+    Where services run, a missing socket stays an error: what an engine that is down holds is not known.
+    """
+    path = socket_path(ctx.environ)
+    return Engine(path) if ctx.engine_needed or os.path.exists(path) else NoEngine(path)
 
 
 def connect(environ: Mapping[str, str], timeout: float = 30.0) -> Engine:

@@ -14,7 +14,7 @@ from typing import Any
 
 from . import beneath, durable, system
 from .context import Context, os_error_kind
-from .engine import Engine, connect
+from .engine import Engine, engine_of
 from .errors import CellError
 from .objects import SERVICE, unix_time
 from .params import integer
@@ -69,7 +69,7 @@ def evidence(ctx: Context, args: Json) -> Json:
     """
     mode = choice(args, "mode", MODES, "standard")
     cap = integer(args, "log_cap_bytes", DEFAULT_LOG_CAP, 1024, 1 << 30)
-    kept = Collection(ctx, connect(ctx.environ))
+    kept = Collection(ctx, engine_of(ctx))
     records = _records(kept)
     states = [state_of(record) for record in records]
     if ctx.check:

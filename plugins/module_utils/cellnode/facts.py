@@ -28,12 +28,12 @@ Json = dict[str, Any]
 
 
 def facts(ctx: Context, args: Json) -> Json:
-    """Return the facts of this node. args: paths (whose disks are told), deep (false leaves out what takes long)."""
+    """Return the facts of this node. args: paths (whose disks are told beside the node root's), deep (false leaves out what takes long)."""
     deep = flag(args, "deep", True)
     parts: dict[str, Callable[[], Json]] = {
         "machine": lambda: machine(ctx),
         "engine": lambda: {"engine": engine_facts(ctx)},
-        "disks": lambda: {"disks": [disk(path) for path in texts(args, "paths")]},
+        "disks": lambda: {"disks": [disk(path) for path in dict.fromkeys([str(ctx.root), *texts(args, "paths")])]},
         "lease": lambda: {"lease": _lease(ctx)},
         "leftovers": lambda: _leftovers(ctx),
         "compose": lambda: _composes(ctx, deep),

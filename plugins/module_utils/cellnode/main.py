@@ -117,7 +117,14 @@ def context_of(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) 
     check = bool(request.get("check"))
     if not check:
         ensure_root(root)
-    return Context(root, parse_run(request.get("run")), str(request.get("owner") or ""), check, emit)
+    return Context(
+        root,
+        parse_run(request.get("run")),
+        str(request.get("owner") or ""),
+        check,
+        engine_needed=bool(request.get("engine", True)),
+        emit=emit,
+    )
 
 
 def find(op: str) -> Operation:

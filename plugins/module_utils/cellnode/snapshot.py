@@ -11,7 +11,7 @@ from typing import Any
 
 from . import cgroup, gpus, mounted, mounts, ports, procs
 from .context import Context, os_error_kind
-from .engine import Engine, connect
+from .engine import Engine, engine_of
 from .errors import CellError
 from .objects import unix_time
 
@@ -21,7 +21,7 @@ KEPT_LABELS = ("testcell.", "com.docker.compose.project", "com.docker.compose.se
 
 def snapshot(ctx: Context, _args: Json) -> Json:
     """Return the node's state; a list that could not be made is empty and its error is in errors."""
-    return take(ctx, connect(ctx.environ))
+    return take(ctx, engine_of(ctx))
 
 
 def take(ctx: Context, engine: Engine) -> Json:

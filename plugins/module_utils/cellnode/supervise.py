@@ -44,7 +44,7 @@ def start(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
     run = ctx.needed_run
     if ctx.check:
         return {"started": False, "existing": False}
-    for pieces in spec.dirs:
+    for pieces in ((), *spec.dirs):
         os.close(open_folder(ctx.root, case_parts(ctx) + pieces, create=True))
     cwd_fd = unit.cwd_folder(ctx, spec)
     folder_fd = unit.open_unit(ctx, spec.name, create=True)
@@ -229,7 +229,7 @@ def end_units(ctx: Context, run_id: str) -> EndReport:
     for group in cgroup.groups_left(ctx.root, run_id) if ctx.root.exists() else ():
         cgroup.remove(group)
     ended = [new for old, new in zip(before, after) if old.ended_unix is None]
-    killed = len(report.killed) + sum(status.survivors_killed for status in ended)
+    killed = len(set(report.killed) - set(report.survivors)) + sum(status.survivors_killed for status in ended)
     return EndReport(tuple(status.name for status in ended), killed, report.survivors)
 
 

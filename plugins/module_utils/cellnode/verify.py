@@ -11,7 +11,7 @@ from typing import Any
 
 from .compare import Left, Ours, compare
 from .context import Context
-from .engine import connect
+from .engine import engine_of
 from .params import number, refuse
 from .request import mapping
 from .snapshot import take
@@ -27,7 +27,7 @@ def verify(ctx: Context, args: Json) -> Json:
     """
     before, ignored = mapping(args, "before"), _ports(args)
     deadline = ctx.clock.monotonic() + number(args, "settle_s", SETTLE_S, 0, 120)
-    engine, ours, pause = connect(ctx.environ), ours_of(ctx), 0.02
+    engine, ours, pause = engine_of(ctx), ours_of(ctx), 0.02
     while True:
         after = {**take(ctx, engine), "folders": [folder for folder in ours.folders if os.path.lexists(folder)]}
         left = compare(before, after, ours, ctx.clock.unix(), ignored)

@@ -19,16 +19,21 @@ def place(wanted: Mapping[str, str], nodes: Sequence[str]) -> dict[str, str]:
     wanted: service -> `auto`, `local` or a node's name, in file order. nodes: those of the inventory; the controller
     takes `auto` services only where it is the one node there is.
     """
-    pool = [name for name in nodes if name != LOCAL] or [LOCAL]
+    targets = pool(nodes)
     placed: dict[str, str] = {}
     turn = 0
     for service, node in wanted.items():
         if node == AUTO:
-            placed[service] = pool[turn % len(pool)]
+            placed[service] = targets[turn % len(targets)]
             turn += 1
         else:
             placed[service] = node
     return placed
+
+
+def pool(nodes: Sequence[str]) -> list[str]:
+    """Return the nodes that `auto` goes round: all but the controller, or the controller where it is the only one."""
+    return [name for name in nodes if name != LOCAL] or [LOCAL]
 
 
 def test_node(wanted: str, placed: Mapping[str, str], entry_service: str | None) -> str:

@@ -65,6 +65,7 @@ class NodeClient:
     """The program on one node, called through execute.
 
     root: "" means /var/tmp/testcell-<uid> of the user there. run: the fields that fence each call.
+    engine: false where the node runs no service, so that it may lack an engine.
     """
 
     execute: Execute
@@ -74,11 +75,20 @@ class NodeClient:
     owner: str = ""
     run: dict[str, Any] | None = None
     check: bool = False
+    engine: bool = True
     on_event: Callable[[dict[str, Any]], None] | None = None
 
     def call(self, op: str, **args: Any) -> dict[str, Any]:
         """Return the result of one op; raise NodeError with the node's own kind and message."""
-        request = {"op": op, "root": self.root, "run": self.run, "owner": self.owner, "check": self.check, "args": args}
+        request = {
+            "op": op,
+            "engine": self.engine,
+            "root": self.root,
+            "run": self.run,
+            "owner": self.owner,
+            "check": self.check,
+            "args": args,
+        }
         output = self._exchange(json.dumps(request).encode())
         if ABSENT in output.stdout:
             self._install()

@@ -14,6 +14,7 @@ from typing import Any
 from ..deploy.placement import LOCAL
 from ..problems import InputError, Problem, describe
 from ..scenario import catalog, layers, run_settings, selection
+from ..scenario.known import Known
 from ..scenario.layers import Layers
 from . import inventory, resolve
 from .folder import create_run
@@ -67,7 +68,7 @@ def decide(asked: Asked, project: Path, now: float, owner: str) -> RunPlan:
     root = project / run_settings.scenarios_root(stack)
     words = _words(asked.scenario)
     request = run_settings.request(stack, names=words, tags=_words(asked.tags), skip_tags=_words(asked.skip_tags))
-    found = catalog.read(root, stack, known_nodes=names, environ=dict(asked.environment))
+    found = catalog.read(root, stack, known=Known(tuple(names)), environ=dict(asked.environment))
     chosen = selection.select(found.usable(request.names or found.broken), request)
     between = run_settings.inter_scenario(stack)
     cases = resolve.cases(

@@ -31,6 +31,11 @@ class ComposeHealthCheck:
         """Whether there is anything to run."""
         return bool(self.test)
 
+    @property
+    def patience_s(self) -> float:
+        """After how many seconds the engine calls a container unhealthy that never answers well."""
+        return self.start_period_s + self.retries * self.interval_s
+
 
 @dataclass(frozen=True, slots=True)
 class ComposeService:
@@ -48,6 +53,8 @@ class ComposeService:
     network_mode: str = ""
     privileged: bool = False
     gpus: int = 0
+    gpu_drivers: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
     replicas: int = 1
     profiles: tuple[str, ...] = ()
     has_logging: bool = False
@@ -61,6 +68,18 @@ class ComposeService:
     def binds(self) -> tuple[str, ...]:
         """The sources of its bind mounts, as written."""
         return tuple(mount.source for mount in self.mounts if mount.kind == "bind")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One entry of a service's `ports:` that takes host ports, with its place. key: its path in the file."""
+
+    service: str
+    range: PortRange
+    file: str
+    line: int
+    column: int
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +111,7 @@ class ComposeFacts:
     v2_only: tuple[V2Key, ...] = ()
     problems: tuple[Problem, ...] = ()
     places: Mapping[KeyPath, tuple[int, int]] = field(default_factory=dict, repr=False)
+    published: tuple[Published, ...] = ()
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -122,6 +142,8 @@ def service_of(name: str, data: Mapping[str, Any]) -> ComposeService:
         network_mode=data.get("network_mode", ""),
         privileged=data.get("privileged") in (True, "true"),
         gpus=_gpus(data),
+        gpu_drivers=tuple(dict.fromkeys(device["driver"] for device in _devices(data) if device.get("driver"))),
+        networks=tuple(data.get("networks") or ()),
         replicas=_whole(data.get("scale", deploy.get("replicas", 1)), 1),
         profiles=tuple(data.get("profiles", ())),
         has_logging="logging" in data,
@@ -155,10 +177,15 @@ def _gpus(data: Mapping[str, Any]) -> int:
     wanted = data.get("gpus", ())
     if isinstance(wanted, int | str):
         return ALL_GPUS if wanted == "all" else _whole(wanted, 0)
-    reservations = ((data.get("deploy") or {}).get("resources") or {}).get("reservations") or {}
-    devices = [*wanted, *reservations.get("devices", ())]
-    counts = [_device_count(device) for device in devices]
+    counts = [_device_count(device) for device in _devices(data)]
     return ALL_GPUS if ALL_GPUS in counts else sum(counts)
+
+
+def _devices(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the devices that a service reserves, wherever it says so."""
+    wanted = data.get("gpus", ())
+    reservations = ((data.get("deploy") or {}).get("resources") or {}).get("reservations") or {}
+    return [*(() if isinstance(wanted, int | str) else wanted), *reservations.get("devices", ())]
 
 
 def _device_count(device: Mapping[str, Any]) -> int:

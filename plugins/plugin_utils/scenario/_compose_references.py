@@ -1,20 +1,18 @@
 # Copyright (c) 2026 Testcell contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks what a compose file points to: other services, networks and volumes, ports of the host, files of the scenario."""
+"""Checks what a compose file points to: other services, networks and volumes, files of the scenario."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..problems import KeyPath, describe, listing, nearest
 from ._compose_facts import ComposeService
 from ._compose_text import is_late
-from ._compose_words import PortRange
 from ._findings import Findings
 
 Services = Mapping[str, ComposeService]
@@ -62,47 +60,6 @@ def find_ring(needs: Mapping[str, Collection[str]]) -> list[str]:
     while (following := left[trail[-1]][0]) not in trail:
         trail.append(following)
     return trail[trail.index(following) :]
-
-
-def check_ports(found: Findings, data: Mapping[str, Any], nodes: Mapping[str, str] | None) -> None:
-    """Report host ports that are wanted twice. nodes: service -> node; services on different nodes cannot clash."""
-    taken: list[_Port] = []
-    for name, body in data.get("services", {}).items():
-        for index, entry in enumerate(body.get("ports", ())):
-            if entry is None or not entry.first:
-                continue
-            port = _Port(name, index, entry, (nodes or {}).get(name, ""))
-            first = next((other for other in taken if entry.clashes(other.range) and _may_meet(port, other)), None)
-            if first is not None:
-                _report_clash(found, port, first)
-            taken.append(port)
-
-
-@dataclass(frozen=True, slots=True)
-class _Port:
-    service: str
-    index: int
-    range: PortRange
-    node: str
-
-    @property
-    def path(self) -> KeyPath:
-        return ("services", self.service, "ports", self.index)
-
-
-def _may_meet(port: _Port, other: _Port) -> bool:
-    return port.node == other.node or "auto" in (port.node, other.node)
-
-
-def _report_clash(found: Findings, port: _Port, first: _Port) -> None:
-    line, _ = found.document.mark(first.path)
-    both = max(port.range.first, first.range.first)
-    message = f"host port {both} is taken by service {first.service} of line {line} already"
-    certain = port.service == first.service or (port.node == first.node and port.node != "auto")
-    if certain:
-        found.bad(port.path, message)
-    else:
-        found.bad(port.path, f"{message}; that fails where both are placed on one node", severity="warning")
 
 
 def check_names(found: Findings, data: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..problems import InputError, Problem, in_order, listing, raise_if_errors, show
 from .custom_order import order_problems
 from .files import looks_like_scenario, metadata_file
+from .known import Known
 from .layers import Layers
 from .lookup import find
 from .metadata import Examined, examine
@@ -69,12 +70,12 @@ def read(
     root: Path,
     layers: Layers,
     *,
-    known_nodes: Sequence[str] | None = None,
+    known: Known | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Catalog:
     """Return all scenarios below root with every problem in them and between them; raises only for root itself."""
     refs = discover(root)
-    looks = [examine(ref.path, layers=layers, known_nodes=known_nodes, environ=environ) for ref in refs]
+    looks = [examine(ref.path, layers=layers, known=known, environ=environ) for ref in refs]
     clashes = _clashes(looks)
     broken: dict[str, tuple[Problem, ...]] = {}
     for look in looks:
@@ -98,11 +99,11 @@ def load_all(
     root: Path,
     layers: Layers,
     *,
-    known_nodes: Sequence[str] | None = None,
+    known: Known | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> tuple[Scenario, ...]:
     """Return all scenarios below root, or raise InputError with the problems of all of them."""
-    catalog = read(root, layers, known_nodes=known_nodes, environ=environ)
+    catalog = read(root, layers, known=known, environ=environ)
     raise_if_errors(catalog.problems)
     return catalog.scenarios
 
@@ -110,12 +111,12 @@ def load_all(
 def validate(
     root: Path,
     layers: Layers,
-    known_nodes: Sequence[str] | None = None,
+    known: Known | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> list[Problem]:
     """Return every problem of the tree, errors, warnings and notes: the files, the clashes, the configured order."""
     try:
-        catalog = read(root, layers, known_nodes=known_nodes, environ=environ)
+        catalog = read(root, layers, known=known, environ=environ)
     except InputError as exc:
         return list(exc.problems)
     order = [] if catalog.broken else order_problems(custom_order(layers), catalog.scenarios)

@@ -14,17 +14,18 @@ Compose itself still has the last word; this finds what it would find late, on a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..problems import InputError, KeyPath, describe, listing
+from ..problems import InputError, KeyPath, describe, format_path, listing
 from . import schema, strict_yaml
 from ._compose_facts import (
     ALL_GPUS,
     ComposeFacts,
     ComposeHealthCheck,
     ComposeService,
+    Published,
     Resource,
     V2Key,
     resource_of,
@@ -46,7 +47,7 @@ from ._compose_policy import (
     check_policy,
     check_restart,
 )
-from ._compose_references import check_dependencies, check_files, check_names, check_ports
+from ._compose_references import check_dependencies, check_files, check_names
 from ._compose_text import dotenv, fill_tree, is_late, newer_forms
 from ._compose_words import Mount, PortRange
 from ._findings import Findings
@@ -60,6 +61,7 @@ __all__ = [
     "ComposeService",
     "Mount",
     "PortRange",
+    "Published",
     "Resource",
     "V2Key",
     "check",
@@ -73,15 +75,14 @@ def check(
     *,
     environ: Mapping[str, str],
     allow: Collection[str] = frozenset(),
-    nodes: Mapping[str, str] | None = None,
     probed: Collection[str] = frozenset(),
     root: Path | None = None,
 ) -> ComposeFacts:
     """Return what the file says with everything that is wrong with it.
 
     environ: variables that compose will see (TESTCELL_* count as set; the folder's .env is read too). allow: policy
-    keys let through. nodes: service -> node, so that ports clash only on one node. probed: services whose readiness is
-    asked otherwise. root: the scenario's folder, that of the file when left out.
+    keys let through. probed: services whose readiness is asked otherwise. root: the scenario's folder, that of the file
+    when left out. Ports that clash are found by `port_clashes`, which knows the nodes and the other files.
     """
     root = path.parent if root is None else root
     try:
@@ -97,7 +98,7 @@ def check(
     if not written.empty:
         _check_top(found, data)
         _check_services(found, data, services, frozenset(allow))
-        _check_references(found, data, services, nodes, probed)
+        _check_references(found, data, services, probed)
         check_files(found, data, path.parent, root)
     return _facts(str(path), data, services, found)
 
@@ -152,10 +153,8 @@ def _check_references(
     found: Findings,
     data: Mapping[str, Any],
     services: Mapping[str, ComposeService],
-    nodes: Mapping[str, str] | None,
     probed: Collection[str],
 ) -> None:
-    check_ports(found, data, nodes)
     if "include" not in data:
         check_dependencies(found, services, _names(found), probed)
         check_names(found, data)
@@ -178,7 +177,16 @@ def _facts(file: str, data: Mapping[str, Any], services: Mapping[str, ComposeSer
         ),
         problems=found.all(),
         places={("services", name): found.document.key_mark(("services", name)) for name in services},
+        published=tuple(_published(file, data, found)),
     )
+
+
+def _published(file: str, data: Mapping[str, Any], found: Findings) -> Iterator[Published]:
+    for name, body in data.get("services", {}).items():
+        for index, entry in enumerate(body.get("ports", ())):
+            if entry is not None and entry.first:
+                path: KeyPath = ("services", name, "ports", index)
+                yield Published(name, entry, file, *found.document.mark(path), format_path(path))
 
 
 def _v2(found: Findings, data: Mapping[str, Any]) -> list[KeyPath]:

@@ -12,17 +12,24 @@ from pathlib import Path
 
 from ..problems import Problem
 from . import compose_file
-from .compose_file import ComposeFacts, ComposeHealthCheck, ComposeService
-from .model import HealthCheck, Service
+from ._compose_text import is_late
+from .compose_file import ComposeFacts, ComposeHealthCheck, ComposeService, Published, Resource
+from .model import HealthCheck, Needs, Service
 from .services import Declared
 
 
 @dataclass(frozen=True)
 class ComposeFiles:
-    """What the compose files of a scenario say together. whole: every service that they declare is known."""
+    """What the compose files of a scenario say together. whole: every service that they declare is known.
+
+    checks: the health check of each service that has one, as compose has it. v2_only: see `Scenario`.
+    """
 
     declared: tuple[Declared, ...]
     replicas: Mapping[str, int]
+    published: tuple[Published, ...]
+    checks: Mapping[str, ComposeHealthCheck]
+    v2_only: tuple[str, ...]
     problems: tuple[Problem, ...]
     whole: bool
 
@@ -33,20 +40,20 @@ def read_all(
     *,
     environ: Mapping[str, str],
     allow: Collection[str] = (),
-    nodes: Mapping[str, str] | None = None,
     probed: Collection[str] = (),
 ) -> ComposeFiles:
     """Return what the files, relative to folder, declare, with all their problems; see `compose_file.check`."""
     facts = {
-        name: compose_file.check(
-            folder / name, root=folder, environ=environ, allow=allow, nodes=nodes, probed=frozenset(probed)
-        )
+        name: compose_file.check(folder / name, root=folder, environ=environ, allow=allow, probed=frozenset(probed))
         for name in files
     }
     services = [(service, name) for name, one in facts.items() for service in one.services.values()]
     return ComposeFiles(
         declared=tuple(_declared(service, name, facts[name]) for service, name in services),
         replicas={service.name: service.replicas for service, _ in services},
+        published=tuple(port for one in facts.values() for port in one.published),
+        checks={service.name: service.healthcheck for service, _ in services if service.healthcheck is not None},
+        v2_only=tuple(f"{name}:{key.line}: {key.key}" for name, one in facts.items() for key in one.v2_only),
         problems=tuple(problem for one in facts.values() for problem in one.problems),
         whole=bool(facts) and all(_is_whole(one) for one in facts.values()),
     )
@@ -72,6 +79,24 @@ def health_check_of(check: ComposeHealthCheck | None) -> HealthCheck | None:
     return HealthCheck("command", argv=tuple(argv), timeout_s=check.timeout_s, interval_s=check.interval_s)
 
 
+def needs_of(service: ComposeService, facts: ComposeFacts) -> Needs:
+    """Return what a service takes from its node; what is only known at run time is left out."""
+    networks = service.networks or (() if service.network_mode else ("default",))
+    volumes = [mount.source for mount in service.mounts if mount.kind == "volume"]
+    return Needs(
+        binds=tuple(path for path in service.binds if path.startswith("/") and not is_late(path)),
+        networks=_external(facts.networks, networks),
+        volumes=_external(facts.volumes, volumes),
+        gpus=service.gpus,
+        gpu_drivers=service.gpu_drivers,
+    )
+
+
+def _external(resources: Sequence[Resource], used: Collection[str]) -> tuple[str, ...]:
+    """Return the names on the node of those used resources that compose will not make."""
+    return tuple(one.actual for one in resources if one.external and one.name in used and not is_late(one.actual))
+
+
 def _declared(service: ComposeService, name: str, facts: ComposeFacts) -> Declared:
     line, column = facts.places.get(("services", service.name), (0, 0))
     return Declared(
@@ -84,4 +109,5 @@ def _declared(service: ComposeService, name: str, facts: ComposeFacts) -> Declar
         file=facts.file,
         line=line,
         column=column,
+        needs=needs_of(service, facts),
     )

@@ -5,20 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..deploy import placement
 from ..problems import InputError, KeyPath, Problem, in_order
 from . import build, compose_services, files, matrix_cells, metadata_checks, schema, services, test_config
 from .compose_services import ComposeFiles
 from .contradictions import contradictions
+from .known import Known
 from .layers import Layers, origins_of, settings_of
 from .metadata_spec import METADATA
 from .model import BenchmarkSpec, Scenario, Service
 from .own_origins import own_origins
 from .plain_secrets import suspicious
+from .port_clashes import port_clashes
 from .setting import SCENARIO, Setting
 from .settings import IN_DEPLOYMENT, IN_SCENARIO
 from .strict_yaml import Document, read
@@ -51,22 +54,20 @@ class _Findings:
 
 
 def load_scenario(
-    folder: Path, *, layers: Layers, known_nodes: Sequence[str] | None, environ: Mapping[str, str] | None = None
+    folder: Path, *, layers: Layers, known: Known | None, environ: Mapping[str, str] | None = None
 ) -> Scenario:
     """Return the scenario in folder, or raise InputError with all problems of all its files.
 
-    known_nodes: the nodes of the inventory, None when references to nodes are not checked. environ: the variables that
+    known: what the inventory offers, None when references to nodes are not checked. environ: the variables that
     compose files may refer to.
     """
-    examined = examine(folder, layers=layers, known_nodes=known_nodes, environ=environ)
+    examined = examine(folder, layers=layers, known=known, environ=environ)
     if examined.scenario is None:
         raise InputError(examined.problems)
     return examined.scenario
 
 
-def examine(
-    folder: Path, *, layers: Layers, known_nodes: Sequence[str] | None, environ: Mapping[str, str] | None = None
-) -> Examined:
+def examine(folder: Path, *, layers: Layers, known: Known | None, environ: Mapping[str, str] | None = None) -> Examined:
     """Return the scenario in folder together with everything that is wrong or odd in its files."""
     found = _read_metadata(folder)
     newer = metadata_checks.newer_schema(found.document)
@@ -74,7 +75,7 @@ def examine(
         return _examined(found, None, [newer])
     if found.document.root is None:
         return _examined(found, None, [*found.problems, *_problems_beside(folder, environ or {})])
-    scenario = _assemble(found, layers, known_nodes, environ or {})
+    scenario = _assemble(found, layers, known, environ or {})
     return _examined(found, scenario, found.problems)
 
 
@@ -86,7 +87,7 @@ def _problems_beside(folder: Path, environ: Mapping[str, str]) -> list[Problem]:
         problems += compose_services.read_all(folder, [compose.name], environ=environ).problems
     parameters = folder / BenchmarkSpec.config_file
     if parameters.exists():
-        problems += _checked_parameters(parameters, "script", folder).problems
+        problems += _checked_parameters(parameters, "script", folder, None).problems
     return [problem for problem in problems if problem.is_error]
 
 
@@ -108,24 +109,26 @@ def _read_metadata(folder: Path) -> _Findings:
     return _Findings(folder, document, checked.data, [*checked.problems, *suspicious(document, checked.data)])
 
 
-def _assemble(
-    found: _Findings, layers: Layers, known_nodes: Sequence[str] | None, environ: Mapping[str, str]
-) -> Scenario | None:
+def _assemble(found: _Findings, layers: Layers, known: Known | None, environ: Mapping[str, str]) -> Scenario | None:
     """Return the scenario, and add to the findings whatever is wrong; None when there is not even a name."""
     merged = layers.over(_own_settings(found))
     found.problems += [*contradictions(merged), *metadata_checks.integrity_notice(merged)]
     found.problems += metadata_checks.script_problems(merged, found.folder)
     composed, all_services, compose_names = _services(found, environ)
     benchmark, cells = found.section("benchmark"), _cells(found)
-    parameters = _test_config(found, benchmark, cells)
+    parameters = _test_config(found, benchmark, cells, known)
+    found.problems += metadata_checks.patience_problems(merged, composed.checks)
+    found.problems += _clashes(composed, all_services, known)
     if composed.whole:
         roles = compose_services.replicas_of_roles(all_services, composed.replicas)
         found.problems += metadata_checks.expectation_problems(merged, roles)
-        found.problems += metadata_checks.benchmark_problems(benchmark, all_services, found.document)
-    if known_nodes is not None:
-        found.problems += metadata_checks.node_problems(merged, found.data, known_nodes, found.document)
+        found.problems += metadata_checks.benchmark_problems(
+            benchmark, all_services, list(composed.replicas), found.document
+        )
+    if known is not None:
+        found.problems += metadata_checks.node_problems(merged, found.data, known, found.document)
         entries = found.section("deployment").get("services")
-        found.problems += services.wrong_nodes(entries, known_nodes, found.document)
+        found.problems += services.wrong_nodes(entries, known, found.document)
     if "name" not in found.data or any(problem.is_error for problem in found.problems):
         return None
     return Scenario(
@@ -140,6 +143,7 @@ def _assemble(
         requirements=build.requirements(found.section("resource_requirements")),
         services=all_services,
         compose_files=compose_names,
+        v2_only=composed.v2_only,
         allow=tuple(found.section("deployment").get("allow", ())),
         limits=build.limits(merged),
         retry=build.retry_spec(merged),
@@ -181,12 +185,18 @@ def _services(
         names,
         environ=environ,
         allow=deployment.get("allow", ()),
-        nodes=None if entries is None else {entry["name"]: entry.get("node", Service.node) for entry in named},
         probed=[entry["name"] for entry in named if "health_check" in entry],
     )
     joined, problems = services.join(entries, composed.declared if composed.whole else (), found.document)
     found.problems += [*composed.problems, *problems]
     return composed, joined, names
+
+
+def _clashes(composed: ComposeFiles, all_services: Sequence[Service], known: Known | None) -> Iterator[Problem]:
+    """Yield the host ports that clash: where the services will be placed, or might be while no inventory is known."""
+    wanted = {service.name: service.node for service in all_services}
+    placed = wanted if known is None else placement.place(wanted, known.nodes)
+    yield from port_clashes(composed.published, placed, composed.replicas)
 
 
 def _compose_names(found: _Findings, deployment: Mapping[str, Any]) -> tuple[str, ...]:
@@ -208,7 +218,9 @@ def _cells(found: _Findings) -> tuple[dict[str, Any], ...]:
     return cells
 
 
-def _test_config(found: _Findings, benchmark: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _test_config(
+    found: _Findings, benchmark: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], known: Known | None
+) -> dict[str, Any]:
     """Return the test parameters; a file that nobody named may be missing when the script measures by itself."""
     client = benchmark.get("client", BenchmarkSpec.client)
     path = found.folder / benchmark.get("config_file", BenchmarkSpec.config_file)
@@ -217,13 +229,14 @@ def _test_config(found: _Findings, benchmark: Mapping[str, Any], cells: Sequence
     found.problems += metadata_checks.label_problems(labels, cells, spec, found.document)
     if client != BenchmarkSpec.client and "config_file" not in benchmark and not path.exists():
         return {}
-    checked = _checked_parameters(path, client, found.folder)
+    checked = _checked_parameters(path, client, found.folder, known)
     found.problems += [*checked.problems, *suspicious(checked.document, checked.data)]
     return dict(checked.data)
 
 
-def _checked_parameters(path: Path, client: str, folder: Path) -> schema.Checked:
+def _checked_parameters(path: Path, client: str, folder: Path, known: Known | None) -> schema.Checked:
+    hosts = None if known is None else known.hosts
     try:
-        return test_config.check(path, client=client, root=folder)
+        return test_config.check(path, client=client, allowed_hosts=hosts, root=folder)
     except InputError as exc:
         return schema.Checked({}, exc.problems, Document(str(path), None))

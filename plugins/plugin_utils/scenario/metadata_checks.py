@@ -5,22 +5,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..deploy import placement
 from ..problems import Problem, describe, listing, nearest, show
+from ._compose_facts import ComposeHealthCheck
 from ._specs import Walk
+from .known import Known
 from .metadata_spec import METADATA, SCHEMA_VERSION
 from .model import Label, Service
 from .schema import Mapping as MappingSpec
 from .script import wrong_script
 from .services import wrong_node
-from .setting import Settings
+from .setting import SCENARIO, Settings
 from .strict_yaml import Document
 
 _TEST_NODE = ("test_execution", "node")
 _SCRIPT = ("test_execution", "script")
+_STARTUP = ("service_health_check", "startup_timeout")
 _EXPECTED = ("service_health_check", "expected")
 _INTEGRITY = ("artifacts_collection", "remote_node", "integrity_check")
 _VERSION = ("schema_version",)
@@ -35,16 +39,14 @@ def newer_schema(document: Document) -> Problem | None:
     return document.problem(_VERSION, message)
 
 
-def node_problems(
-    merged: Settings, data: Mapping[str, Any], known_nodes: Sequence[str], document: Document
-) -> Iterator[Problem]:
+def node_problems(merged: Settings, data: Mapping[str, Any], known: Known, document: Document) -> Iterator[Problem]:
     """Yield what the inventory cannot satisfy: the test's node and the number of nodes."""
     setting = merged[_TEST_NODE]
-    yield from wrong_node(setting.value, known_nodes, setting.problem(_TEST_NODE, ""))
-    wanted, there = data.get("resource_requirements", {}).get("min_nodes", 1), len(set(known_nodes)) or 1
-    if wanted > there:
-        path, message = ("resource_requirements", "min_nodes"), f"wants {wanted} nodes; the inventory has {there}"
-        yield document.problem(path, message, allowed=f"1..{there}")
+    yield from wrong_node(setting.value, known, setting.problem(_TEST_NODE, ""))
+    wanted, pool = data.get("resource_requirements", {}).get("min_nodes", 1), placement.pool(known.nodes)
+    if wanted > len(pool):
+        message = f"wants {wanted} nodes; the inventory has {len(pool)}: {listing(pool)}"
+        yield document.problem(("resource_requirements", "min_nodes"), message, allowed=f"1..{len(pool)}")
 
 
 def script_problems(merged: Settings, folder: Path) -> Iterator[Problem]:
@@ -64,6 +66,19 @@ def expectation_problems(merged: Settings, replicas: Mapping[str, int]) -> Itera
             yield setting.problem(path, message, allowed=listing(sorted(role for role in replicas if role)))
 
 
+def patience_problems(merged: Settings, checks: Mapping[str, ComposeHealthCheck]) -> Iterator[Problem]:
+    """Yield a warning when the engine gives a service up before the time that the scenario allows it for loading."""
+    setting = merged[_STARTUP]
+    short = {name: check for name, check in checks.items() if check.enabled and check.patience_s < setting.value}
+    if setting.layer == SCENARIO and short:
+        said = listing([f"{name} after {check.patience_s:g} s" for name, check in short.items()])
+        message = (
+            f"the engine calls services unhealthy before this time is over: {said};"
+            " give their healthcheck a start_period as long as loading takes"
+        )
+        yield setting.problem(_STARTUP, message, got=f"{setting.value} s", severity="warning")
+
+
 def integrity_notice(merged: Settings) -> Iterator[Problem]:
     """Yield a warning when somebody asks for unproved results."""
     setting = merged[_INTEGRITY]
@@ -71,11 +86,13 @@ def integrity_notice(merged: Settings) -> Iterator[Problem]:
         yield setting.problem(_INTEGRITY, "changes nothing, every byte is always proved", severity="warning")
 
 
-def benchmark_problems(data: Mapping[str, Any], services: Sequence[Service], document: Document) -> Iterator[Problem]:
-    """Yield a service or port under test that the scenario does not have."""
+def benchmark_problems(
+    data: Mapping[str, Any], services: Sequence[Service], declared: Collection[str], document: Document
+) -> Iterator[Problem]:
+    """Yield a service or port under test that the scenario does not have. declared: services of the compose files."""
     by_name = {service.name: service for service in services}
     name, port = data.get("service"), data.get("port")
-    if name is not None and by_name and name not in by_name:
+    if name is not None and by_name and name not in by_name and name not in declared:
         near, allowed = nearest(name, by_name), listing(list(by_name))
         message = f"unknown service {show(name)}"
         yield document.problem(("benchmark", "service"), message, allowed=allowed, suggestion=near)

@@ -60,6 +60,20 @@ class HealthCheck:
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What a service needs from its node beside ports, by the names that the node has for it.
+
+    binds: absolute paths that it mounts. gpus: how many, -1 for all there are. gpu_drivers: those it names.
+    """
+
+    binds: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    gpus: int = 0
+    gpu_drivers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Service:
     """One service: node is `auto`, `local` or a node's name; ports are those published on the node."""
 
@@ -72,6 +86,7 @@ class Service:
     critical: bool = True
     image: str = ""
     ports: tuple[int, ...] = ()
+    needs: Needs = Needs()
 
 
 @dataclass(frozen=True)
@@ -158,7 +173,10 @@ class ValiditySpec:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario with all three layers applied. matrix: one mapping of labels a case, () when there is no matrix."""
+    """A scenario with all three layers applied. matrix: one mapping of labels a case, () when there is no matrix.
+
+    v2_only: what Compose V1 would refuse in the compose files, each as `FILE:LINE: key`.
+    """
 
     name: str
     directory: Path
@@ -171,6 +189,7 @@ class Scenario:
     requirements: Requirements = Requirements()
     services: tuple[Service, ...] = ()
     compose_files: tuple[str, ...] = ("docker-compose.yml",)
+    v2_only: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     limits: DeploymentLimits = DeploymentLimits()
     retry: RetrySpec = RetrySpec()

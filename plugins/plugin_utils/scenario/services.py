@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from ..problems import KeyPath, Problem, describe, listing, nearest, show
-from .model import HealthCheck, Service
+from .known import Known
+from .model import HealthCheck, Needs, Service
 from .strict_yaml import Document
 
 LOCAL = "local"
@@ -38,6 +39,7 @@ class Declared:
     file: str = ""
     line: int = 0
     column: int = 0
+    needs: Needs = field(default_factory=Needs)
 
 
 def join(
@@ -61,20 +63,21 @@ def join(
     return services, [*problems, *_cycles(services, entries, document, declared)]
 
 
-def wrong_nodes(
-    entries: Sequence[Mapping[str, Any]] | None, known_nodes: Sequence[str], document: Document
-) -> Iterator[Problem]:
-    """Yield a problem for each service on a node that the inventory does not have."""
+def wrong_nodes(entries: Sequence[Mapping[str, Any]] | None, known: Known, document: Document) -> Iterator[Problem]:
+    """Yield a problem for each service on a node that the inventory does not have, or that the run may not use."""
     for index, entry in enumerate(entries or ()):
         if "node" in entry:
             place = document.problem((*_SERVICES, index, "node"), "")
-            yield from wrong_node(entry["node"], known_nodes, place)
+            yield from wrong_node(entry["node"], known, place)
 
 
-def wrong_node(node: str, known_nodes: Sequence[str], place: Problem) -> Iterator[Problem]:
-    """Yield a problem at place when node is neither one of the inventory nor a word for one."""
-    allowed = [*known_nodes, *(word for word in (LOCAL, AUTO) if word not in known_nodes)]
-    if node not in allowed:
+def wrong_node(node: str, known: Known, place: Problem) -> Iterator[Problem]:
+    """Yield a problem at place when node is neither one that the run may use nor a word for one."""
+    allowed = [*known.nodes, *(word for word in (LOCAL, AUTO) if word not in (*known.nodes, *known.left_out))]
+    if node in known.left_out:
+        message = f"is left out of this run by {known.left_out[node]}"
+        yield replace(place, message=message, got=describe(node), allowed=listing(allowed))
+    elif node not in allowed:
         message, near = "is no node of the inventory", nearest(node, allowed)
         yield replace(place, message=message, got=describe(node), allowed=listing(allowed), suggestion=near)
 
@@ -108,6 +111,7 @@ def _joined(entry: Mapping[str, Any], declared: Declared | None) -> Service:
         critical=entry.get("critical", Service.critical),
         image=base.image,
         ports=base.ports,
+        needs=base.needs,
     )
 
 

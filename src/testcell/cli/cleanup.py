@@ -35,6 +35,7 @@ def cleanup(
     """
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.folder import RUN_ID
 
+    from testcell import closing
     from testcell import inventory as inventories
 
     if bool(run_id) == everything:
@@ -45,17 +46,24 @@ def cleanup(
     settings = of(ctx, form, target)
     project = settings.project()
     found = inputs.inventory(lambda: inventories.load(project, inventory or ()))
+    folder = results_dir(settings, where)
+    used = closing.nodes_of(folder / run_id) if run_id else []
     answers, outcome = jobs.ask(
         project,
         found.sources,
         "cleanup",
         "cleanup_out",
-        {**given, "cleanup_run": run_id or "all", "results_dir": str(results_dir(settings, where))},
+        {**given, "cleanup_run": run_id or "all", "results_dir": str(folder)},
         hosts=len(found.nodes),
+        with_local=jobs.LOCAL in used and jobs.LOCAL not in found.names,
         verbose=settings.verbose,
     )
     if answers is None:
         raise execution.explain(outcome)
+    answers += [
+        {"name": name, "ok": False, "removed": {}, "runs": [], "errors": ["gave no answer"]}
+        for name in jobs.silent(answers, found.names)
+    ]
     settings.emit(answers, lambda: [_table(answers)])
     if outcome.signal:
         raise typer.Exit(exits.of_signal(outcome.signal))

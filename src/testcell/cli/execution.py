@@ -92,8 +92,8 @@ def execute(settings: Settings, request: Request, found: Inventory, *, nodes: in
     except results.ResultsError as exc:
         output.note(str(exc))
         summary = None
-    if summary is None or outcome.signal:
-        summary = reclaiming.close(settings, found, request.variables(run_id), run_dir, outcome) or summary
+    if summary is None:
+        summary = reclaiming.close(settings, found, request.variables(run_id), run_dir, outcome)
     return _finish(settings, run_dir, outcome, summary)
 
 

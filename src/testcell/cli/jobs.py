@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from testcell.runner import Outcome
 
 ANSWERS = "answers.json"
+LOCAL = "local"
 
 
 def ask(
@@ -27,16 +29,24 @@ def ask(
     variables: Mapping[str, Any],
     *,
     hosts: int,
+    with_local: bool = False,
     grace_s: float = 20.0,
     timeout_s: int = 0,
     verbose: bool = False,
 ) -> tuple[list[dict[str, Any]] | None, Outcome]:
-    """Run a playbook of the collection and return what it wrote to the file named by out_variable, None for nothing."""
+    """Run a playbook of the collection and return what it wrote to the file named by out_variable, None for nothing.
+
+    with_local: the controller takes part as the node `local`, which the inventory does not have.
+    """
     from testcell import runner
     from testcell.cli.execution import say_all
 
     with tempfile.TemporaryDirectory(prefix="testcell-") as folder:
         path = Path(folder) / ANSWERS
+        if with_local:
+            own = Path(folder) / "local.ini"
+            own.write_text(f"{LOCAL} ansible_connection=local ansible_python_interpreter={sys.executable}\n")
+            sources = (*sources, str(own))
         job = runner.Job(
             playbook=f"{runner.COLLECTION}.{playbook}",
             project=project,
@@ -48,6 +58,12 @@ def ask(
         )
         outcome = runner.run(job, say_all if verbose else None)
         return _read(path), outcome
+
+
+def silent(answers: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """Return the nodes that gave no answer, so that silence is never taken for health or for cleanness."""
+    heard = {answer.get("name") for answer in answers}
+    return [name for name in names if name not in heard]
 
 
 def _read(path: Path) -> list[dict[str, Any]] | None:

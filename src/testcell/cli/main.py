@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from typer import Abort, TyperException
@@ -40,6 +42,8 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as exc:
         logging.getLogger(__name__).debug("the command ended early", exc_info=exc)
         return report(CliError(f"{exc.strerror or exc}: {exc.filename}"), state.settings.form)
+    except Exception as exc:  # an exit code of Python's own would say that a test had failed
+        return report(_internal(exc), state.settings.form)
 
 
 def report(error: CliError, form: str) -> int:
@@ -52,6 +56,15 @@ def report(error: CliError, form: str) -> int:
     else:
         output.emit(error.as_dict(), list, form=form)
     return int(error.code)
+
+
+def _internal(error: Exception) -> CliError:
+    """Return the error for a fault of ours: what and where in one line; the rest is logged for --log-level debug."""
+    logging.getLogger(__name__).debug("the command ended early", exc_info=error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    return CliError(f"internal error: {type(error).__name__}: {error} ({where})", Exit.INFRASTRUCTURE,
+                    hint="`testcell --log-level debug ...` shows how it came to this; please report it")  # fmt: skip
 
 
 def _usage(error: TyperException) -> int:

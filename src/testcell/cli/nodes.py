@@ -80,17 +80,15 @@ def _check(settings: Settings, found: Inventory, given: dict[str, str]) -> None:
         raise typer.Exit(exits.of_signal(outcome.signal))
     if answers is None:
         raise execution.explain(outcome)
-    answers = [*answers, *_silent(answers, found)]
+    answers = [*answers, *map(_unheard, jobs.silent(answers, found.names))]
     settings.emit(answers, lambda: [_health(answers), *_problems(answers)])
     if any(answer.get("ok") is not True for answer in answers):
         raise typer.Exit(Exit.INFRASTRUCTURE)
 
 
-def _silent(answers: Sequence[Mapping[str, Any]], found: Inventory) -> list[dict[str, Any]]:
-    """Return an answer for each node that gave none, so that silence is never taken for health."""
-    heard = {answer.get("name") for answer in answers}
+def _unheard(name: str) -> dict[str, Any]:
     problem = {"level": "error", "what": "node_unreachable", "detail": "gave no answer"}
-    return [{"name": n, "ok": False, "problems": [problem], "facts": None} for n in found.names if n not in heard]
+    return {"name": name, "ok": False, "problems": [problem], "facts": None}
 
 
 def _list(found: Inventory) -> Table:

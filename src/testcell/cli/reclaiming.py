@@ -35,6 +35,7 @@ def close(
     if not closing.began(run_dir):
         return None
     output.note(f"cleaning the nodes after run {run_dir.name} was cut short")
+    used = closing.nodes_of(run_dir)
     limit = CLEAN_IN_A_HURRY_S if outcome.signals > 1 else CLEAN_WITHIN_S
     answers, _ended = jobs.ask(
         settings.project(),
@@ -43,13 +44,13 @@ def close(
         "cleanup_out",
         {**variables, "cleanup_run": run_dir.name},
         hosts=len(found.nodes),
+        with_local=jobs.LOCAL in used and jobs.LOCAL not in found.names,
         grace_s=5.0,
         timeout_s=limit,
         verbose=settings.verbose,
     )
-    dirty = [str(answer.get("name")) for answer in answers or () if answer.get("ok") is not True]
-    clean = answers is not None and not dirty
-    if not clean:
-        output.note(f"not everything could be cleaned{': ' + ', '.join(dirty) if dirty else ''}; "
-                    f"next: testcell cleanup {run_dir.name}")  # fmt: skip
-    return closing.close(run_dir, outcome.signal, clean=clean, now=time.time())
+    clean = {answer.get("name") for answer in answers or () if answer.get("ok") is True}
+    dirty = [name for name in used if name not in clean]
+    if dirty:
+        output.note(f"not proved clean: {', '.join(dirty)}; next: testcell cleanup {run_dir.name}")
+    return closing.close(run_dir, outcome.signal, clean=not dirty, now=time.time())

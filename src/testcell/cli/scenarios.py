@@ -220,10 +220,11 @@ def _checked_scenarios(project: Project, known: Sequence[str] | None) -> tuple[i
     """Return how many scenarios there are and every problem found in them and in the configuration."""
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import InputError
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import catalog, layers
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.known import Known
 
     try:
         found = layers.load(project.defaults_file)
         root = inputs.scenarios_root(project, found)
-        return len(catalog.discover(root)), list(catalog.validate(root, found, known))
+        return len(catalog.discover(root)), list(catalog.validate(root, found, None if known is None else Known(tuple(known))))
     except InputError as exc:
         return 0, list(exc.problems)

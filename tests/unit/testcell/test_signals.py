@@ -88,7 +88,7 @@ def test_what_a_worker_leaves_of_its_session_is_found_and_killed() -> None:
     worker = (
         "import subprocess, sys\n"
         "code = 'import signal; signal.pause()'\n"
-        "print(subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.DEVNULL).pid)\n"
+        "print(subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)\n"
     )
     code = (
         "import signal, subprocess, sys\n"

@@ -139,3 +139,19 @@ def test_a_crash_of_the_file_system_is_an_infrastructure_error(
     monkeypatch.setattr(inputs, "catalog", broken)
     answer = cli("scenarios")
     assert answer.code == 5 and answer.err == "Input/output error: /some/file\n"
+
+
+def test_a_fault_of_ours_is_never_taken_for_a_failed_test(
+    project: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from testcell.cli import inputs
+
+    def broken(*_: object) -> None:
+        raise TypeError("unexpected keyword")
+
+    monkeypatch.setattr(inputs, "catalog", broken)
+    answer = cli("scenarios")
+    assert answer.code == 5 and "internal error: TypeError: unexpected keyword (test_usage.py:" in answer.err
+    assert "Traceback" not in answer.err
+    assert "Traceback" in cli("--log-level", "DEBUG", "scenarios").err
+    assert cli("scenarios", "--format", "json").json["exit_code"] == 5

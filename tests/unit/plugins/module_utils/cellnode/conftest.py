@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import procs
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import cgroup, procs
 
 PACKAGE = Path(procs.__file__).parent
 MAIN = "from cellnode.main import main\nraise SystemExit(main())\n"
@@ -143,6 +143,8 @@ def cell(cellnode_zip: Path, tmp_path: Path) -> Iterator[Cell]:
     node.root.mkdir(mode=0o700)
     yield node
     procs.end_ours(node.root)
+    for group in cgroup.groups_left(node.root):
+        cgroup.remove(group)
 
 
 @pytest.fixture

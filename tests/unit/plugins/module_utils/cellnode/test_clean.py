@@ -63,7 +63,7 @@ def node(monkeypatch, tmp_path):
         (tmp_path / f"runs/{run}/s/a1/file").write_text("x")
     now = [0.0]
     clock = Clock(unix=lambda: 9.0, monotonic=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
-    monkeypatch.setattr(clean, "connect", lambda _environ: engine)
+    monkeypatch.setattr(clean, "engine_of", lambda ctx: engine)
     monkeypatch.setattr(procs, "end_ours", lambda _root, _run: procs.KillReport())
     monkeypatch.setattr(clean.cgroup, "groups_left", lambda _root, _run=None: [])
 

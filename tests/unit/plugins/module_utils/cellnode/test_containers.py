@@ -58,6 +58,7 @@ def ask(monkeypatch):
         now = [0.0]
         clock = Clock(unix=lambda: 50.0, monotonic=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
         monkeypatch.setattr(containers, "connect", lambda _environ: engine)
+        monkeypatch.setattr(containers, "engine_of", lambda ctx: engine)
         monkeypatch.setattr(containers.ports, "listening", lambda: LISTENING)
         monkeypatch.setattr(procs, "end_ours", lambda _root, _run: procs.KillReport())
         return getattr(containers, operation)(Context(Path("/x"), RunRef("r1", "s"), check=check, clock=clock), args)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import engine
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
 
 
@@ -268,3 +269,25 @@ def test_another_kind_of_docker_host_is_refused():
     with pytest.raises(CellError) as caught:
         engine.socket_path({"DOCKER_HOST": "tcp://127.0.0.1:2375"})
     assert "tcp://127.0.0.1:2375" in caught.value.message
+
+
+def context_without_socket(tmp_path, needed):
+    environ = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    return Context(tmp_path, engine_needed=needed, environ=environ)
+
+
+def test_a_node_that_only_runs_the_test_needs_no_engine(tmp_path):
+    node = engine.engine_of(context_without_socket(tmp_path, needed=False))
+    assert [node.containers(), node.networks(["a"]), node.volumes(), node.images()] == [[], [], [], []]
+
+
+def test_where_services_run_a_missing_socket_is_an_error(tmp_path):
+    with pytest.raises(CellError) as caught:
+        engine.engine_of(context_without_socket(tmp_path, needed=True)).containers()
+    assert caught.value.kind == "docker_daemon_down"
+
+
+def test_a_socket_that_is_there_must_answer_also_on_a_test_node(tmp_path):
+    (tmp_path / "none.sock").touch()
+    with pytest.raises(CellError):
+        engine.engine_of(context_without_socket(tmp_path, needed=False)).containers()

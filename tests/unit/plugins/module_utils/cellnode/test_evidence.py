@@ -85,7 +85,7 @@ class Engine:
 @pytest.fixture
 def ask(monkeypatch, tmp_path):
     def run(engine, mode="standard", check=False):
-        monkeypatch.setattr(evidence, "connect", lambda _environ: engine)
+        monkeypatch.setattr(evidence, "engine_of", lambda ctx: engine)
         context = Context(tmp_path, RunRef("r1", "s"), check=check, environ={"PATH": "/nonexistent"})
         answer = evidence.evidence(context, {"mode": mode})
         base = context.case_dir / "evidence"

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import cgroup, procs
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import cgroup, procs, supervise
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context
 
 PLACES = ["none", "auto"]
 
@@ -159,18 +162,20 @@ def test_poll_of_a_unit_that_was_never_started_is_an_error(cell):
     assert cell.fail("supervise", action="poll", name="test")["kind"] == "artifact_missing"
 
 
+def _wait_for(name: str) -> str:
+    """Return shell text that goes on once a file exists."""
+    return f"until [ -e {name} ]; do sleep 0.01; done"
+
+
 def test_long_poll_ends_at_the_first_byte_and_at_the_end(cell):
-    work = cell.case_dir / "work"
-    work.mkdir(parents=True)
-    os.mkfifo(work / "go")
-    cell.start("sh", "-c", "read x < go; echo out; read x < go; exit 4")
+    cell.start("sh", "-c", f"{_wait_for('one')}; echo out; {_wait_for('two')}; exit 4")
     polling = cell.begin("supervise", action="poll", name="test", offset=0, wait_s=100)
-    (work / "go").write_text("x\n")
     begun = time.monotonic()
+    (cell.case_dir / "work" / "one").touch()
     first = cell.answer(polling)["result"]
     assert base64.b64decode(first["log_b64"]) == b"out\n"
     polling = cell.begin("supervise", action="poll", name="test", offset=first["offset"], wait_s=100)
-    (work / "go").write_text("x\n")
+    (cell.case_dir / "work" / "two").touch()
     last = cell.answer(polling)["result"]
     assert (last["state"], last["exit_code"], last["log_b64"]) == ("exited", 4, "")
     assert time.monotonic() - begun < 20
@@ -226,6 +231,23 @@ def test_kill_of_an_ended_unit_keeps_its_end(cell):
 
 
 @pytest.mark.parametrize("place", PLACES)
+def test_units_of_a_run_are_ended_in_order_and_others_go_on(cell, place):
+    script = "trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.05; done"
+    cell.start("sh", "-c", script, cgroup=place)
+    assert cell.poll(wait_s=20)["log_bytes"] > 0
+    run, cell.run = cell.run, {**cell.run, "id": "20260102_111111"}
+    cell.start("sleep", "1000", cgroup=place)
+    report = supervise.end_units(Context(cell.root), run["id"])
+    assert (report.units, report.survivors) == (("test",), ())
+    assert {found.run for found in procs.ours(cell.root)} == {cell.run["id"]}
+    assert cell.poll()["state"] == "running"
+    cell.run = run
+    answer, log = cell.follow()
+    assert (answer["state"], answer["exit_code"], log[-4:]) == ("killed", 7, b"bye\n")
+    assert supervise.end_units(Context(cell.root), run["id"]) == supervise.EndReport((), 0, ())
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_unit_of_a_dead_supervisor_is_lost_and_still_ended(cell, place, eventually):
     cell.start("sh", "-c", "setsid sleep 1000 & sleep 1000", cgroup=place)
     status = cell.status()
@@ -272,19 +294,13 @@ def test_nothing_of_an_ended_unit_stays_on_the_node(cell, place, eventually):
 def test_unit_outlives_the_session_that_started_it_and_the_program_file(cell, tmp_path):
     program = tmp_path / "gone.pyz"
     program.write_bytes(cell.program.read_bytes())
-    cell.program, kept = program, cell.program
-    (cell.case_dir / "work").mkdir(parents=True)
-    os.mkfifo(cell.case_dir / "work" / "go")
-    request = (
-        f'{{"op": "supervise", "root": "{cell.root}", "run": {{"id": "{cell.run["id"]}", "scenario": "001_baseline"}},'
-        ' "owner": "", "check": false, "args": {"action": "start", "name": "test", "cwd_rel": "work",'
-        ' "argv": ["sh", "-c", "read x < go; echo alive"]}}'
-    )
-    command = ["setsid", "--wait", "sh", "-c", f"python3 -I -S -E {program}; kill -HUP 0"]
-    subprocess.run(command, input=request.encode(), capture_output=True, timeout=60, check=False)
+    args = {"action": "start", "name": "test", "argv": ["sh", "-c", f"{_wait_for('go')}; echo alive"]}
+    request = {"op": "supervise", "root": str(cell.root), "run": cell.run, "owner": "", "check": False, "args": args}
+    session = f"{sys.executable} -I -S -E {program}; kill -HUP 0"
+    command = ["setsid", "--wait", "sh", "-c", session]
+    subprocess.run(command, input=json.dumps(request).encode(), capture_output=True, timeout=60, check=False)
     program.unlink()
-    cell.program = kept
-    (cell.case_dir / "work" / "go").write_text("x\n")
+    (cell.case_dir / "go").touch()
     answer, log = cell.follow()
     assert (answer["state"], log) == ("exited", b"alive\n")
 

@@ -17,7 +17,7 @@ NVML = {"what": "gpus", "error_kind": "gpu_missing", "error": "NVML mismatch"}
 def ask(monkeypatch, tmp_path):
     def run(*snapshots, before=None, args=None, run=None):
         left = list(snapshots)
-        monkeypatch.setattr(verify, "connect", lambda _environ: None)
+        monkeypatch.setattr(verify, "engine_of", lambda ctx: None)
         monkeypatch.setattr(verify, "take", lambda _ctx, _engine: left.pop(0) if len(left) > 1 else left[0])
         now = [0.0]
         clock = Clock(unix=lambda: 100.0, monotonic=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))

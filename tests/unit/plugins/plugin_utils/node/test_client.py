@@ -121,6 +121,7 @@ def test_the_request_carries_the_run_that_fences_it():
     assert seen == [
         {
             "op": "stop",
+            "engine": True,
             "root": "",
             "run": {"id": "r", "epoch": 3},
             "owner": "me",

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import InputError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import catalog, layers
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.known import Known
 
 BUILT_IN = layers.load(None)
 
@@ -13,8 +14,8 @@ def root(tmp_path):
     return tmp_path / "scenarios"
 
 
-def errors(root, loaded=BUILT_IN, known_nodes=None) -> list[str]:
-    return [problem.render() for problem in catalog.validate(root, loaded, known_nodes) if problem.is_error]
+def errors(root, loaded=BUILT_IN, known=None) -> list[str]:
+    return [problem.render() for problem in catalog.validate(root, loaded, known) if problem.is_error]
 
 
 def test_folders_are_found_in_order_and_only_those_of_scenarios(make_scenario, root):
@@ -83,7 +84,7 @@ def test_one_broken_scenario_does_not_keep_the_others_from_running(make_scenario
 def test_problems_of_all_scenarios_come_together(make_scenario, root):
     make_scenario("name: a b\n", folder="001_a")
     make_scenario("name: b\ntest_execution: {node: node9}\n", folder="002_b")
-    lines = errors(root, known_nodes=["node1"])
+    lines = errors(root, known=Known(("node1",)))
     assert any("001_a/metadata.yml:1:7" in line for line in lines)
     assert any("002_b/metadata.yml:2:24" in line for line in lines)
 

@@ -72,11 +72,6 @@ ERRORS = [
     pytest.param(with_ports("99999"), ["has a port out of range"], id="B43-number"),
     pytest.param(with_ports('"80:0"'), ["has a port out of range"], id="B43-zero"),
     pytest.param(with_ports("22:22"), ["5:9: services.a.ports[0]: must be a string, put it in quotes", "base 60 number 1342", 'did you mean "22:22"?'], id="B43-sexagesimal"),
-    pytest.param(with_ports('"8000:1"', '"8000:2"'), ["6:9: services.a.ports[1]: host port 8000 is taken by service a of line 5"], id="B43-twice"),
-    pytest.param(with_ports('"8000-8002:1-3"', '"8001:9"'), ["ports[1]: host port 8001 is taken"], id="B43-in-range"),
-    pytest.param(with_ports('"127.0.0.1:80:1"', '"80:2"'), ["host port 80 is taken"], id="B43-any-address"),
-    pytest.param(with_ports("bad", '"80:1"', '"80:2"'), ["7:9: services.a.ports[2]: host port 80 is taken by service a of line 6"], id="B43-after-a-bad-one"),
-    pytest.param(with_ports('"8000:1"') + '  b:\n    image: r/b:1\n    ports: ["8000:1"]\n', ["8:13: services.b.ports[0]: host port 8000 is taken by service a of line 5"], id="B43-two-services"),
     pytest.param(with_ports('"1-3:1-2"'), ["maps ranges of different length"], id="B43-lengths"),
     pytest.param(with_ports('"80:80/xyz"'), ["has an unknown protocol"], id="B43-protocol"),
     pytest.param(with_ports("{target: 80, published: 99999}"), ["ports[0].published: is out of range"], id="B43-long-form"),
@@ -198,40 +193,6 @@ def test_a_file_that_is_not_there_gives_facts_with_the_reason(tmp_path: Path) ->
     found = compose_file.check(tmp_path / "none.yml", environ={})
     assert found.services == {}
     assert "file does not exist" in said(found)
-
-
-@pytest.mark.parametrize(
-    ("nodes", "errors", "warnings"),
-    [
-        pytest.param(None, 1, 0, id="B43-one-node-assumed"),
-        pytest.param({"a": "n1", "b": "n1"}, 1, 0, id="B43-same-node"),
-        pytest.param({"a": "n1", "b": "n2"}, 0, 0, id="B43-other-node"),
-        pytest.param({"a": "auto", "b": "auto"}, 0, 1, id="B43-placed-later"),
-        pytest.param({"a": "auto", "b": "n1"}, 0, 1, id="B43-one-placed-later"),
-    ],
-)
-def test_ports_clash_only_on_one_node(nodes: dict[str, str] | None, errors: int, warnings: int, tmp_path: Path) -> None:
-    text = with_ports('"8000:1"') + '  b:\n    image: r/b:1\n    ports: ["8000:1"]\n'
-    found = facts(tmp_path, text, nodes=nodes)
-    assert len(found.errors) == errors
-    assert sum("host port 8000" in problem.message for problem in found.warnings) == warnings
-
-
-@pytest.mark.parametrize(
-    "ports",
-    [
-        ('"80:1/tcp"', '"80:1/udp"'),
-        ('"127.0.0.1:80:1"', '"127.0.0.2:80:1"'),
-        ('"80"', '"80"'),
-        ('"0:80"', '"0:81"'),
-        ('"[::1]:80:80"', '"[::2]:80:80"'),
-        ('"8000-8001:1-2"', '"8002:3"'),
-        ('"${TESTCELL_PORT}:80"', '"${P:-81}:80"'),
-        ("8080", "9090"),
-    ],
-)
-def test_ports_that_do_not_meet_are_fine(ports: tuple[str, str], tmp_path: Path) -> None:
-    assert facts(tmp_path, with_ports(*ports)).errors == ()
 
 
 FULL = """\

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import InputError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import layers
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.known import Known
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.metadata import examine, load_scenario
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.model import HealthCheck
 
@@ -17,7 +18,7 @@ TEMPLATE = "{{ lookup('pipe', 'touch ran') }}"
 
 
 def load(folder: Path, **changes):
-    return load_scenario(folder, **{"layers": BUILT_IN, "known_nodes": NODES, **changes})
+    return load_scenario(folder, **{"layers": BUILT_IN, "known": Known(NODES), **changes})
 
 
 def refusal(folder: Path, **changes) -> str:
@@ -124,7 +125,7 @@ def test_metadata_yaml_is_taken_as_well(make_scenario):
 
 def test_nodes_are_not_checked_without_an_inventory(make_scenario):
     text = NAME + "resource_requirements: {min_nodes: 9}\ntest_execution: {node: node9}\n"
-    assert load(make_scenario(text), known_nodes=None).test.node == "node9"
+    assert load(make_scenario(text), known=None).test.node == "node9"
 
 
 # ---- what is wrong: one table, ids name the rows of the catalogue
@@ -338,7 +339,7 @@ def test_two_compose_files_with_one_service_need_a_choice(make_scenario):
 
 
 def test_examined_scenario_keeps_its_name_though_it_is_broken(make_scenario):
-    found = examine(make_scenario(NAME + "tags: 3\n"), layers=BUILT_IN, known_nodes=None)
+    found = examine(make_scenario(NAME + "tags: 3\n"), layers=BUILT_IN, known=None)
     assert found.scenario is None and found.name == "baseline" and found.name_place[1:] == (1, 7)
 
 

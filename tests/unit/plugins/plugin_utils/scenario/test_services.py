@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.known import Known
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.model import HealthCheck, Service
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.services import (
     Declared,
@@ -75,7 +76,7 @@ def test_B29_ring_across_two_compose_files_is_seen():
 
 def test_B23_node_of_a_service_is_checked():
     document = parse("deployment: {services: [{name: a, node: x}, {name: b, node: local}, {name: c}]}", "m.yml")
-    (problem,) = wrong_nodes(document.data["deployment"]["services"], ["n1"], document)
+    (problem,) = wrong_nodes(document.data["deployment"]["services"], Known(("n1",)), document)
     assert problem.render() == (
         "m.yml:1:41: deployment.services[0].node: is no node of the inventory; got string 'x'; allowed: n1, local, auto"
     )

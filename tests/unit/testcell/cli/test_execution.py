@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+
+"""`run` from its job to its exit code, with Ansible replaced by what it would leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import opening, plan
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import case_board
+
+from testcell import runner
+from testcell.cli import jobs
+
+Cli = Callable[..., Any]
+
+
+class Ansible:
+    """Stands in for runner.run: leaves a summary or a plan in the run's folder, and remembers its jobs."""
+
+    def __init__(self) -> None:
+        self.jobs: list[runner.Job] = []
+        self.summary: dict[str, Any] | None = None
+        self.opens = False
+        self.rc, self.signals = 0, 0
+        self.failures: tuple[runner.TaskFailure, ...] = ()
+
+    def __call__(self, job: runner.Job, _listener: object = None) -> runner.Outcome:
+        self.jobs.append(job)
+        variables = job.extravars
+        run_dir = Path(variables["results_dir"]) / variables["testcell_run_id"]
+        if self.opens:
+            asked = opening.Asked("example", {}, results_dir=str(run_dir.parent), run_id=run_dir.name)
+            decided = opening.open_run(opening.decide(asked, job.project.root, 1000.0, "me"))
+            plan.save(decided)
+            case_board(run_dir, 0).post("opened", {"t": 1000.0})
+        if self.summary is not None:
+            run_dir.mkdir(exist_ok=True)
+            (run_dir / "summary.json").write_text(json.dumps({"run_id": run_dir.name, **self.summary}))
+        number = signal.SIGINT if self.signals else 0
+        return runner.Outcome(self.rc, "", number, self.signals, 1.0, self.failures, {}, ("said",), None)
+
+
+@pytest.fixture
+def ansible(project: Path, monkeypatch: pytest.MonkeyPatch) -> Ansible:
+    """Return the stand-in for Ansible."""
+    stand_in = Ansible()
+    monkeypatch.setattr(runner, "run", stand_in)
+    return stand_in
+
+
+@pytest.fixture
+def cleaning(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Return what the nodes answer to a cleaning, and what they were asked."""
+    known: dict[str, Any] = {"answers": [{"name": "local", "ok": True}], "asked": []}
+
+    def ask(
+        _project: object, _sources: Sequence[str], playbook: str, _out: str, variables: dict[str, Any], **more: Any
+    ) -> Any:
+        known["asked"].append((playbook, variables, more))
+        return known["answers"], None
+
+    monkeypatch.setattr(jobs, "ask", ask)
+    return known
+
+
+def test_a_job_carries_what_was_asked_for(ansible: Ansible, cli: Cli) -> None:
+    ansible.summary = {"verdict": "pass", "exit_code": 0}
+    options = [
+        "--tags",
+        "example",
+        "--timeout",
+        "9",
+        "--collection-mode",
+        "basic",
+        "--stop-on-failure",
+        "--limit",
+        "node1",
+        "-e",
+        "testcell_x=y",
+    ]
+    assert cli("run", "--all", "-i", "inventories/nodes.ini", *options).code == 0
+    (job,) = ansible.jobs
+    expected = {
+        "scenario": "all",
+        "scenario_tags": "example",
+        "testcell_test_execution_timeout": "9",
+        "collection_mode": "basic",
+        "continue_on_failure": "false",
+        "testcell_x": "y",
+    }
+    assert expected.items() <= job.extravars.items()
+    assert job.excluded == ("node2",) and job.playbook == "site.yml" and "skip_tags_scenarios" not in job.extravars
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"), [("pass", 0), ("fail", 1), ("no_data", 4), ("error", 5), ("error", 6), ("error", 7)]
+)
+def test_the_exit_code_is_the_summary_s_whatever_ansible_said(
+    ansible: Ansible, cli: Cli, verdict: str, code: int
+) -> None:
+    ansible.summary, ansible.rc = {"verdict": verdict, "exit_code": code, "counts": {verdict: 1}}, 2
+    answer = cli("run", "example", "--format", "json")
+    assert answer.code == code and answer.json["verdict"] == verdict
+    assert answer.json["path"].endswith(f"results/{answer.json['run_id']}")
+
+
+def test_a_signal_after_the_end_keeps_the_summary(ansible: Ansible, cli: Cli, cleaning: dict[str, Any]) -> None:
+    ansible.summary, ansible.signals = {"verdict": "pass", "exit_code": 0}, 1
+    answer = cli("run", "example")
+    assert answer.code == 130 and "verdict  PASS" in answer.out and cleaning["asked"] == []
+
+
+@pytest.mark.parametrize(
+    ("signals", "code", "verdict", "limit"), [(1, 130, "cancelled", 90), (2, 130, "cancelled", 30), (0, 5, "error", 90)]
+)
+def test_a_run_cut_short_is_cleaned_and_summed_up(
+    project: Path,
+    ansible: Ansible,
+    cli: Cli,
+    cleaning: dict[str, Any],
+    signals: int,
+    code: int,
+    verdict: str,
+    limit: int,
+) -> None:
+    ansible.opens, ansible.signals, ansible.rc = True, signals, 99
+    answer = cli("run", "example", "-e", "testcell_node_root=/elsewhere", "--format", "json")
+    assert answer.code == code and answer.json["verdict"] == verdict and "reasons" not in answer.json
+    ((playbook, variables, more),) = cleaning["asked"]
+    assert playbook == "cleanup" and variables["cleanup_run"] == answer.json["run_id"] and more["timeout_s"] == limit
+    assert variables["testcell_node_root"] == "/elsewhere", "the nodes are found as the run found them"
+    assert os.readlink(project / "results" / "latest") == answer.json["run_id"]
+
+
+@pytest.mark.parametrize("answers", [None, [], [{"name": "local", "ok": False}], [{"name": "other", "ok": True}]])
+def test_silence_is_never_taken_for_clean(ansible: Ansible, cli: Cli, cleaning: dict[str, Any], answers: Any) -> None:
+    ansible.opens, cleaning["answers"] = True, answers
+    answer = cli("run", "example")
+    assert answer.code == 7 and "testcell cleanup" in answer.out and "not proved clean: local" in answer.err
+
+
+def test_the_controller_is_cleaned_where_the_inventory_does_not_have_it(
+    ansible: Ansible, cli: Cli, cleaning: dict[str, Any]
+) -> None:
+    ansible.opens, ansible.signals = True, 1
+    cli("run", "example", "-i", "inventories/nodes.ini")
+    assert cleaning["asked"][0][2]["with_local"] is True
+
+
+def test_a_run_that_never_began_says_why(ansible: Ansible, cli: Cli, cleaning: dict[str, Any]) -> None:
+    ansible.rc = 127
+    answer = cli("run", "example")
+    assert answer.code == 5 and "ansible-playbook could not be started" in answer.err and cleaning["asked"] == []
+    ansible.failures = (runner.TaskFailure("node1", "Take it", "held by run x", False, {"error_kind": "lock_held"}),)
+    answer = cli("run", "example", "--format", "json")
+    assert (
+        answer.code == 6 and answer.json["exit_code"] == 6 and answer.json["error"] == "node1: Take it: held by run x"
+    )
+
+
+def test_nodes_that_give_no_answer_are_not_healthy(project: Path, cli: Cli, cleaning: dict[str, Any]) -> None:
+    class Ended:
+        signal = 0
+
+    def ask(*_: object, **__: object) -> Any:
+        return [{"name": "node1", "ok": True, "problems": [], "facts": {}}], Ended()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "ask", ask)
+        answer = cli("health", "-i", "inventories/nodes.ini", "--format", "json")
+        cleaned = cli("cleanup", "--all", "-i", "inventories/nodes.ini", "--format", "json")
+    assert answer.code == 5 and [node["ok"] for node in answer.json] == [True, False]
+    assert cleaned.code == 7 and cleaned.json[1]["errors"] == ["gave no answer"]
