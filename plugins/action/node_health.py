@@ -36,6 +36,7 @@ from typing import Any
 
 from ..plugin_utils.node import health
 from ..plugin_utils.node.client import NodeError
+from ..plugin_utils.run.inventory import is_enabled
 from ._node import NodeAction
 
 
@@ -47,6 +48,9 @@ class ActionModule(NodeAction):
         _, args = self.validate_argument_spec({"min_free_bytes": {"type": "int", "default": 1 << 30}})
         variables = task_vars or {}
         name = str(variables["inventory_hostname"])
+        if not is_enabled(variables):
+            disabled = {"level": "warning", "what": "disabled", "detail": "testcell_enabled is false; it was not asked"}
+            return {"changed": False, "node": {"name": name, "ok": True, "problems": [disabled], "facts": None}}
         asked = time.time()
         try:
             facts = self.client(variables, "health").call("facts", paths=[], deep=True)

@@ -37,42 +37,67 @@ import time
 from typing import Any
 
 from ..plugin_utils.node.client import NodeClient, NodeError
+from ..plugin_utils.run import owner
+from ..plugin_utils.run.inventory import is_enabled
 from ._node import NodeAction
 
 LEASE_TTL_S = 120
 
 
 class ActionModule(NodeAction):
-    """Reap dead runs under a lease of our own."""
+    """Reap dead runs under a lease of our own, or of a run whose controller is proved dead."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec({"run": {"type": "str", "default": "all"}})
         variables = task_vars or {}
         name = str(variables["inventory_hostname"])
-        owner = f"cleanup@{os.uname().nodename}:{os.getppid()}"
-        client = self.client(variables, owner, {"id": f"cleanup-{int(time.time())}-{os.getppid()}"})
+        if not is_enabled(variables):
+            return {
+                "changed": False,
+                "skipped": True,
+                "node": {"name": name, "ok": True, "removed": {}, "runs": [], "errors": []},
+            }
+        me = owner.name(owner.here(), os.getppid())
+        client = self.client(variables, me, {"id": f"cleanup-{int(time.time())}-{os.getppid()}"})
         client.check = bool(self._task.check_mode)
         try:
-            found = _reap(client, str(args["run"]))
+            found = _reclaim(client, str(args["run"]))
         except NodeError as exc:
             node = {"name": name, "ok": False, "error_kind": exc.kind, "removed": {}, "runs": [], "errors": [str(exc)]}
             return {"failed": True, "msg": str(exc), "node": node}
         errors = [error["error"] for error in found["errors"]]
-        node = {
-            "name": name,
-            "ok": not errors,
-            "removed": found["removed"],
-            "runs": sorted(found["reaped"]),
-            "errors": errors,
-        }
-        return {"changed": bool(found["reaped"]), "failed": bool(errors), "msg": "; ".join(errors), "node": node}
+        node = {"name": name, "ok": not errors, "removed": found["removed"], "runs": found["runs"], "errors": errors}
+        return {"changed": bool(found["runs"]), "failed": bool(errors), "msg": "; ".join(errors), "node": node}
 
 
-def _reap(client: NodeClient, run: str) -> dict[str, Any]:
-    lease = client.call("lease", action="acquire", ttl_s=LEASE_TTL_S)
+def _reclaim(client: NodeClient, run: str) -> dict[str, Any]:
+    try:
+        lease = client.call("lease", action="acquire", ttl_s=LEASE_TTL_S)
+    except NodeError as exc:
+        holder = exc.detail.get("holder") or {}
+        if not _may_take_over(exc, holder, run):
+            raise
+        return _finish(client, holder)
     client.run = {**(client.run or {}), "epoch": lease["epoch"]}
     try:
-        return client.call("reap", runs=None if run == "all" else [run])
+        found = client.call("reap", runs=None if run == "all" else [run])
     finally:
         client.call("lease", action="release")
+    return {"removed": found["removed"], "errors": found["errors"], "runs": sorted(found["reaped"])}
+
+
+def _may_take_over(exc: NodeError, holder: dict[str, Any], run: str) -> bool:
+    """Return whether the node's holder is the run in question and its controller a dead process of this machine."""
+    wanted = exc.kind == "lock_held" and run in ("all", holder.get("run"))
+    return wanted and owner.is_dead(str(holder.get("owner", "")), owner.here(), owner.lives)
+
+
+def _finish(client: NodeClient, holder: dict[str, Any]) -> dict[str, Any]:
+    """Clean up for the dead holder under its own epoch, so that no living run of that epoch can come between."""
+    client.run = {"id": holder["run"], "epoch": holder["epoch"]}
+    found = client.call("clean")
+    if not found["errors"]:
+        client.owner = str(holder["owner"])
+        client.call("lease", action="release")
+    return {"removed": found["removed"], "errors": found["errors"], "runs": [holder["run"]]}

@@ -100,7 +100,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils.problems import InputError
-from ..plugin_utils.run import opening, plan, view
+from ..plugin_utils.run import opening, owner, plan, view
 from ._inventory import hosts, plain
 
 SPEC: dict[str, dict[str, Any]] = {
@@ -144,9 +144,7 @@ class ActionModule(ActionBase):
             forks=int(context.CLIARGS.get("forks") or 5),
         )
         project = opening.project_dir(asked.project_dir, Path.cwd(), Path(__file__))
-        decided = opening.decide(
-            asked, project, time.time(), f"{os.environ.get('USER') or os.getuid()}@{os.uname().nodename}:{os.getppid()}"
-        )
+        decided = opening.decide(asked, project, time.time(), owner.name(owner.here(), os.getppid()))
         if args["dry_run"] or self._task.check_mode:
             self._display.display(view.as_text(decided))
             return {"changed": False, "run_dir": "", "cases": [], "nodes": [], "plan": view.as_data(decided)}

@@ -58,7 +58,9 @@ class ActionModule(ActionBase):
         try:
             stack = opening.layers_of(asked, project)
             names = [node.name for node in entries(asked.hosts)]
-            problems = catalog.validate(project / run_settings.scenarios_root(stack), stack, Known(tuple(names or ["local"])))
+            problems = catalog.validate(
+                project / run_settings.scenarios_root(stack), stack, Known(tuple(names or ["local"]))
+            )
         except InputError as exc:
             problems = list(exc.problems)
         errors = [problem for problem in problems if problem.is_error]

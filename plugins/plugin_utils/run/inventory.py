@@ -31,7 +31,7 @@ def entries(hosts: Mapping[str, Mapping[str, Any]]) -> tuple[NodeEntry, ...]:
 
     `localhost` is Ansible's own host and no node; the controller as a node is called `local`.
     """
-    nodes = {name: facts for name, facts in hosts.items() if name != "localhost" and _enabled(facts)}
+    nodes = {name: facts for name, facts in hosts.items() if name != "localhost" and is_enabled(facts)}
     problems = [problem for name, facts in nodes.items() for problem in _host_problems(name, facts)]
     problems += _twice(nodes)
     if problems:
@@ -44,7 +44,8 @@ def addresses(nodes: Sequence[NodeEntry]) -> dict[str, str]:
     return {LOCAL: "127.0.0.1", **{node.name: node.address for node in nodes}}
 
 
-def _enabled(facts: Mapping[str, Any]) -> bool:
+def is_enabled(facts: Mapping[str, Any]) -> bool:
+    """Return whether a node takes part, by its host variables."""
     return str(facts.get("testcell_enabled", True)).lower() not in ("false", "no", "0")
 
 

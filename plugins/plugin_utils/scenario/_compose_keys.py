@@ -45,10 +45,11 @@ HEALTHCHECK = _mapping(
 )
 _CONDITIONS = Choice("service_started", "service_healthy", "service_completed_successfully")
 _DEPENDENCY = _mapping({"condition": _CONDITIONS, "restart": Bool(), "required": Bool()})
+_GPU_COUNT = Str(max=64, pattern=r"all|[0-9]{1,4}|.*\$\{.*", rule="a whole number, or all")
 _DEVICE = _mapping(
     {
         "capabilities": Seq(Str()),
-        "count": OneOf(Int(0, 1024), Str(max=64)),
+        "count": OneOf(Int(0, 1024), _GPU_COUNT),
         "device_ids": Seq(Str()),
         "driver": Str(empty=True),
         **_open("options"),
@@ -91,7 +92,7 @@ SERVICE = _mapping(
         "env_file": OneOf(Str(max=4096), Seq(OneOf(Str(max=4096), _ENV_FILE))),
         "environment": _values,
         "extends": OneOf(Str(), _EXTENDS),
-        "gpus": OneOf(Int(0, 1024), Str(), Seq(_DEVICE)),
+        "gpus": OneOf(Int(0, 1024), _GPU_COUNT, Seq(_DEVICE)),
         "healthcheck": HEALTHCHECK,
         "image": Str(max=512, empty=True),
         "ipc": Str(),
@@ -131,7 +132,8 @@ _VOLUME = _mapping(
     {
         "external": OneOf(Bool(), _mapping({"name": Str()})),
         "name": Str(),
-        **_open("driver", "driver_opts", "labels"),
+        "driver_opts": MapOf(_value, nullable=True),
+        **_open("driver", "labels"),
     }
 )
 _FILE = _mapping(

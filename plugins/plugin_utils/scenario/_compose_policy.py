@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..problems import describe
+from ..problems import KeyPath, describe
 from ._compose_facts import ComposeService
 from ._compose_text import is_late
 from ._compose_words import Mount, image_parts
@@ -21,6 +21,7 @@ from ._findings import Findings
 
 POLICY_KEYS = ("container_name", "docker_socket", "network_mode", "pid", "privileged", "system_mount")
 
+_SOCKET_RISK = "the engine's socket gives a container the whole node"
 _RESTART = re.compile(r"no|always|unless-stopped|on-failure(:[0-9]{1,4})?")
 _SOCKETS = ("docker.sock", "containerd.sock", "podman.sock")
 _SYSTEM = ("/", "/boot", "/dev", "/etc", "/home", "/proc", "/root", "/run", "/sys", "/usr", "/var", "/var/lib",
@@ -35,6 +36,12 @@ def check_policy(found: Findings, service: ComposeService, data: Mapping[str, An
         _refuse(found, name, "container_name", "a fixed container name breaks the isolation of runs; leave it out")
     if service.privileged and "privileged" not in allow:
         _refuse(found, name, "privileged", "a privileged container can change the node; name the devices or cap_add")
+    if "ALL" in [str(word).upper() for word in _words(data.get("cap_add"))] and "privileged" not in allow:
+        path, allowed = ("services", name, "cap_add"), _by_allowing("privileged")
+        found.bad(path, "not allowed by policy: all capabilities are as good as privileged", allowed=allowed, at="key")
+    if data.get("use_api_socket") and "docker_socket" not in allow:
+        path, allowed = ("services", name, "use_api_socket"), _by_allowing("docker_socket")
+        found.bad(path, f"not allowed by policy: {_SOCKET_RISK}", allowed=allowed, at="key")
     if data.get("pid") == "host" and "pid" not in allow:
         _refuse(found, name, "pid", "the node's processes are not shared with containers")
     for index, mount in enumerate(data.get("volumes", ())):
@@ -54,17 +61,33 @@ def _by_allowing(key: str) -> str:
 
 
 def _check_mount(found: Findings, name: str, index: int, mount: Mount | None, allow: frozenset[str]) -> None:
-    if mount is None or mount.kind != "bind" or is_late(mount.source):
+    if mount is not None and mount.kind == "bind":
+        _check_source(found, ("services", name, "volumes", index), mount.source, allow)
+
+
+def check_volumes(found: Findings, volumes: Mapping[str, Any], allow: frozenset[str]) -> None:
+    """Report named volumes that are a bind mount in disguise of what may not be mounted."""
+    for name, body in volumes.items():
+        options = (body or {}).get("driver_opts") or {}
+        if "bind" in str(options.get("o", "")).split(","):
+            path = ("volumes", name, "driver_opts", "device")
+            _check_source(found, path, str(options.get("device", "")), allow)
+
+
+def _check_source(found: Findings, path: KeyPath, written: str, allow: frozenset[str]) -> None:
+    if not written or is_late(written):
         return
-    source = posixpath.normpath(mount.source)
+    source = posixpath.normpath(written)
     if source.startswith("//"):
         source = source[1:]
     key = "docker_socket" if source.endswith(_SOCKETS) else "system_mount" if source in _SYSTEM else ""
     if key and key not in allow:
-        what = "the engine's socket gives a container the whole node" if key == "docker_socket" else (
-            "a system folder of the node is not mounted whole")  # fmt: skip
-        path = ("services", name, "volumes", index)
-        found.bad(path, f"not allowed by policy: {what}", got=describe(mount.source), allowed=_by_allowing(key))
+        what = _SOCKET_RISK if key == "docker_socket" else "a system folder of the node is not mounted whole"
+        found.bad(path, f"not allowed by policy: {what}", got=describe(written), allowed=_by_allowing(key))
+
+
+def _words(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def check_image(found: Findings, service: ComposeService, data: Mapping[str, Any]) -> None:

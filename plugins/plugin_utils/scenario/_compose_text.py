@@ -101,7 +101,10 @@ def _value(name: str, environ: Mapping[str, str]) -> Filled:
         return Filled(environ[name])
     if name in environ or name.startswith(RUN_TIME_PREFIX):
         return Filled(f"${{{name}}}", late=True)
-    advice = f"set it, give a default with ${{{name}:-VALUE}}, or write $${name} for the shell in the container"
+    advice = (
+        f"set it with testcell_environment or in the .env file beside, give a default with ${{{name}:-VALUE}},"
+        f" or write $${name} for the shell in the container"
+    )
     return Filled("", (f"variable {name} is not set; {advice}",))
 
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..problems import InputError, Problem, in_order, listing, raise_if_errors, show
+from ..problems import InputError, Problem, in_order, listing, nearest, raise_if_errors, show
 from .custom_order import order_problems
 from .files import looks_like_scenario, metadata_file
 from .known import Known
 from .layers import Layers
-from .lookup import find
+from .lookup import callable_names, find
 from .metadata import Examined, examine
 from .model import Scenario
 from .run_settings import custom_order
@@ -31,23 +31,40 @@ class ScenarioRef:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Everything found below a root. problems: of all files, errors and warnings."""
+    """Everything found below a root. problems: of all files, errors and warnings.
+
+    broken: the errors of each folder that cannot be run. nameless: those of them whose name cannot be read.
+    """
 
     refs: tuple[ScenarioRef, ...]
     scenarios: tuple[Scenario, ...]
     problems: tuple[Problem, ...]
     broken: Mapping[str, tuple[Problem, ...]]
+    nameless: tuple[str, ...] = ()
 
     def usable(self, names: Iterable[str]) -> tuple[Scenario, ...]:
         """Return the scenarios that are right, or raise InputError if one of names is broken.
 
-        Names that nobody has are left to `selection.select`. broken is keyed by folder; a broken scenario is also
-        known by the name in its file.
+        Names that nobody has are left to `selection.select`, unless one of the folders whose name cannot be read may
+        be meant. broken is keyed by folder; a broken scenario is also known by the name in its file.
         """
-        problems = [problem for name in names for problem in self.broken.get(name, ())]
+        wanted = tuple(names)
+        problems = [problem for name in wanted for problem in self.broken.get(name, ())]
+        unknown = [name for name in wanted if name not in self.broken and find(name, self.scenarios) is None]
+        if unknown and self.nameless:
+            problems += [self._perhaps_nameless(name) for name in unknown]
+            problems += [problem for folder in self.nameless for problem in self.broken[folder]]
         if problems:
             raise InputError(problems)
         return self.scenarios
+
+    def _perhaps_nameless(self, name: str) -> Problem:
+        folders = listing([show(folder) for folder in self.nameless])
+        message = (
+            f"no scenario that can be read is called {show(name)}; the name of the one in {folders} cannot be read"
+        )
+        near = nearest(name, callable_names(self.scenarios), cutoff=0.5)
+        return Problem("command line", key="scenario", message=message, suggestion=near)
 
 
 def discover(root: Path) -> tuple[ScenarioRef, ...]:
@@ -92,6 +109,7 @@ def read(
         scenarios=tuple(scenarios),
         problems=in_order([*layers.warnings, *(p for look in looks for p in look.problems), *between]),
         broken=broken,
+        nameless=tuple(look.folder.name for look in looks if look.scenario is None and not look.name),
     )
 
 
@@ -146,8 +164,15 @@ def _clash(look: Examined, others: Sequence[Examined]) -> Problem:
 
 
 def _filter_problems(layers: Layers, scenarios: Sequence[Scenario]) -> list[Problem]:
-    """Return a warning for each name in a filter that no scenario has."""
+    """Return a warning for each filter with names or tags that no scenario has."""
     problems = []
+    tags = sorted({tag for scenario in scenarios for tag in scenario.tags})
+    for key in ("include_tags", "exclude_tags"):
+        path = ("filters", key)
+        setting = layers.overrides.get(path) or layers.base[path]
+        if unknown := [tag for tag in setting.value if tag not in tags]:
+            message = f"no scenario has the tag {listing([show(tag) for tag in unknown])}"
+            problems.append(setting.problem(path, message, allowed=listing(tags), severity="warning"))
     for key in ("only_scenarios", "skip_scenarios"):
         path = ("filters", key)
         setting = layers.overrides.get(path) or layers.base[path]

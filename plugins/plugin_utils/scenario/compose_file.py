@@ -46,11 +46,13 @@ from ._compose_policy import (
     check_logging,
     check_policy,
     check_restart,
+    check_volumes,
 )
 from ._compose_references import check_dependencies, check_files, check_names
 from ._compose_text import dotenv, fill_tree, is_late, newer_forms
 from ._compose_words import Mount, PortRange
 from ._findings import Findings
+from .plain_secrets import compose_secrets
 from .strict_yaml import Document
 
 __all__ = [
@@ -94,9 +96,10 @@ def check(
     checked = schema.check(filled, COMPOSE)
     data = checked.data | {key: checked.data.get(key, {}) for key in ("networks", "volumes", "configs", "secrets")}
     services = {name: service_of(name, body) for name, body in data.get("services", {}).items()}
-    found.problems += checked.problems
+    found.problems += [*checked.problems, *compose_secrets(written)]
     if not written.empty:
         _check_top(found, data)
+        check_volumes(found, data["volumes"], frozenset(allow))
         _check_services(found, data, services, frozenset(allow))
         _check_references(found, data, services, probed)
         check_files(found, data, path.parent, root)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ..problems import KeyPath, Problem, listing, show
 from .setting import ORDER, Setting, Settings
@@ -52,7 +53,9 @@ def _order_faults(merged: Settings) -> Iterator[Problem]:
         yield mode.problem(_MODE, "mode custom needs entries in execution.custom_order", got="an empty list")
     for index, entry in enumerate(order.value):
         if not (entry.get("name") or entry.get("directory")):
-            yield order.problem((*_CUSTOM_ORDER, index), "an entry needs a name or a directory")
+            wrong = order.problem((*_CUSTOM_ORDER, index), "an entry needs a name or a directory")
+            line, column = order.items[index] if index < len(order.items) else (wrong.line, wrong.column)
+            yield replace(wrong, line=line, column=column)
 
 
 def _place(setting: Setting) -> str:

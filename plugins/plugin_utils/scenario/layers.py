@@ -20,6 +20,7 @@ from ..problems import InputError, KeyPath, Problem, raise_if_errors
 from . import schema, settings, trust, variables
 from .contradictions import contradictions
 from .model import Origin, Scenario
+from .plain_secrets import suspicious
 from .setting import BUILT_IN, GLOBAL, OVERRIDE, Setting, Settings, lay_over
 from .strict_yaml import Document, read
 
@@ -142,7 +143,8 @@ def _checked(document: Document, layer: str, problems: list[Problem]) -> dict[Ke
         problems += [_of_layer(problem, layer) for problem in document.problems]
         return {}
     checked = schema.check(document, settings.GLOBAL, fill=False)
-    problems += [_of_layer(problem, layer) for problem in checked.problems]
+    found = [*checked.problems, *(suspicious(document, checked.data) if layer == GLOBAL else ())]
+    problems += [_of_layer(problem, layer) for problem in found]
     return settings_of(document, checked.data, layer)
 
 

@@ -118,7 +118,7 @@ BENCHMARK = Mapping({
 
 METADATA = Mapping({
     "schema_version": Int(1, 1_000_000),
-    "name": Key(Str(max=10**6, lines=True, test=names.wrong_scenario_name, rule=names.SCENARIO_NAME), required=True),
+    "name": Key(Str(max=1024, lines=True, test=names.wrong_scenario_name, rule=names.SCENARIO_NAME), required=True),
     "description": Str(max=4096, empty=True, lines=True),
     "enabled": Bool(),
     "estimated_duration": Int(1, 31_536_000, unit="seconds"),

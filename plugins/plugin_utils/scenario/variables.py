@@ -31,6 +31,21 @@ SHORT_NAMES: dict[str, KeyPath] = {
     "continue_on_failure": ("inter_scenario", "continue_on_failure"),
 }
 
+RUN_VARIABLES = tuple(
+    PREFIX + name
+    for name in (
+        "address",
+        "enabled",
+        "environment",
+        "lease_ttl_s",
+        "min_free_bytes",
+        "node_root",
+        "project_dir",
+        "run_id",
+    )
+)
+_ALMOST = 0.85
+
 _PATHS: dict[str, KeyPath] = {
     **{PREFIX + "_".join(map(str, path)): path for path in settings.leaf_specs()},
     **{PREFIX + section: (section,) for section in settings.SECTIONS},
@@ -60,15 +75,21 @@ def _path_of(name: str, short_names: bool) -> KeyPath | None:
 
 
 def _unknown(name: str, origin: str, short_names: bool) -> Problem | None:
-    """Return a problem for a name that starts like one of our sections but is none of its settings."""
-    section = next((s for s in settings.SECTIONS if name.startswith((f"{PREFIX}{s}_", f"{s}."))), None)
-    if section is None or ("." in name and not short_names):
+    """Return a problem for a name that can only be meant as one of our settings and is none.
+
+    Such are dotted names, names that start like one of our sections, and those that are almost the name of a setting;
+    any other variable is the user's own.
+    """
+    dotted = "." in name
+    if (dotted and not short_names) or name in RUN_VARIABLES or not (dotted or name.startswith(PREFIX)):
         return None
-    known = _DOTTED if "." in name else _PATHS
-    allowed = [other for other, path in known.items() if path[0] == section]
-    return Problem(
-        origin, key=name, message="unknown setting", allowed=listing(allowed), suggestion=nearest(name, known)
-    )
+    known = _DOTTED if dotted else _PATHS
+    section = next((s for s in settings.SECTIONS if name.startswith((f"{PREFIX}{s}_", f"{s}."))), None)
+    near = nearest(name, known, cutoff=0.72 if section or dotted else _ALMOST)
+    if not (section or dotted or near):
+        return None
+    allowed = [other for other, path in known.items() if path[0] == section] or list(settings.SECTIONS)
+    return Problem(origin, key=name, message="unknown setting", allowed=listing(allowed), suggestion=near)
 
 
 def _put(content: dict[str, Any], path: KeyPath, value: Any) -> None:

@@ -225,6 +225,8 @@ def _checked_scenarios(project: Project, known: Sequence[str] | None) -> tuple[i
     try:
         found = layers.load(project.defaults_file)
         root = inputs.scenarios_root(project, found)
-        return len(catalog.discover(root)), list(catalog.validate(root, found, None if known is None else Known(tuple(known))))
+        return len(catalog.discover(root)), list(
+            catalog.validate(root, found, None if known is None else Known(tuple(known)))
+        )
     except InputError as exc:
         return 0, list(exc.problems)

@@ -58,16 +58,6 @@ def containers_of(run_id: str) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()
 
 
-def remove_objects_of(run_id: str) -> None:
-    label = f"label=testcell.run={run_id}"
-    for listing, removal in ((["ps", "-aq"], ["rm", "-f"]), (["network", "ls", "-q"], ["network", "rm"])):
-        found = subprocess.run(
-            ["docker", *listing, "--filter", label], capture_output=True, text=True, check=True, timeout=30
-        )
-        for name in found.stdout.split():
-            subprocess.run(["docker", *removal, name], capture_output=True, check=True, timeout=30)
-
-
 def test_a_starter_project_runs_to_a_pass_and_leaves_nothing(project: Path, start: Start) -> None:
     done = start("run", "example", "--format", "json")
     assert done.returncode == 0, done.stderr
@@ -108,7 +98,7 @@ def test_health_and_cleanup_answer_for_the_node(start: Start) -> None:
 
 def test_a_terminated_run_ends_with_143_and_a_summary(project: Path) -> None:
     script = project / "scenarios" / "001_example" / "run_test.sh"
-    script.write_text("#!/bin/sh\necho the test is up\nexec sleep 120\n")
+    script.write_text("#!/bin/sh\necho the test is up\nexec sleep 30\n")
     process = subprocess.Popen(
         [*TESTCELL, "run", "example"], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -122,8 +112,4 @@ def test_a_terminated_run_ends_with_143_and_a_summary(project: Path) -> None:
     assert process.returncode == 143 and "verdict  CANCELLED" in out
     summary = json.loads((project / "results" / "latest" / "summary.json").read_text())
     assert summary["verdict"] == "cancelled" and summary["cases"][0]["failure"]["error_kind"] == "cancelled"
-    left = containers_of(summary["run_id"])
-    remove_objects_of(summary["run_id"])
-    assert not left or "testcell cleanup" in summary["reasons"][0], (
-        "what could not be cleaned is said, with the next step"
-    )
+    assert containers_of(summary["run_id"]) == []

@@ -45,7 +45,7 @@ def test_variables_are_filled_in_as_compose_does(text: str, filled: str) -> None
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        pytest.param("bb:${TAG}", "variable TAG is not set; set it, give a default with ${TAG:-VALUE}", id="B44-unset"),
+        pytest.param("bb:${TAG}", "variable TAG is not set; set it with testcell_environment", id="B44-unset"),
         pytest.param("$TAG", "variable TAG is not set", id="B44-unset-short"),
         pytest.param("${X:?say it}", "variable X is not set: 'say it'", id="B45-required"),
         pytest.param("${E:?m}", "variable E is empty: 'm'", id="B45-required-empty"),
