@@ -8,7 +8,12 @@ import json
 import re
 from pathlib import Path
 
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import metadata_spec, model, nodes_file, settings
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import (
+    metadata_spec,
+    model,
+    nodes_file,
+    settings,
+)
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.schema import (
     MISSING,
     Bool,
@@ -121,7 +126,11 @@ def _model_default(owner, name):
 def rows(page):
     """Return the cells of all table rows of a page whose first cell starts with a code mark."""
     lines = (REFERENCE / page).read_text().splitlines()
-    cells = ([cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]] for line in lines if line.startswith("| `"))
+    cells = (
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
+        for line in lines
+        if line.startswith("| `")
+    )
     return [row for row in cells if row]
 
 
