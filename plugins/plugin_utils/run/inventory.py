@@ -6,15 +6,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..deploy.placement import LOCAL
-from ..problems import InputError, Problem, describe, show
+from ..problems import InputError, Problem, describe, in_order, show
+from ..scenario.known import Known
+from ..scenario.node_names import RULE_NODE, RULE_USER, is_ipv6, wrong_host, wrong_node_name, wrong_user
 
 INVENTORY = "inventory"
+CONTROLLER = "localhost"
 PORTS = range(1, 65536)
+RULE_ADDRESS = "a host name of ASCII letters, digits, '-', '_', '.', or an IP address, IPv6 without brackets"
+# Ansible knows each of these under two names.
+HOST_KEYS = ("ansible_host", "ansible_ssh_host")
+PORT_KEYS = ("ansible_port", "ansible_ssh_port")
+USER_KEYS = ("ansible_user", "ansible_ssh_user")
+_OFF = ("false", "no", "0")
+
+Hosts = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -26,17 +37,63 @@ class NodeEntry:
     local: bool
 
 
-def entries(hosts: Mapping[str, Mapping[str, Any]]) -> tuple[NodeEntry, ...]:
-    """Return the enabled nodes in inventory order. hosts: name -> host variables. Raise InputError with all problems.
+@dataclass(frozen=True)
+class Scope:
+    """The part of an inventory that a run may use. limit: the pattern of --limit; names: the hosts that it matches."""
 
-    `localhost` is Ansible's own host and no node; the controller as a node is called `local`.
+    limit: str
+    names: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an inventory says. nodes: those in use, in its order; left_out: the others with the reason."""
+
+    nodes: tuple[NodeEntry, ...]
+    left_out: Mapping[str, str]
+    hosts: frozenset[str]
+    problems: tuple[Problem, ...]
+
+    @property
+    def known(self) -> Known:
+        """Return what scenarios may name."""
+        return Known(tuple(node.name for node in self.nodes), self.left_out, self.hosts)
+
+
+def examine(hosts: Hosts, scope: Scope | None = None) -> Found:
+    """Return the nodes of an inventory with all that is wrong with them. hosts: name -> host variables.
+
+    `localhost` is Ansible's own host and no node; the controller as a node is called `local`, and it is the one node
+    of an inventory that names no other host. scope: None for the whole inventory.
     """
-    nodes = {name: facts for name, facts in hosts.items() if name != "localhost" and is_enabled(facts)}
+    named = {name: facts for name, facts in hosts.items() if name != CONTROLLER}
+    left_out = {name: why for name, facts in named.items() if (why := _left_out(name, facts, scope))}
+    if scope is not None and LOCAL not in (*named, *scope.names):
+        left_out[LOCAL] = f"--limit {show(scope.limit)}"
+    nodes = {name: facts for name, facts in named.items() if name not in left_out}
     problems = [problem for name, facts in nodes.items() for problem in _host_problems(name, facts)]
     problems += _twice(nodes)
-    if problems:
-        raise InputError(problems)
-    return tuple(NodeEntry(name, _address(name, facts), _is_local(facts)) for name, facts in nodes.items())
+    if named and not nodes:
+        reasons = "; ".join(f"{show(name)} by {left_out[name]}" for name in named)
+        problems.append(Problem(INVENTORY, message=f"no node is left, all are left out: {reasons}"))
+    entries = tuple(NodeEntry(name, address_of(name, facts), is_local(facts)) for name, facts in nodes.items())
+    addresses = {
+        text for name, facts in nodes.items() for text in (name, address_of(name, facts), host_of(name, facts))
+    }
+    return Found(
+        nodes=entries or (NodeEntry(LOCAL, "127.0.0.1", True),),
+        left_out=left_out,
+        hosts=frozenset(addresses),
+        problems=in_order(problems),
+    )
+
+
+def entries(hosts: Hosts) -> tuple[NodeEntry, ...]:
+    """Return the enabled nodes in inventory order, or raise InputError with all that is wrong with them."""
+    found = examine(hosts)
+    if found.problems:
+        raise InputError(found.problems)
+    return found.nodes
 
 
 def addresses(nodes: Sequence[NodeEntry]) -> dict[str, str]:
@@ -45,63 +102,102 @@ def addresses(nodes: Sequence[NodeEntry]) -> dict[str, str]:
 
 
 def is_enabled(facts: Mapping[str, Any]) -> bool:
-    """Return whether a node takes part, by its host variables."""
-    return str(facts.get("testcell_enabled", True)).lower() not in ("false", "no", "0")
+    """Tell whether an inventory host takes part as a node."""
+    return str(facts.get("testcell_enabled", True)).lower() not in _OFF
 
 
-def _is_local(facts: Mapping[str, Any]) -> bool:
-    return str(facts.get("ansible_connection", "ssh")).rpartition(".")[2] == "local"
+def is_local(facts: Mapping[str, Any]) -> bool:
+    """Tell whether the host is the controller itself."""
+    return _connection(facts) == "local"
 
 
-def _address(name: str, facts: Mapping[str, Any]) -> str:
-    given = facts.get("testcell_address") or facts.get("ansible_host")
-    return str(given) if given else ("127.0.0.1" if _is_local(facts) else name)
+def by_ssh(facts: Mapping[str, Any]) -> bool:
+    """Tell whether the host is reached by ssh."""
+    return _connection(facts) in ("ssh", "smart")
 
 
-def _host_problems(name: str, facts: Mapping[str, Any]) -> list[Problem]:
+def host_of(name: str, facts: Mapping[str, Any]) -> str:
+    """Return where ssh finds the host."""
+    return str(first_of(facts, HOST_KEYS) or ("127.0.0.1" if is_local(facts) else name))
+
+
+def port_of(facts: Mapping[str, Any]) -> str:
+    """Return the port of the host's sshd as text."""
+    return str(first_of(facts, PORT_KEYS) or 22)
+
+
+def address_of(name: str, facts: Mapping[str, Any]) -> str:
+    """Return how other nodes reach the host."""
+    return str(facts.get("testcell_address") or host_of(name, facts))
+
+
+def first_of(facts: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    """Return the value of the first of the keys that the host has, None when it has none of them."""
+    return next((facts[key] for key in keys if facts.get(key) is not None), None)
+
+
+def is_template(value: Any) -> bool:
+    """Tell whether a value is a template that only Ansible can fill in."""
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+def _connection(facts: Mapping[str, Any]) -> str:
+    return str(facts.get("ansible_connection", "ssh")).rpartition(".")[2]
+
+
+def _left_out(name: str, facts: Mapping[str, Any], scope: Scope | None) -> str:
+    """Return why the run does not use a host, "" when it does."""
+    if not is_enabled(facts):
+        return f"testcell_enabled={str(facts['testcell_enabled']).lower()}"
+    return f"--limit {show(scope.limit)}" if scope is not None and name not in scope.names else ""
+
+
+def _host_problems(name: str, facts: Mapping[str, Any]) -> Iterator[Problem]:
     """Hold one host's variables against what ssh would do with them; a leading dash would be an option to it."""
-    found = []
-    for key in ("ansible_host", "testcell_address"):
-        value = facts.get(key)
-        if value is not None and not _plain_host(str(value)):
-            found.append(
-                _problem(
-                    name,
-                    key,
-                    f"{show(str(value))} is no host name or address",
-                    describe(str(value)),
-                    "letters, digits, '.', '-', ':'",
-                )
-            )
-    port = facts.get("ansible_port")
-    if port is not None and not (str(port).isdigit() and int(str(port)) in PORTS):
-        found.append(_problem(name, "ansible_port", "is no port", describe(_plain(port)), "1..65535"))
-    return found
+    if name == LOCAL and not is_local(facts):
+        yield _problem(name, "ansible_connection", "is the controller's name; give the node another name", "", "local")
+    wrong = "" if name == LOCAL else wrong_node_name(name)
+    if wrong:
+        yield Problem(INVENTORY, key=name, message=wrong, got=describe(name), allowed=RULE_NODE)
+    for key in (*HOST_KEYS, "testcell_address"):
+        yield from _checked(name, facts, key, wrong_address, RULE_ADDRESS)
+    for key in USER_KEYS:
+        yield from _checked(name, facts, key, wrong_user, RULE_USER)
+    for key in PORT_KEYS:
+        yield from _checked(name, facts, key, _wrong_port, f"{PORTS[0]}..{PORTS[-1]}")
 
 
-def _plain_host(text: str) -> bool:
-    return bool(text) and text.isascii() and not text.startswith("-") and all(c.isalnum() or c in ".-_:%" for c in text)
+def _checked(name: str, facts: Mapping[str, Any], key: str, rule: Any, allowed: str) -> Iterator[Problem]:
+    value = facts.get(key)
+    wrong = rule(str(value)) if value is not None and not is_template(value) else ""
+    if wrong:
+        yield _problem(name, key, wrong, describe(int(value) if isinstance(value, int) else str(value)), allowed)
 
 
-def _plain(value: Any) -> Any:
-    return int(value) if isinstance(value, int) else str(value)
+def wrong_address(text: str) -> str:
+    """Return why this is no address in an inventory, where an IPv6 address stands without brackets."""
+    if is_ipv6(text):
+        return ""
+    if text.startswith("["):
+        return "an IPv6 address stands without brackets in an inventory"
+    return "has a ':' but is no IPv6 address; a port is given with ansible_port" if ":" in text else wrong_host(text)
 
 
-def _twice(nodes: Mapping[str, Mapping[str, Any]]) -> list[Problem]:
+def _wrong_port(text: str) -> str:
+    return "" if text.isascii() and text.isdigit() and int(text) in PORTS else "is no port"
+
+
+def _twice(nodes: Hosts) -> Iterator[Problem]:
+    """Report nodes that are one machine under two names."""
     seen: dict[tuple[str, str], str] = {}
-    found = []
     for name, facts in nodes.items():
-        if _is_local(facts):
+        place = (host_of(name, facts).lower(), port_of(facts))
+        if not by_ssh(facts) or is_template(place[0]):
             continue
-        place = (str(facts.get("ansible_host", name)), str(facts.get("ansible_port", 22)))
         first = seen.setdefault(place, name)
         if first != name:
-            found.append(
-                _problem(
-                    name, "ansible_host", f"is the same machine as node {show(first)}: {place[0]}:{place[1]}", "", ""
-                )
-            )
-    return found
+            message = f"is the same machine as node {show(first)}: {place[0]}:{place[1]}"
+            yield _problem(name, "ansible_host", message, "", "")
 
 
 def _problem(name: str, key: str, message: str, got: str, allowed: str) -> Problem:

@@ -30,6 +30,16 @@ def wrong_known_hosts(path: Path, host: str, port: int) -> str:
     return "" if any(names(line, name) for line in lines) else f"{path} has no key of {name}; {advice}"
 
 
+def names_host(path: Path, name: str) -> bool:
+    """Tell whether the file at path holds a key of the host called name; a file that cannot be read holds none."""
+    try:
+        with path.open("rb") as stream:
+            lines = stream.read(_MOST_BYTES).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return False
+    return any(names(line, name) for line in lines)
+
+
 def lookup_name(host: str, port: int) -> str:
     """Return the name that ssh looks up: the host alone on port 22, else `[host]:port`."""
     return host.lower() if port == 22 else f"[{host.lower()}]:{port}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..problems import InputError, KeyPath, Problem, raise_if_errors
+from ..problems import InputError, KeyPath, Problem, in_order, raise_if_errors
 from . import schema, settings, trust, variables
 from .contradictions import contradictions
 from .model import Origin, Scenario
@@ -54,10 +54,33 @@ def load(
     overrides_origin: str = "-e",
     user: int | None = None,
 ) -> Layers:
-    """Return the layers, or raise InputError with everything wrong in any of them; each message names its layer.
+    """Return the layers, or raise InputError with everything wrong in any of them; see `examine`."""
+    found, problems = examine(
+        defaults_file,
+        inventory_vars,
+        overrides,
+        inventory_origin=inventory_origin,
+        overrides_origin=overrides_origin,
+        user=user,
+    )
+    raise_if_errors(problems)
+    return found
 
-    inventory_vars: variables of which those that start with `testcell_` and a section's name count. overrides: extra
-    variables; see `variables` for their names. user: the user id that the file must be trusted by (default: ours).
+
+def examine(
+    defaults_file: Path | None,
+    inventory_vars: Mapping[str, Any] = _NOTHING,
+    overrides: Mapping[str, Any] = _NOTHING,
+    *,
+    inventory_origin: str = "inventory variables",
+    overrides_origin: str = "-e",
+    user: int | None = None,
+) -> tuple[Layers, tuple[Problem, ...]]:
+    """Return the layers with everything wrong in any of them; what is wrong is left to the layer below.
+
+    Each message names its layer. inventory_vars: variables of which those that start with `testcell_` and a section's
+    name count. overrides: extra variables; see `variables` for their names. user: the user id that the file must be
+    trusted by (default: ours).
     """
     problems: list[Problem] = []
     base = built_in()
@@ -69,7 +92,8 @@ def load(
     extra = variables.document(overrides, overrides_origin, short_names=True)
     above = _checked(extra, OVERRIDE, problems)
     problems += contradictions({**base, **above})
-    return Layers(base, above, raise_if_errors(problems))
+    found = in_order(problems)
+    return Layers(base, above, tuple(problem for problem in found if not problem.is_error)), found
 
 
 def built_in() -> dict[KeyPath, Setting]:

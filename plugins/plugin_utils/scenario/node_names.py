@@ -56,8 +56,8 @@ def is_host_name(text: str) -> bool:
 
 def _wrong_ipv6(host: str) -> str:
     if host.startswith("["):
-        return "" if _is_ipv6(host[1:-1]) and host.endswith("]") else "not a valid IPv6 address in brackets"
-    if _is_ipv6(host):
+        return "" if is_ipv6(host[1:-1]) and host.endswith("]") else "not a valid IPv6 address in brackets"
+    if is_ipv6(host):
         return f"an IPv6 address is written in brackets, [{escape(host)}]"
     return "a port is given with the key 'port', not in the host"
 
@@ -75,7 +75,8 @@ def _is_ipv4(text: str) -> bool:
         return False
 
 
-def _is_ipv6(text: str) -> bool:
+def is_ipv6(text: str) -> bool:
+    """Tell whether text is an IPv6 address without brackets."""
     try:
         return bool(ipaddress.IPv6Address(text))
     except ValueError:

@@ -69,6 +69,12 @@ def document(variables: MappingOf[str, Any], origin: str, *, short_names: bool) 
     return Document(origin, _node(content, settings.GLOBAL) if content else None, tuple(problems))
 
 
+def names_of(key: str) -> list[str]:
+    """Return the inventory variables that may hold the setting that a problem's key path leads to."""
+    parts = key.partition("[")[0].split(".")
+    return [key, *(PREFIX + "_".join(parts[:end]) for end in range(len(parts), 0, -1))]
+
+
 def _path_of(name: str, short_names: bool) -> KeyPath | None:
     path = _PATHS.get(name)
     return path or ((SHORT_NAMES.get(name) or _DOTTED.get(name)) if short_names else None)
