@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
 NODES ?= 3
 
-.PHONY: help run test setup images engine lab lab-down lint types units integration e2e sanity docs lock clean
+.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench sanity lock clean
 
 help: ## show these words
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -48,6 +48,9 @@ integration: setup images ## tests against the Docker engine of this machine
 
 e2e: setup images ## runs on real nodes: sshd, dockerd, containers
 	@$(PYTEST) tests/e2e
+
+bench: setup ## figures beside their peers, one JSON line each
+	@$(BIN)/python bench/cli_start.py
 
 sanity: setup ## ansible-test on the collection as it ships
 	@setup/sanity

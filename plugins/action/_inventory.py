@@ -7,16 +7,31 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
+from ansible import constants as C
+from ansible.errors import AnsibleError
+from ansible.inventory.manager import InventoryManager
+
+from ..plugin_utils.deploy.placement import LOCAL
+from ..plugin_utils.problems import Problem
+from ..plugin_utils.run import access, inventory
+
 CONNECTION_VARIABLES = (
-    "ansible_host",
-    "ansible_port",
-    "ansible_user",
+    *inventory.HOST_KEYS,
+    *inventory.PORT_KEYS,
+    *inventory.USER_KEYS,
+    *access.KEY_KEYS,
+    *access.CHECKING_KEYS,
+    *access.ARGUMENT_KEYS,
     "ansible_connection",
     "testcell_address",
     "testcell_enabled",
 )
+# Set on all hosts by our inventory plugin, since Ansible goes on with the next plugin when one refuses a file.
+REFUSED = "testcell_inventory_problems"
 
 
 def plain(value: Any) -> Any:
@@ -31,3 +46,41 @@ def hosts(task_vars: dict[str, Any]) -> dict[str, dict[str, Any]]:
         str(name): {key: plain(hostvars[name][key]) for key in CONNECTION_VARIABLES if key in hostvars[name]}
         for name in task_vars["groups"]["all"]
     }
+
+
+def asked_of(task_vars: dict[str, Any], loader: Any, *, reach: bool = True) -> dict[str, Any]:
+    """Return what the inventory and the command line say of the nodes, as arguments of `Asked`.
+
+    reach: whether ssh would get in is checked too.
+    """
+    ways = access.access_of(os.environ, Path.cwd(), bool(C.HOST_KEY_CHECKING)) if reach else None
+    return {
+        "hosts": hosts(task_vars),
+        "sources": tuple(str(source) for source in task_vars.get("ansible_inventory_sources") or ()),
+        "scope": scope(task_vars, loader),
+        "access": ways,
+        "refused": tuple(Problem(**problem) for problem in plain(task_vars.get(REFUSED) or [])),
+    }
+
+
+def scope(task_vars: dict[str, Any], loader: Any) -> inventory.Scope | None:
+    """Return what --limit leaves of the inventory, None without one.
+
+    The controller has two names: `local` joins the inventory in the course of a run; `localhost`, where the inventory
+    does not name it, is matched by its own name only, as Ansible has it.
+    """
+    limit = str(task_vars.get("ansible_limit") or "")
+    if not limit:
+        return None
+    manager = InventoryManager(loader=loader, parse=False)
+    for group, names in task_vars["groups"].items():
+        manager.add_group(group)
+        for name in names:
+            manager.add_host(name, group=group)
+    manager.add_host(LOCAL, group="all")
+    try:
+        manager.subset(limit)
+        matched = [*manager.get_hosts("all"), *manager.get_hosts(inventory.CONTROLLER)]
+        return inventory.Scope(limit, frozenset(host.name for host in matched))
+    except AnsibleError:
+        return inventory.Scope(limit, frozenset())

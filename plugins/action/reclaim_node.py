@@ -39,6 +39,7 @@ from typing import Any
 from ..plugin_utils.node.client import NodeClient, NodeError
 from ..plugin_utils.run import owner
 from ..plugin_utils.run.inventory import is_enabled
+from ..plugin_utils.steps import lease as lease_step
 from ._node import NodeAction
 
 LEASE_TTL_S = 120
@@ -76,28 +77,13 @@ def _reclaim(client: NodeClient, run: str) -> dict[str, Any]:
         lease = client.call("lease", action="acquire", ttl_s=LEASE_TTL_S)
     except NodeError as exc:
         holder = exc.detail.get("holder") or {}
-        if not _may_take_over(exc, holder, run):
+        if exc.kind != "lock_held" or run not in ("all", holder.get("run")) or not lease_step.holder_is_dead(holder):
             raise
-        return _finish(client, holder)
+        found = lease_step.finish(client, holder)
+        return {"removed": found["removed"], "errors": found["errors"], "runs": [holder["run"]]}
     client.run = {**(client.run or {}), "epoch": lease["epoch"]}
     try:
         found = client.call("reap", runs=None if run == "all" else [run])
     finally:
         client.call("lease", action="release")
     return {"removed": found["removed"], "errors": found["errors"], "runs": sorted(found["reaped"])}
-
-
-def _may_take_over(exc: NodeError, holder: dict[str, Any], run: str) -> bool:
-    """Return whether the node's holder is the run in question and its controller a dead process of this machine."""
-    wanted = exc.kind == "lock_held" and run in ("all", holder.get("run"))
-    return wanted and owner.is_dead(str(holder.get("owner", "")), owner.here(), owner.lives)
-
-
-def _finish(client: NodeClient, holder: dict[str, Any]) -> dict[str, Any]:
-    """Clean up for the dead holder under its own epoch, so that no living run of that epoch can come between."""
-    client.run = {"id": holder["run"], "epoch": holder["epoch"]}
-    found = client.call("clean")
-    if not found["errors"]:
-        client.owner = str(holder["owner"])
-        client.call("lease", action="release")
-    return {"removed": found["removed"], "errors": found["errors"], "runs": [holder["run"]]}

@@ -99,9 +99,9 @@ from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
-from ..plugin_utils.problems import InputError
+from ..plugin_utils.problems import InputError, refusal
 from ..plugin_utils.run import opening, owner, plan, view
-from ._inventory import hosts, plain
+from ._inventory import asked_of, plain
 
 SPEC: dict[str, dict[str, Any]] = {
     **{
@@ -128,13 +128,13 @@ class ActionModule(ActionBase):
             return self._resolve(plain(args), task_vars or {})
         except InputError as exc:
             problems = [problem.as_dict() for problem in exc.problems]
-            return {"failed": True, "msg": str(exc), "problems": problems, "usage": exc.usage}
+            return {"failed": True, "msg": refusal(exc.problems), "problems": problems, "usage": exc.usage}
 
     def _resolve(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         extra = plain(load_extra_vars(self._loader))
         asked = opening.Asked(
             **{key: args[key] for key in SPEC if key != "dry_run"},
-            hosts=hosts(task_vars),
+            **asked_of(task_vars, self._loader, reach=not args["dry_run"]),
             variables={
                 key: plain(value)
                 for key, value in task_vars.items()

@@ -36,12 +36,9 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.problems import InputError
-from ..plugin_utils.run import opening
-from ..plugin_utils.run.inventory import entries
-from ..plugin_utils.scenario import catalog, run_settings
-from ..plugin_utils.scenario.known import Known
-from ._inventory import hosts, plain
+from ..plugin_utils.problems import refusal
+from ..plugin_utils.run import inputs, opening
+from ._inventory import asked_of, plain
 
 
 class ActionModule(ActionBase):
@@ -54,20 +51,20 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec({"project_dir": {"type": "str", "default": ""}})
         project = opening.project_dir(str(args["project_dir"]), Path.cwd(), Path(__file__))
-        asked = opening.Asked(scenario="", hosts=hosts(task_vars or {}), variables=plain(_ours(task_vars or {})))
-        try:
-            stack = opening.layers_of(asked, project)
-            names = [node.name for node in entries(asked.hosts)]
-            problems = catalog.validate(
-                project / run_settings.scenarios_root(stack), stack, Known(tuple(names or ["local"]))
-            )
-        except InputError as exc:
-            problems = list(exc.problems)
-        errors = [problem for problem in problems if problem.is_error]
+        variables = task_vars or {}
+        asked = opening.Asked(
+            scenario="",
+            environment=plain(variables.get("testcell_environment") or {}),
+            variables=plain(_ours(variables)),
+            **asked_of(variables, self._loader),
+        )
+        count, problems = inputs.validate(asked, project)
         found = [problem.as_dict() for problem in problems]
-        if errors:
-            return {"failed": True, "msg": "\n".join(problem.render() for problem in problems), "problems": found}
-        return {"changed": False, "msg": f"no error and {len(problems)} warning(s)", "problems": found}
+        if any(problem.is_error for problem in problems):
+            return {"failed": True, "msg": refusal(problems), "problems": found}
+        warnings = [problem.render() for problem in problems if problem.severity == "warning"]
+        message = f"{count} scenario(s) checked: no error, {len(warnings)} warning(s)"
+        return {"changed": False, "msg": "\n".join([message, *warnings]), "problems": found}
 
 
 def _ours(task_vars: dict[str, Any]) -> dict[str, Any]:

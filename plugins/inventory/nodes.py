@@ -9,7 +9,7 @@ name: nodes
 short_description: Nodes from a nodes.yml file
 description:
   - Reads a file named nodes.yml or nodes.yaml with the keys of Testcell's node configuration, strictly, and makes each enabled
-    node a host. All problems of the file are named at once, with line and column.
+    node a host. All problems of the file are named at once, with line and column; the playbooks of this collection run nothing then.
 version_added: 0.1.0
 author: Testcell contributors
 options:
@@ -34,13 +34,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 
 from ..plugin_utils.problems import InputError
 from ..plugin_utils.scenario import nodes_file
 
 NAMES = ("nodes.yml", "nodes.yaml")
+REFUSED = "testcell_inventory_problems"
 
 
 class InventoryModule(BaseInventoryPlugin):
@@ -56,14 +56,27 @@ class InventoryModule(BaseInventoryPlugin):
         """Add every enabled node of the file at path to inventory."""
         super().parse(inventory, loader, path, cache)
         try:
-            nodes = nodes_file.load(Path(path), os.environ)
+            found = nodes_file.read(Path(path), os.environ)
         except InputError as exc:
-            raise AnsibleParserError(str(exc)) from None
-        for node in nodes:
+            self._refuse(path, exc)
+            return
+        for warning in found.warnings:
+            self.display.warning(warning.render())
+        for node in found.nodes:
             if node.enabled:
                 self.inventory.add_host(node.name)
                 for key, value in host_variables(node).items():
                     self.inventory.set_variable(node.name, key, value)
+
+    def _refuse(self, path: str, wrong: InputError) -> None:
+        """Leave word of what is wrong for our playbooks, which refuse to run then.
+
+        An error would not stop Ansible: it gives the file to its own YAML plugin, which finds no host in it.
+        """
+        self.display.error(f"no node is taken from {path}:\n{wrong}", wrap_text=False)
+        said = self.inventory.groups["all"].get_vars().get(REFUSED) or []
+        problems = [*said, *(problem.as_dict() for problem in wrong.problems)]
+        self.inventory.set_variable("all", REFUSED, problems)
 
 
 def host_variables(node: nodes_file.Node) -> dict[str, Any]:

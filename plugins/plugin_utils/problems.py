@@ -91,6 +91,13 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(dict.fromkeys(problems), key=lambda p: (p.file, p.line, p.column, p.key, p.message)))
 
 
+def refusal(problems: Sequence[Problem]) -> str:
+    """Return how many errors there are and all problems, one a line, for a program that puts a name before its text."""
+    errors = sum(problem.is_error for problem in problems)
+    count = "one error" if errors == 1 else f"{errors} errors"
+    return "\n".join([f"{count}, nothing was run:", *(problem.render() for problem in problems)])
+
+
 def raise_if_errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Return the warnings and notes in order, or raise InputError with everything when one problem is an error."""
     found = in_order(problems)

@@ -11,10 +11,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from testcell import ini_inventory
 from testcell.project import Project
+
+if TYPE_CHECKING:
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import Problem
 
 NODES_FILES = ("nodes.yml", "nodes.yaml")
 CONTROLLER = "localhost"
@@ -44,12 +47,16 @@ class Node:
 
 @dataclass(frozen=True)
 class Inventory:
-    """The nodes in the order of the inventory, where they were read, and what is worth saying about them."""
+    """The nodes in the order of the inventory, where they were read, and what is worth saying about them.
+
+    refused: what is wrong with sources whose nodes could not be read.
+    """
 
     sources: tuple[str, ...]
     nodes: tuple[Node, ...]
     hosts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    refused: tuple[Problem, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -81,23 +88,41 @@ class Inventory:
 
 
 def load(project: Project, wanted: Sequence[str] = ()) -> Inventory:
-    """Return the nodes of the wanted inventories, or of the project's own.
+    """Return the nodes of the wanted inventories, or of the project's own; see `read`. Nothing is wrong with them.
 
     Raise InputError with every problem of the nodes, InventoryError when a source cannot be read at all.
     """
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import InputError
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import inventory as rules
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import inventory_files
+
+    found = read(project, wanted)
+    problems = found.refused or inventory_files.placed(rules.examine(found.hosts).problems, found.sources)
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def read(project: Project, wanted: Sequence[str] = ()) -> Inventory:
+    """Return the nodes of the wanted inventories, or of the project's own, whatever is wrong with them.
+
+    Raise InventoryError when a source cannot be read at all.
+    """
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import InputError
 
     sources = resolve(project, wanted)
     hosts: Hosts = {}
     warnings: list[str] = []
-    simple = [_simple(source, warnings) for source in sources]
+    try:
+        simple = [_simple(source, warnings) for source in sources]
+    except InputError as exc:
+        return Inventory(tuple(sources), (), {}, refused=exc.problems)
     if any(found is None for found in simple):
         hosts = _by_ansible(project, sources)
     else:
         for found in simple:
             for name, facts in (found or {}).items():
                 hosts.setdefault(name, {}).update(facts)
-    rules.entries(hosts)
     nodes = tuple(_node(name, facts) for name, facts in hosts.items() if name != CONTROLLER)
     return Inventory(tuple(sources), nodes, hosts, tuple(warnings))
 
@@ -106,6 +131,8 @@ def resolve(project: Project, wanted: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the inventories as absolute paths or as lists of hosts; InventoryError names one that is missing."""
     found = tuple(_absolute(source, Path.cwd()) for source in wanted) or _configured(project)
     for source in found:
+        if not source.strip():
+            raise InventoryError("an inventory was named with an empty text")
         if not _is_list(source) and not Path(source).exists():
             folder = project.root / "inventories"
             known = ", ".join(sorted(f"inventories/{p.name}" for p in folder.iterdir())) if folder.is_dir() else "none"
@@ -129,7 +156,7 @@ def _configured(project: Project) -> tuple[str, ...]:
 
 
 def _absolute(source: str, base: Path) -> str:
-    return source if _is_list(source) else str(base / Path(source).expanduser())
+    return source if _is_list(source) or not source.strip() else str(base / Path(source).expanduser())
 
 
 def _is_list(source: str) -> bool:
@@ -183,15 +210,15 @@ def _by_ansible(project: Project, sources: Sequence[str]) -> Hosts:
 
 
 def _node(name: str, facts: Mapping[str, Any]) -> Node:
-    connection = str(facts.get("ansible_connection", "ssh")).rpartition(".")[2]
-    local = connection == "local"
-    host = str(facts.get("ansible_host") or ("127.0.0.1" if local else name))
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import inventory as rules
+
+    port = rules.port_of(facts)
     return Node(
         name=name,
-        host=host,
-        port=int(str(facts.get("ansible_port") or 22)),
-        user=str(facts.get("ansible_user") or ""),
-        connection=connection,
-        address=str(facts.get("testcell_address") or host),
-        enabled=str(facts.get("testcell_enabled", True)).lower() not in ("false", "no", "0"),
+        host=rules.host_of(name, facts),
+        port=int(port) if port.isdecimal() else 0,
+        user=str(rules.first_of(facts, rules.USER_KEYS) or ""),
+        connection=str(facts.get("ansible_connection", "ssh")).rpartition(".")[2],
+        address=rules.address_of(name, facts),
+        enabled=rules.is_enabled(facts),
     )

@@ -58,7 +58,7 @@ class Access:
     ask: Callable[[Sequence[str]], SshSettings] = ask_ssh
 
 
-def access_of(environ: Mapping[str, str], base: Path, *, host_key_checking: bool) -> Access:
+def access_of(environ: Mapping[str, str], base: Path, host_key_checking: bool) -> Access:
     """Return what a process with this environment has."""
     home = environ.get("HOME") or os.path.expanduser("~")
     return Access(base, home, bool(environ.get("SSH_AUTH_SOCK")), host_key_checking)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import time
 from dataclasses import dataclass
@@ -62,6 +63,21 @@ def create_run(results_dir: Path, now: float, wanted: str = "") -> Path:
             continue
         return folder
     raise FileExistsError(f"a thousand runs are named {stamp} already in {results_dir}")
+
+
+def owner_of(folder: Path) -> str:
+    """Return to whom the folder, or the nearest one above it that exists, belongs, and who we are."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    facts = nearest.stat()
+    mode = f"mode {facts.st_mode & 0o7777:04o}"
+    return f"; {nearest} belongs to {_user(facts.st_uid)}, {mode}; you are {_user(os.geteuid())}"
+
+
+def _user(uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
 
 
 def point_latest(results_dir: Path, run_id: str) -> None:

@@ -73,9 +73,6 @@ def examine(hosts: Hosts, scope: Scope | None = None) -> Found:
     nodes = {name: facts for name, facts in named.items() if name not in left_out}
     problems = [problem for name, facts in nodes.items() for problem in _host_problems(name, facts)]
     problems += _twice(nodes)
-    if named and not nodes:
-        reasons = "; ".join(f"{show(name)} by {left_out[name]}" for name in named)
-        problems.append(Problem(INVENTORY, message=f"no node is left, all are left out: {reasons}"))
     entries = tuple(NodeEntry(name, address_of(name, facts), is_local(facts)) for name, facts in nodes.items())
     addresses = {
         text for name, facts in nodes.items() for text in (name, address_of(name, facts), host_of(name, facts))
@@ -169,7 +166,8 @@ def _host_problems(name: str, facts: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _checked(name: str, facts: Mapping[str, Any], key: str, rule: Any, allowed: str) -> Iterator[Problem]:
     value = facts.get(key)
-    wrong = rule(str(value)) if value is not None and not is_template(value) else ""
+    given = value is not None and not (value == "" and key in USER_KEYS)
+    wrong = rule(str(value)) if given and not is_template(value) else ""
     if wrong:
         yield _problem(name, key, wrong, describe(int(value) if isinstance(value, int) else str(value)), allowed)
 

@@ -20,7 +20,10 @@ NAME = "plan.json"
 
 @dataclass(frozen=True)
 class ServicePlan:
-    """A service on its node. check: the arguments of the node's readiness probe; ports: published on the node."""
+    """A service on its node. check: the arguments of the node's readiness probe; ports: published on the node.
+
+    needs: what else it takes from the node, the fields of the scenario's `Needs`.
+    """
 
     name: str
     node: str
@@ -31,6 +34,7 @@ class ServicePlan:
     image: str
     ports: tuple[int, ...]
     check: dict[str, Any]
+    needs: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,10 @@ class TestPlan:
 
 @dataclass(frozen=True)
 class CasePlan:
-    """One attempt of one case. nodes: those that run a service or the test, in inventory order."""
+    """One attempt of one case. nodes: those that run a service or the test, in inventory order.
+
+    v2_only: what Compose V1 would refuse, each as `FILE:LINE: key`.
+    """
 
     index: int
     ref: CaseRef
@@ -76,6 +83,7 @@ class CasePlan:
     validity: dict[str, Any]
     config: dict[str, Any]
     warnings: tuple[str, ...] = ()
+    v2_only: tuple[str, ...] = ()
 
     def services_on(self, node: str) -> tuple[ServicePlan, ...]:
         """Return the services of one node, in file order."""
@@ -136,6 +144,6 @@ def _case(data: Mapping[str, Any]) -> CasePlan:
     )
     test = fields["test"]
     fields["test"] = TestPlan(**{**test, "args": tuple(test["args"]), "result_paths": tuple(test["result_paths"])})
-    for name in ("nodes", "compose_files", "warnings"):
+    for name in ("nodes", "compose_files", "warnings", "v2_only"):
         fields[name] = tuple(fields[name])
     return CasePlan(**fields)

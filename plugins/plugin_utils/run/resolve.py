@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..deploy import placement
-from ..problems import InputError, Problem, show
+from ..problems import InputError, Problem
 from ..scenario import matrix
 from ..scenario.model import HealthCheck, Scenario, Service
 from .folder import CaseRef
@@ -58,6 +58,7 @@ def _case(
         nodes=tuple(order),
         services=tuple(_service(service, placed[service.name], scenario) for service in scenario.services),
         compose_files=tuple(scenario.compose_files),
+        v2_only=tuple(scenario.v2_only),
         test=test,
         collection_mode=scenario.test.collection_mode,
         strategy=scenario.health.strategy if scenario.health.enabled else "quick",
@@ -101,6 +102,7 @@ def _service(service: Service, node: str, scenario: Scenario) -> ServicePlan:
         image=service.image,
         ports=tuple(service.ports),
         check=_check(service.health_check, scenario),
+        needs=asdict(service.needs),
     )
 
 
@@ -112,11 +114,7 @@ def _check(check: HealthCheck | None, scenario: Scenario) -> dict[str, Any]:
 
 
 def _node_problems(scenario: Scenario, nodes: Sequence[NodeEntry]) -> list[Problem]:
-    file, pool = str(scenario.metadata_file), [node.name for node in nodes if not node.local] or [placement.LOCAL]
-    found = []
-    if len(pool) < scenario.requirements.min_nodes:
-        message = f"{show(scenario.name)} needs {scenario.requirements.min_nodes} node(s); the inventory has {len(pool)}: {', '.join(pool)}"
-        found.append(Problem(file, key="resource_requirements.min_nodes", message=message))
+    found: list[Problem] = []
     placed = placement.place(
         {service.name: service.node for service in scenario.services}, [node.name for node in nodes]
     )
@@ -124,5 +122,5 @@ def _node_problems(scenario: Scenario, nodes: Sequence[NodeEntry]) -> list[Probl
     reached = next((node.address for node in nodes if node.name == placement.LOCAL), "127.0.0.1")
     if spread and reached.startswith("127."):
         message = "services on the controller are used from other nodes, which need its address; set testcell_address for the host `local`"
-        found.append(Problem(file, key="deployment.services", message=message))
+        found.append(Problem(str(scenario.metadata_file), key="deployment.services", message=message))
     return found

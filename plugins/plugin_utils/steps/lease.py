@@ -8,27 +8,59 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..node.client import NodeError
+from ..node.client import NodeClient, NodeError
+from ..run import owner
 from .cell import Cell, StepFailure
 
 
 def acquire(cell: Cell) -> dict[str, Any]:
     """Take or keep the node's lease for this run and note its epoch; StepFailure lock_held names the holder."""
     _wait_between(cell)
-    try:
-        lease = cell.client.call("lease", action="acquire", ttl_s=cell.plan.lease_ttl_s)
-    except NodeError as exc:
-        if exc.kind != "lock_held":
-            raise
-        raise StepFailure("lock_held", _holder(cell.node, exc)) from None
+    lease = _take(cell)
     cell.shared.post(f"lease.{cell.node}", lease)
     cell.client.run = {**(cell.client.run or {}), "epoch": lease["epoch"]}
     result = {"epoch": lease["epoch"]}
     reaped = cell.client.call("reap")
     if any(reaped.get("removed", {}).values()):
-        cell.event(f"removed what a dead run had left: {reaped['removed']}")
+        cell.event(f"removed what a dead run had left: {told(reaped['removed'])}")
         result["reaped"] = reaped["removed"]
     return result
+
+
+def _take(cell: Cell) -> dict[str, Any]:
+    """Acquire the lease; a holder whose controller is proved dead is finished first, any other is waited for by nobody."""
+    try:
+        return cell.client.call("lease", action="acquire", ttl_s=cell.plan.lease_ttl_s)
+    except NodeError as exc:
+        if exc.kind != "lock_held":
+            raise
+        holder = exc.detail.get("holder") or {}
+        if not holder_is_dead(holder):
+            raise StepFailure("lock_held", _holder(cell.node, holder)) from None
+    own_run = cell.client.run
+    removed = finish(cell.client, holder)["removed"]
+    cell.client.run, cell.client.owner = own_run, cell.plan.owner
+    cell.event(f"run {holder['run']} died here without cleaning; removed {told(removed)}")
+    return cell.client.call("lease", action="acquire", ttl_s=cell.plan.lease_ttl_s)
+
+
+def holder_is_dead(holder: dict[str, Any]) -> bool:
+    """Return whether the holder of a lease was controlled by a process of this machine that is gone."""
+    return owner.is_dead(str(holder.get("owner", "")), owner.here(), owner.lives)
+
+
+def finish(client: NodeClient, holder: dict[str, Any]) -> dict[str, Any]:
+    """Clean up for a dead holder under its own epoch, so that nobody can come between, and give its lease back."""
+    client.run, client.owner = {"id": holder["run"], "epoch": holder["epoch"]}, str(holder["owner"])
+    found = client.call("clean")
+    if not found["errors"]:
+        client.call("lease", action="release")
+    return found
+
+
+def told(removed: dict[str, int]) -> str:
+    """Return what was removed in words: `3 containers, 1 networks`, or `nothing`."""
+    return ", ".join(f"{count} {kind}" for kind, count in removed.items() if count) or "nothing"
 
 
 def release(cell: Cell) -> None:
@@ -44,7 +76,8 @@ def _wait_between(cell: Cell) -> None:
         cell.sleep(max(0.0, ended["t"] + cell.case.wait_before_s - cell.clock()))
 
 
-def _holder(node: str, exc: NodeError) -> str:
-    holder = exc.detail.get("holder") or exc.detail
-    owner, run, left = holder.get("owner", "?"), holder.get("run", "?"), holder.get("expires_in_s")
-    return f"node {node} is held by {owner} for run {run}, for at most {left} s more; wait for it or choose other nodes"
+def _holder(node: str, holder: dict[str, Any]) -> str:
+    who, run, left = holder.get("owner") or "?", holder.get("run") or "?", holder.get("expires_in_s") or 0.0
+    return (
+        f"node {node} is held by {who} for run {run}, for at most {left:.0f} s more; wait for it or choose other nodes"
+    )

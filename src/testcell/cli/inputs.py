@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,8 +15,11 @@ from testcell.exits import Exit
 from testcell.project import Project
 
 if TYPE_CHECKING:
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.asked import Asked
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.catalog import Catalog
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.layers import Layers
+
+    from testcell.inventory import Inventory
 
 T = TypeVar("T")
 
@@ -41,11 +45,36 @@ def inventory(load: Callable[[], T]) -> T:
         raise CliError(str(exc), Exit.INVALID_INPUT) from None
 
 
-def layers(project: Project, overrides: Mapping[str, Any] | None = None) -> Layers:
-    """Return the configuration layers of a project below and above its scenarios."""
+def asked(
+    project: Project, found: Inventory, overrides: Mapping[str, Any] | None = None, *, reach: bool = True, **more: Any
+) -> Asked:
+    """Return what a command asks of the domain: nodes and settings. reach: whether ssh would get in is checked too."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import access, run_variables
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.asked import Asked
+
+    from testcell.ansible_process import checks_host_keys
+
+    settings = overrides or {}
+    fields, wrong = run_variables.read({**found.variables, **settings})
+    return Asked(
+        **{"scenario": "", **fields, **more},
+        hosts=found.hosts,
+        sources=found.sources,
+        variables=found.variables,
+        overrides=settings,
+        access=access.access_of(os.environ, project.root, checks_host_keys(project)) if reach else None,
+        refused=found.refused,
+        wrong=wrong,
+    )
+
+
+def layers(
+    project: Project, overrides: Mapping[str, Any] | None = None, variables: Mapping[str, Any] | None = None
+) -> Layers:
+    """Return the configuration layers of a project below and above its scenarios. variables: of the inventory."""
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import layers as reader
 
-    return checked(lambda: reader.load(project.defaults_file, overrides=overrides or {}))
+    return checked(lambda: reader.load(project.defaults_file, variables or {}, overrides or {}))
 
 
 def scenarios_root(project: Project, found: Layers) -> Path:

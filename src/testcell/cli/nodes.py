@@ -121,7 +121,7 @@ def _row(answer: Mapping[str, Any]) -> tuple[str, ...]:
         size(min(free)) if free else "-",
         f"{offset:+.1f} s" if isinstance(offset, (int, float)) else "-",
         str(len(rows(facts.get("gpus")))) if facts else "-",
-        str(lease.get("run") or "free") if facts else "-",
+        (str(lease.get("run")) if lease.get("held") else "free") if facts else "-",
     )
 
 

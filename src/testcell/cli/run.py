@@ -73,7 +73,7 @@ def run(
         "continue_on_failure": "" if go_on is None else str(go_on).lower(),
     }
     overrides = {**extra.parse(ctx, variables), **{name: value for name, value in choices.items() if value}}
-    found = inputs.inventory(lambda: inventories.load(settings.project(), inventory or ()))
+    found = inputs.inventory(lambda: inventories.read(settings.project(), inventory or ()))
     request = execution.Request(
         scenario="all" if everything else ",".join(names or ()),
         tags=tags,
@@ -82,7 +82,7 @@ def run(
         excluded=tuple(inputs.inventory(lambda: found.outside(limit))) if limit else (),
         results_dir=results_dir(settings, where),
     )
-    plan = _plan(ctx, settings, request, found)
+    plan = _plan(ctx, settings, request, found, limit, dry_run)
     if dry_run:
         _show_plan(settings, plan)
         return
@@ -90,18 +90,25 @@ def run(
     raise typer.Exit(code)
 
 
-def _plan(ctx: typer.Context, settings: Settings, request: execution.Request, found: Inventory) -> RunPlan:
+def _plan(
+    ctx: typer.Context, settings: Settings, request: execution.Request, found: Inventory, limit: str, dry_run: bool
+) -> RunPlan:
     """Return the plan, made here as the playbook makes it, so that wrong input is named before Ansible starts."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.deploy import placement
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import opening
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.inventory import Scope
 
-    asked = opening.Asked(
+    kept = frozenset(name for name in (*found.names, placement.LOCAL) if name not in request.excluded)
+    asked = inputs.asked(
+        settings.project(),
+        found,
+        request.overrides,
+        reach=not dry_run,
         scenario=request.scenario,
-        hosts={name: facts for name, facts in found.hosts.items() if name not in request.excluded},
         tags=request.tags,
         skip_tags=request.skip_tags,
         results_dir=str(request.results_dir),
-        variables=found.variables,
-        overrides=request.overrides,
+        scope=Scope(limit, kept) if limit else None,
         forks=len(found.nodes) + 1,
     )
     try:

@@ -75,9 +75,7 @@ def validate(
     """
     settings = of(ctx, form, target)
     project = settings.project()
-    known, problems = _checked_nodes(project, inventory or ())
-    checked, more = _checked_scenarios(project, known)
-    problems += more
+    checked, problems = _checked(project, inventory or ())
     errors = sum(problem.is_error for problem in problems)
     document = {"ok": not errors, "scenarios": checked, "problems": [problem.as_dict() for problem in problems]}
     verdict = f"{errors} error(s); correct them and run `testcell validate` again" if errors else "no error"
@@ -202,31 +200,16 @@ def _yes(state: bool) -> str:
     return "yes" if state else "no"
 
 
-def _checked_nodes(project: Project, wanted: Sequence[str]) -> tuple[list[str] | None, list[Problem]]:
-    """Return the names of the nodes, None when they are not known, and what is wrong with the inventory."""
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import InputError, Problem
+def _checked(project: Project, wanted: Sequence[str]) -> tuple[int, list[Problem]]:
+    """Return how many scenarios there are and every problem in them, in the configuration and in the inventory."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import Problem
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import inputs as domain
 
     from testcell import inventory as inventories
 
     try:
-        return inventories.load(project, wanted).names or ["local"], []
-    except InputError as exc:
-        return None, list(exc.problems)
+        found = inventories.read(project, wanted)
     except inventories.InventoryError as exc:
-        return None, [Problem("inventory", message=str(exc))]
-
-
-def _checked_scenarios(project: Project, known: Sequence[str] | None) -> tuple[int, list[Problem]]:
-    """Return how many scenarios there are and every problem found in them and in the configuration."""
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import InputError
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import catalog, layers
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.known import Known
-
-    try:
-        found = layers.load(project.defaults_file)
-        root = inputs.scenarios_root(project, found)
-        return len(catalog.discover(root)), list(
-            catalog.validate(root, found, None if known is None else Known(tuple(known)))
-        )
-    except InputError as exc:
-        return 0, list(exc.problems)
+        found = inventories.Inventory((), (), refused=(Problem("inventory", message=str(exc)),))
+    checked, problems = domain.validate(inputs.asked(project, found), project.root)
+    return checked, list(problems)

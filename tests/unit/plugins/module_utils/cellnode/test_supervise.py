@@ -118,7 +118,8 @@ def test_command_has_no_terminal_no_input_and_default_signals(cell):
     _, log = cell.run_unit("sh", "-c", script)
     lines = log.decode().split()
     assert lines[:6:2] == ["SigBlk:", "SigIgn:", "SigCgt:"]
-    assert [int(word, 16) for word in lines[1:4:2]] == [0, 0]
+    libc_own = 0b11 << 31  # signals 32 and 33 belong to the C library, which lets nobody change them
+    assert [int(word, 16) & ~libc_own for word in lines[1:4:2]] == [0, 0]
     assert lines[6:] == ["0", "1", "2", "3"]  # 3 is the listing's own
 
 

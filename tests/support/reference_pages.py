@@ -27,7 +27,7 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.schema
     Str,
 )
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 CODE = re.compile(r"`([^`]+)`")
 MOST_ITEMS = 1000

@@ -1,0 +1,128 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Everything that a run reads before it is decided: layers and inventory, with all that is wrong with them at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ..problems import InputError, Problem, describe, in_order, show
+from ..scenario import catalog, layers, run_settings
+from ..scenario.catalog import Catalog
+from ..scenario.known import Known
+from ..scenario.layers import Layers
+from . import inventory, inventory_files
+from .access import access_problems
+from .asked import Asked
+from .folder import RUN_ID
+from .inventory import CONTROLLER, INVENTORY, Found
+
+DEFAULTS_FILE = Path("config") / "defaults.yaml"
+LEASE_TTL_S = range(30, 86_401)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was read. known: what scenarios may name, None while the inventory is wrong; problems: warnings as well."""
+
+    layers: Layers
+    inventory: Found
+    known: Known | None
+    root: Path
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """Return the problems for which nothing can be run."""
+        return tuple(problem for problem in self.problems if problem.is_error)
+
+
+def read(asked: Asked, project: Path) -> Inputs:
+    """Return layers and inventory with what is wrong in them and in the settings of the run; the scenarios are not read."""
+    defaults = project / DEFAULTS_FILE
+    stack, wrong = layers.examine(defaults if defaults.exists() else None, asked.variables, asked.overrides)
+    found = inventory.examine(asked.hosts, asked.scope)
+    bad = _inventory_problems(asked, found)
+    problems = [*wrong, *bad, *run_problems(asked), *_access_problems(asked, found)]
+    return Inputs(
+        layers=stack,
+        inventory=found,
+        known=None if any(problem.is_error for problem in bad) else found.known,
+        root=project / run_settings.scenarios_root(stack),
+        problems=inventory_files.placed(problems, asked.sources),
+    )
+
+
+def scenarios(inputs: Inputs, asked: Asked) -> Catalog:
+    """Return the scenarios, or raise InputError when their folder cannot be read."""
+    return catalog.read(inputs.root, inputs.layers, known=inputs.known, environ=dict(asked.environment))
+
+
+def validate(asked: Asked, project: Path) -> tuple[int, tuple[Problem, ...]]:
+    """Return how many scenarios there are and every problem of all files, errors and warnings."""
+    inputs = read(asked, project)
+    try:
+        count = len(catalog.discover(inputs.root))
+    except InputError:
+        count = 0  # validate tells why
+    found = catalog.validate(inputs.root, inputs.layers, inputs.known, dict(asked.environment))
+    return count, in_order([*inputs.problems, *found])
+
+
+def with_errors(errors: tuple[Problem, ...], choose: Callable[[], T]) -> T:
+    """Return what choose returns, or raise InputError with the errors and those that choose raises, all at once."""
+    try:
+        found = choose()
+    except InputError as exc:
+        raise InputError([*errors, *exc.problems], usage=exc.usage and not errors) from None
+    if errors:
+        raise InputError(errors)
+    return found
+
+
+def run_problems(asked: Asked) -> list[Problem]:
+    """Return what is wrong with the numbers and names that a run is given."""
+    problems = [*asked.wrong]
+    if asked.run_id and not RUN_ID.fullmatch(asked.run_id):
+        problems.append(_wrong("run_id", "is no run id", asked.run_id, "YYYYMMDD_HHMMSS or YYYYMMDD_HHMMSS_N"))
+    if asked.lease_ttl_s not in LEASE_TTL_S:
+        allowed = f"{LEASE_TTL_S[0]}..{LEASE_TTL_S[-1]} seconds"
+        problems.append(_wrong("lease_ttl_s", "is out of range", asked.lease_ttl_s, allowed))
+    if asked.min_free_bytes < 0:
+        problems.append(_wrong("min_free_bytes", "is negative", asked.min_free_bytes, "0 or more"))
+    return problems
+
+
+def _wrong(name: str, message: str, value: object, allowed: str) -> Problem:
+    return Problem("-e", key=f"testcell_{name}", message=message, got=describe(value), allowed=allowed)
+
+
+def _inventory_problems(asked: Asked, found: Found) -> list[Problem]:
+    if asked.refused:
+        return list(asked.refused)
+    problems = [*found.problems, *inventory_files.distrusted(asked.sources, os.geteuid())]
+    problems += inventory_files.plain_secrets(asked.sources)
+    if asked.sources and not asked.hosts:
+        message = "holds no host; name nodes in it, or the controller as: localhost ansible_connection=local"
+        problems.append(Problem(", ".join(asked.sources), message=message))
+    named = [name for name in asked.hosts if name != CONTROLLER]
+    if named and all(name in found.left_out for name in named):
+        reasons = "; ".join(f"{show(name)} by {found.left_out[name]}" for name in named)
+        problems.append(Problem(INVENTORY, message=f"no node is left, all are left out: {reasons}"))
+    return problems
+
+
+def _access_problems(asked: Asked, found: Found) -> list[Problem]:
+    """Return why ssh would not reach the nodes in use; hosts whose variables are wrong anyway are passed over."""
+    if asked.access is None:
+        return []
+    used = {node.name for node in found.nodes}
+    return list(access_problems({name: facts for name, facts in asked.hosts.items() if name in used}, asked.access))

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.client import NodeError
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import owner
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import lease
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
+
+NOTHING = {"removed": {"containers": 0}, "errors": []}
+
+
+class Node:
+    """A node whose lease is held until its holder gives it back."""
+
+    python, owner = "python3", "me"
+
+    def __init__(self, holder=None, reaped=NOTHING):
+        self.holder, self.reaped, self.run, self.calls = holder, reaped, {"id": "mine"}, []
+
+    def call(self, op, **args):
+        self.calls.append((op, args.get("action", ""), dict(self.run)))
+        if op == "lease" and args["action"] == "release":
+            self.holder = None
+        if op == "lease" and self.holder:
+            raise NodeError("lock_held", "held", {"holder": self.holder})
+        return {"lease": {"epoch": 8}, "reap": self.reaped, "clean": {"removed": {"containers": 2}, "errors": []}}[op]
+
+
+def held_by(pid):
+    name = owner.name(owner.here(), pid)
+    return {"owner": name, "run": "theirs", "epoch": 7, "expires_in_s": 99.5}
+
+
+def dead_pid():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait(timeout=30)
+    return process.pid
+
+
+def cell_with(make_cell, build, node):
+    return make_cell(build.case(services=[build.service("a")]), client=node)
+
+
+def test_a_free_node_is_taken_and_its_epoch_goes_with_every_call(make_cell, build):
+    node = Node()
+    cell = cell_with(make_cell, build, node)
+    assert lease.acquire(cell) == {"epoch": 8}
+    assert node.run["epoch"] == 8 and cell.shared.read("lease.n1") == {"epoch": 8}
+
+
+def test_what_a_dead_run_left_is_reaped_and_told(make_cell, build):
+    node = Node(reaped={"removed": {"containers": 2, "files": 0}, "errors": []})
+    assert lease.acquire(cell_with(make_cell, build, node))["reaped"] == {"containers": 2, "files": 0}
+
+
+def test_f11_a_living_holder_is_named_and_not_touched(make_cell, build):
+    node = Node(held_by(os.getpid()))
+    with pytest.raises(StepFailure, match=r"n1 is held by .* for run theirs, for at most 100 s more") as caught:
+        lease.acquire(cell_with(make_cell, build, node))
+    assert caught.value.kind == "lock_held"
+    assert [call[0] for call in node.calls] == ["lease"]
+
+
+def test_f01_a_dead_holder_of_this_machine_is_finished_under_its_own_epoch(make_cell, build):
+    node = Node(held_by(dead_pid()))
+    lease.acquire(cell_with(make_cell, build, node))
+    assert ("clean", "", {"id": "theirs", "epoch": 7}) in node.calls
+    assert node.calls[-2][:2] == ("lease", "acquire") and node.run == {"id": "mine", "epoch": 8}
+
+
+def test_the_lease_is_given_back_after_the_last_case_only(make_cell, build, tmp_path):
+    cases = [build.case(n, services=[build.service("a")]) for n in range(2)]
+    run = build.plan(tmp_path, *cases)
+    for case, released in zip(cases, (False, True), strict=True):
+        node = Node()
+        cell = make_cell(case, client=node, run=run)
+        cell.shared.post("lease.n1", {"epoch": 8})
+        lease.release(cell)
+        assert (("lease", "release") in [call[:2] for call in node.calls]) is released
+
+
+def test_the_pause_between_scenarios_counts_from_the_end_of_the_last(make_cell, build):
+    cell = make_cell(build.case(services=[build.service("a")], wait_before_s=30.0), client=Node())
+    cell.shared.post("case-ended", {"t": cell.clock() - 10})
+    lease.acquire(cell)
+    assert cell.clock() == 1020.0
