@@ -57,4 +57,6 @@ class ActionModule(ActionBase):
         _, args = self.validate_argument_spec({"run_dir": {"type": "path", "required": True}})
         plan = run_plan.load(Path(str(args["run_dir"])))
         summary = judging.report_run(plan, run_board(plan.run_dir), time.time())
-        return {"changed": True, "summary": summary, "line": judging.line(summary, plan.run_dir)}
+        line = judging.line(summary, plan.run_dir)
+        self._display.display(f"\n== {line}", color="green" if summary["exit_code"] == 0 else "red")
+        return {"changed": True, "summary": summary, "line": line}

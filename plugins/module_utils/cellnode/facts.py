@@ -22,13 +22,17 @@ from .errors import CellError
 from .leftovers import inventory
 from .params import texts
 from .request import flag
+from .wants import wants
 
 ENGINE_LIMIT_S = 5.0
 Json = dict[str, Any]
 
 
 def facts(ctx: Context, args: Json) -> Json:
-    """Return the facts of this node. args: paths (whose disks are told beside the node root's), deep (false leaves out what takes long)."""
+    """Return the facts of this node. args: paths (whose disks are told beside the node root's), and those of `wants`.
+
+    deep: false leaves out what takes long.
+    """
     deep = flag(args, "deep", True)
     parts: dict[str, Callable[[], Json]] = {
         "machine": lambda: machine(ctx),
@@ -39,6 +43,7 @@ def facts(ctx: Context, args: Json) -> Json:
         "compose": lambda: _composes(ctx, deep),
         "gpus": lambda: _gpus(ctx, deep),
         "listening": lambda: {"listening": ports.listening() if deep else []},
+        "wants": lambda: wants(ctx, args),
     }
     answer: Json = {"deep": deep}
     with ThreadPoolExecutor(len(parts)) as pool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..deploy.placement import LOCAL
-from ..problems import InputError, Problem, describe, in_order, show
+from ..problems import Problem, describe, in_order, show
 from ..scenario.known import Known
 from ..scenario.node_names import RULE_NODE, RULE_USER, is_ipv6, wrong_host, wrong_node_name, wrong_user
 
@@ -74,23 +74,13 @@ def examine(hosts: Hosts, scope: Scope | None = None) -> Found:
     problems = [problem for name, facts in nodes.items() for problem in _host_problems(name, facts)]
     problems += _twice(nodes)
     entries = tuple(NodeEntry(name, address_of(name, facts), is_local(facts)) for name, facts in nodes.items())
-    addresses = {
-        text for name, facts in nodes.items() for text in (name, address_of(name, facts), host_of(name, facts))
-    }
+    addresses = {text for name, facts in nodes.items() for text in _hosts_of(name, facts)}
     return Found(
         nodes=entries or (NodeEntry(LOCAL, "127.0.0.1", True),),
         left_out=left_out,
         hosts=frozenset(addresses),
         problems=in_order(problems),
     )
-
-
-def entries(hosts: Hosts) -> tuple[NodeEntry, ...]:
-    """Return the enabled nodes in inventory order, or raise InputError with all that is wrong with them."""
-    found = examine(hosts)
-    if found.problems:
-        raise InputError(found.problems)
-    return found.nodes
 
 
 def addresses(nodes: Sequence[NodeEntry]) -> dict[str, str]:
@@ -136,6 +126,12 @@ def first_of(facts: Mapping[str, Any], keys: Sequence[str]) -> Any:
 def is_template(value: Any) -> bool:
     """Tell whether a value is a template that only Ansible can fill in."""
     return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+def _hosts_of(name: str, facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names and addresses by which a node's ports may be reached."""
+    found = (address_of(name, facts), host_of(name, facts))
+    return found if is_local(facts) else (name, *found)
 
 
 def _connection(facts: Mapping[str, Any]) -> str:

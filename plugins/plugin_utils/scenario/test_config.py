@@ -80,8 +80,12 @@ def _base_url_problems(
         return []
     hosts = None if allowed_hosts is None else [*allowed_hosts, *data.get("allowed_hosts", [])]
     wrong = wrong_base_url(url, hosts)
+    if not wrong:
+        return []
     got = "string (not shown)" if "@" in url else describe(url)
-    return [document.problem(("base_url",), wrong, got=got, allowed=FORM)] if wrong else []
+    elsewhere = hosts is not None and not wrong_base_url(url)
+    allowed = f"{FORM} on one of these hosts, or on one listed in allowed_hosts" if elsewhere else FORM
+    return [document.problem(("base_url",), wrong, got=got, allowed=allowed)]
 
 
 def _contradictions(document: Document, data: dict[str, Any]) -> list[Problem]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..run.plan import CasePlan
 from .cell import Cell, StepFailure
+from .needs import need_problems, wanted
 
 MAX_CLOCK_OFFSET_S = 5.0
 GIB = 1 << 30
@@ -19,7 +20,7 @@ GIB = 1 << 30
 def check(cell: Cell) -> dict[str, Any]:
     """Read the node's facts, hold them against the case, and take the snapshot that verify compares with."""
     asked = cell.clock()
-    facts = cell.client.call("facts", paths=[], deep=True)
+    facts = cell.client.call("facts", paths=[], deep=True, **wanted(cell.case, cell.node))
     offset = facts["time_unix"] - (asked + cell.clock()) / 2
     problems = node_problems(facts, cell.case, cell.node, cell.plan.min_free_bytes)
     if problems:
@@ -41,6 +42,7 @@ def node_problems(facts: dict[str, Any], case: CasePlan, node: str, min_free_byt
         found += _engine_problems(facts)
         found += _port_problems(facts, [port for service in services for port in service.ports])
         found += _gpu_problems(facts, case.min_gpu_memory_bytes)
+        found += need_problems(facts, case, node)
     return found + _disk_problems(facts, min_free_bytes)
 
 

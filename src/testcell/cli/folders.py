@@ -21,6 +21,8 @@ def writable(folder: Path) -> None:
         if os.access(folder, os.W_OK | os.X_OK):
             return
         why = "cannot be written to"
+    except FileExistsError:
+        why = "is not a folder"
     except OSError as exc:
         why = f"cannot be made: {exc.strerror}"
     raise CliError(f"results folder {folder} {why}{_owners(folder)}", hint="name another one with --results-dir DIR",

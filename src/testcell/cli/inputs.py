@@ -68,13 +68,16 @@ def asked(
     )
 
 
-def layers(
-    project: Project, overrides: Mapping[str, Any] | None = None, variables: Mapping[str, Any] | None = None
-) -> Layers:
-    """Return the configuration layers of a project below and above its scenarios. variables: of the inventory."""
+def layers(project: Project, overrides: Mapping[str, Any] | None = None, found: Inventory | None = None) -> Layers:
+    """Return the configuration layers of a project below and above its scenarios, with the settings of an inventory."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import raise_if_errors
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.inventory_files import placed
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import layers as reader
 
-    return checked(lambda: reader.load(project.defaults_file, variables or {}, overrides or {}))
+    variables, sources = (found.variables, found.sources) if found else ({}, ())
+    stack, problems = reader.examine(project.defaults_file, variables, overrides or {})
+    checked(lambda: raise_if_errors(placed(problems, sources)))
+    return stack
 
 
 def scenarios_root(project: Project, found: Layers) -> Path:
@@ -84,8 +87,8 @@ def scenarios_root(project: Project, found: Layers) -> Path:
     return project.root / run_settings.scenarios_root(found)
 
 
-def catalog(project: Project, found: Layers) -> Catalog:
-    """Return every scenario of a project, the broken ones with their problems."""
+def catalog(project: Project, found: Layers, environ: Mapping[str, str] | None = None) -> Catalog:
+    """Return every scenario of a project, the broken ones with their problems. environ: for their compose files."""
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import catalog as reader
 
-    return checked(lambda: reader.read(scenarios_root(project, found), found))
+    return checked(lambda: reader.read(scenarios_root(project, found), found, environ=environ))

@@ -6,11 +6,14 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import subprocess
 
 import pytest
 import typer.main
 import yaml
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import (
+    catalog,
+    layers,
     metadata_spec,
     nodes_file,
     schema,
@@ -153,6 +156,16 @@ def test_every_example_is_valid(page):
     assert [wrong for text in fences(page, "yaml") for wrong in problems_of(page, text)] == []
 
 
+def test_the_scenario_of_the_readme_is_whole_and_valid(tmp_path):
+    block = next(body for body in fences(ROOT / "README.md", "sh") if "mkdir scenarios/" in body)
+    lines = [line for line in block.splitlines() if not line.startswith("testcell ")]
+    (tmp_path / "scenarios").mkdir()
+    subprocess.run(["bash", "-eu", "-c", "\n".join(lines)], cwd=tmp_path, check=True, timeout=30)
+    problems = catalog.validate(tmp_path / "scenarios", layers.load(None))
+    assert [problem.render() for problem in problems if problem.severity != "note"] == []
+    assert [scenario.name for scenario in catalog.load_all(tmp_path / "scenarios", layers.load(None))] == ["mine"]
+
+
 # --- error kinds ----------------------------------------------------------------------------------------------------
 
 
@@ -233,7 +246,13 @@ def make_words():
 def spoken(page, program):
     """Return the command lines of a program on a page: in console blocks, and in code marks within the text."""
     text = page.read_text()
-    blocks = [line[2:].split("  #")[0] for body in fences(page, "console") for line in body.splitlines()]
+    lines = [
+        line.removeprefix("$ ")
+        for kind in ("console", "sh")
+        for body in fences(page, kind)
+        for line in body.splitlines()
+    ]
+    blocks = [line.split("  #")[0] for line in lines]
     marks = CODE.findall(FENCE.sub("", text))
     return [line for line in [*blocks, *marks] if line.startswith(f"{program} ")]
 

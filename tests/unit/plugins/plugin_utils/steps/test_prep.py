@@ -59,7 +59,8 @@ def test_a_node_that_cannot_do_the_job_is_named_with_the_reason(make_cell, build
 def test_all_reasons_are_named_at_once():
     from types import SimpleNamespace
 
-    case = SimpleNamespace(services_on=lambda node: [SimpleNamespace(ports=(22, 80))], min_gpu_memory_bytes=GIB)
+    service = SimpleNamespace(ports=(22, 80), needs={})
+    case = SimpleNamespace(services_on=lambda node: [service], min_gpu_memory_bytes=GIB, v2_only=())
     facts = {**GOOD, "compose": [], "listening": [{"port": 22}, {"port": 80}]}
     kinds = [kind for kind, _ in prep.node_problems(facts, case, "n1", 100 * GIB)]
     assert kinds == ["docker_api_mismatch", "port_conflict", "port_conflict", "gpu_missing", "disk_full"]
