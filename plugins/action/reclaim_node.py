@@ -72,7 +72,17 @@ class ActionModule(NodeAction):
         return {"changed": bool(found["runs"]), "failed": bool(errors), "msg": "; ".join(errors), "node": node}
 
 
+def _would_reclaim(client: NodeClient, run: str) -> dict[str, Any]:
+    """Return the dead runs that a cleaning would remove; nothing is touched and no lease is taken."""
+    facts = client.call("facts", paths=[], deep=False)
+    living = facts["lease"]["run"] if facts["lease"]["held"] else ""
+    dead = {item["run"] for item in facts["leftovers"] if item["run"] != living and run in ("all", item["run"])}
+    return {"removed": {}, "errors": [], "runs": sorted(dead)}
+
+
 def _reclaim(client: NodeClient, run: str) -> dict[str, Any]:
+    if client.check:
+        return _would_reclaim(client, run)
     try:
         lease = client.call("lease", action="acquire", ttl_s=LEASE_TTL_S)
     except NodeError as exc:

@@ -135,3 +135,37 @@ def test_the_command_line_does_the_same_and_maps_the_exit_code(results, project)
     done = run_command("run", "probe", "--results-dir", results, "-i", LOCAL, "--format", "json", cwd=folder)
     assert done.returncode == 4, done.stdout + done.stderr
     assert json.loads(done.stdout)["verdict"] == "no_data"
+
+
+JOB_AND_SLOW_CHECK = """
+services:
+  job:
+    image: testcell/engine-sim:1
+    entrypoint: [python3, -c, "import time; time.sleep(1)"]
+  slow:
+    image: testcell/engine-sim:1
+    entrypoint: [python3, -c, "import time; time.sleep(600)"]
+    init: true
+    healthcheck: {test: [CMD, python3, -c, "import time; time.sleep(1.2)"], interval: 60s, timeout: 5s}
+  engine:
+    image: testcell/engine-sim:1
+    ports: ["18200:18200"]
+    environment: {SIM_ROLE: single, SIM_PORT: "18200"}
+    depends_on:
+      job: {condition: service_completed_successfully}
+      slow: {condition: service_healthy}
+"""
+
+
+def test_a_job_and_a_slow_health_check_are_waited_for(results, project):
+    folder = project()
+    scenario = folder / "scenarios" / "probe"
+    (scenario / "docker-compose.yml").write_text(JOB_AND_SLOW_CHECK)
+    meta = (scenario / "metadata.yml").read_text()
+    start, end = meta.index("deployment:"), meta.index("test_execution:")
+    (scenario / "metadata.yml").write_text(meta[:start] + meta[end:])
+    run = run_site(LOCAL, results, testcell_project_dir=folder, scenario="probe")
+    assert run.case()["verdict"] == "pass", run.screen
+    at = {entry["name"]: entry for entry in json.loads(run.file("result_summary.json"))["services"]}
+    assert at["engine"]["started_s"] >= max(at["job"]["ready_s"], at["slow"]["ready_s"])
+    assert (at["job"]["state"], at["job"]["exit_code"]) == ("exited", 0)

@@ -56,6 +56,7 @@ def case(index=0, services=(), **fields):
         "expected_roles": {},
         "canary_timeout_s": 5,
         "deployment_timeout_s": 60,
+        "startup_timeout_s": 60,
         "min_gpu_memory_bytes": 0,
         "wait_before_s": 0.0,
         "validity": {},

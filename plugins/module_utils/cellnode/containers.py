@@ -120,10 +120,11 @@ def in_parallel(found: list[Container], work: Callable[[Container], Any]) -> dic
 
 
 def end_processes(ctx: Context) -> tuple[int, list[dict[str, Any]]]:
-    """End the run's units, the supervisors first asked; return how many processes were killed and what would not go."""
+    """End the run's units, the supervisors first asked; return how many processes are gone and what would not go."""
+    before = len(procs.ours(ctx.root, ctx.needed_run.id))
     report = supervise.end_units(ctx, ctx.needed_run.id)
     errors = [_error("process_leak", str(proc.pid), procs.cmdline(proc.pid)) for proc in report.survivors]
-    return report.killed, errors
+    return max(0, before - len(report.survivors)), errors
 
 
 def _error(kind: str, what: str, message: str) -> dict[str, Any]:

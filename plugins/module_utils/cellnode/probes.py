@@ -22,7 +22,7 @@ from .objects import unix_time
 from .params import integer, number, refuse, text, texts
 from .request import choice
 
-KINDS = ("http", "tcp", "command", "container", "log", "completed")
+KINDS = ("http", "tcp", "command", "container", "running", "log", "completed")
 PROXY_SETTLE_S = 0.1
 LOG_LIMIT = 64 << 20
 

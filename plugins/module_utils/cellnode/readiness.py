@@ -52,6 +52,7 @@ class State:
 
 
 STARTING = State("starting")
+_WHILE_RUNNING = {"completed": State("starting", "not completed yet"), "running": State("ready", "running")}
 
 
 def from_death(end: Death) -> State:
@@ -70,8 +71,8 @@ def before_probe(check: Check, found: Container, end: Callable[[], Death]) -> St
         return State("starting", _WAITING[found.state])
     if found.state == "restarting":
         return State("failed", f"container {found.name} is restarted by the engine", "service_flapping")
-    if check.kind == "completed":
-        return State("starting", "not completed yet")
+    if check.kind in _WHILE_RUNNING:
+        return _WHILE_RUNNING[check.kind]
     return _by_health(found) if check.kind == "container" else None
 
 
@@ -105,6 +106,7 @@ class Prober(threading.Thread):
         self._clock = clock
         self._wake = wake
         self.done = threading.Event()
+        self.answered = threading.Event()
         self.answer = Answer(False, "not probed yet")
 
     def run(self) -> None:
@@ -113,6 +115,7 @@ class Prober(threading.Thread):
         while not self.done.is_set():
             began = self._clock.monotonic()
             self.answer = self._once()
+            self.answered.set()
             if self.answer.ok:
                 self.done.set()
                 self._wake.set()
@@ -191,6 +194,10 @@ class Board:
             prober.start()
         return self.probers[found.id]
 
+    def unanswered(self) -> bool:
+        """Return whether a probe has not ended once; each ends by its own time limit."""
+        return any(not prober.answered.is_set() for prober in self.probers.values())
+
     def close(self) -> None:
         """Stop all probes; a command that still runs in a container a moment later is killed."""
         for prober in self.probers.values():
@@ -230,16 +237,19 @@ def ready(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _wait(board: Board, deadline: float) -> dict[str, State]:
-    """Return the states once one changed, nothing is left to wait for, or the deadline has passed."""
+    """Return the states once one changed, nothing is left to wait for, or the deadline has passed.
+
+    A check that takes longer than the caller waits is let to end once: it would never be seen to succeed otherwise.
+    """
     pause = FLOOR_S
     while True:
         board.wake.clear()
         states = board.look()
         waiting = any(state.state == "starting" for state in states.values())
         left = deadline - board.clock.monotonic()
-        if changed(states, board.known) or not waiting or left <= 0:
+        if changed(states, board.known) or not waiting or (left <= 0 and not board.unanswered()):
             return states
-        board.wake.wait(min(pause, left))
+        board.wake.wait(max(min(pause, left), FLOOR_S))
         pause = min(pause * GROWTH, CEILING_S)
 
 

@@ -67,7 +67,8 @@ def create_run(results_dir: Path, now: float, wanted: str = "") -> Path:
 
 def owner_of(folder: Path) -> str:
     """Return to whom the folder, or the nearest one above it that exists, belongs, and who we are."""
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    # os.path.exists, since a folder that we may not enter hides what is in it instead of raising
+    nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
     facts = nearest.stat()
     mode = f"mode {facts.st_mode & 0o7777:04o}"
     return f"; {nearest} belongs to {_user(facts.st_uid)}, {mode}; you are {_user(os.geteuid())}"

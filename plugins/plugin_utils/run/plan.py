@@ -36,6 +36,11 @@ class ServicePlan:
     check: dict[str, Any]
     needs: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def serves(self) -> bool:
+        """Return whether the service is there to stay; one that others wait to see completed is not."""
+        return bool(self.check.get("kind") != "completed")
+
 
 @dataclass(frozen=True)
 class TestPlan:
@@ -78,6 +83,7 @@ class CasePlan:
     expected_roles: dict[str, int]
     canary_timeout_s: int
     deployment_timeout_s: int
+    startup_timeout_s: int
     min_gpu_memory_bytes: int
     wait_before_s: float
     validity: dict[str, Any]

@@ -18,6 +18,8 @@ from .folder import CaseRef
 from .inventory import NodeEntry
 from .plan import CasePlan, ServicePlan, TestPlan
 
+LONGEST_PROBE_S = 60.0
+
 
 @dataclass(frozen=True)
 class Between:
@@ -64,13 +66,24 @@ def _case(
         strategy=scenario.health.strategy if scenario.health.enabled else "quick",
         expected_roles=dict(scenario.health.expected or {}),
         canary_timeout_s=scenario.health.canary_timeout_s,
-        deployment_timeout_s=min(scenario.limits.deployment_timeout_s, scenario.health.startup_timeout_s),
+        deployment_timeout_s=scenario.limits.deployment_timeout_s,
+        startup_timeout_s=min(scenario.limits.deployment_timeout_s, scenario.health.startup_timeout_s),
         min_gpu_memory_bytes=scenario.requirements.min_gpu_memory_bytes or 0,
         wait_before_s=wait_s,
         validity=asdict(scenario.validity),
         config=matrix.test_config_of(scenario, case),
-        warnings=tuple(problem.render() for problem in scenario.warnings),
+        warnings=(*(problem.render() for problem in scenario.warnings), *_unheld(scenario)),
     )
+
+
+def _unheld(scenario: Scenario) -> list[str]:
+    """Return what the scenario asks of readiness and cannot be asked of it."""
+    if scenario.health.strategy != "thorough" or scenario.benchmark.service:
+        return []
+    file = scenario.metadata_file
+    return [
+        f"{file}: benchmark.service: names no service, so `thorough` asks nobody for a token and is like `standard`"
+    ]
 
 
 def _test(scenario: Scenario, placed: Mapping[str, str]) -> TestPlan:
@@ -107,10 +120,14 @@ def _service(service: Service, node: str, scenario: Scenario) -> ServicePlan:
 
 
 def _check(check: HealthCheck | None, scenario: Scenario) -> dict[str, Any]:
-    """Return the arguments of the node's probe; `quick` and no check of its own mean the container's state."""
-    if check is None or not scenario.health.enabled or scenario.health.strategy == "quick":
+    """Return the arguments of the node's probe; `quick` only wants the container to run, but a job still to complete."""
+    if check is not None and check.kind == "completed":
+        return {"kind": "completed"}
+    if not scenario.health.enabled or scenario.health.strategy == "quick":
+        return {"kind": "running"}
+    if check is None:
         return {"kind": "container"}
-    return {**asdict(check), "argv": list(check.argv)}
+    return {**asdict(check), "argv": list(check.argv), "timeout_s": min(check.timeout_s, LONGEST_PROBE_S)}
 
 
 def _node_problems(scenario: Scenario, nodes: Sequence[NodeEntry]) -> list[Problem]:

@@ -17,6 +17,8 @@ from .compose_file import ComposeFacts, ComposeHealthCheck, ComposeService, Publ
 from .model import HealthCheck, Needs, Service
 from .services import Declared
 
+COMPLETED = "service_completed_successfully"
+
 
 @dataclass(frozen=True)
 class ComposeFiles:
@@ -48,8 +50,9 @@ def read_all(
         for name in files
     }
     services = [(service, name) for name, one in facts.items() for service in one.services.values()]
+    jobs = {n for service, _ in services for n, how in service.conditions.items() if how == COMPLETED}
     return ComposeFiles(
-        declared=tuple(_declared(service, name, facts[name]) for service, name in services),
+        declared=tuple(_declared(service, name, facts[name], service.name in jobs) for service, name in services),
         replicas={service.name: service.replicas for service, _ in services},
         published=tuple(port for one in facts.values() for port in one.published),
         checks={service.name: service.healthcheck for service, _ in services if service.healthcheck is not None},
@@ -97,7 +100,8 @@ def _external(resources: Sequence[Resource], used: Collection[str]) -> tuple[str
     return tuple(one.actual for one in resources if one.external and one.name in used and not is_late(one.actual))
 
 
-def _declared(service: ComposeService, name: str, facts: ComposeFacts) -> Declared:
+def _declared(service: ComposeService, name: str, facts: ComposeFacts, is_job: bool) -> Declared:
+    """Return a service as it is declared; a job is one that others wait to see completed."""
     line, column = facts.places.get(("services", service.name), (0, 0))
     return Declared(
         name=service.name,
@@ -105,7 +109,7 @@ def _declared(service: ComposeService, name: str, facts: ComposeFacts) -> Declar
         image=service.image,
         ports=service.ports,
         depends_on=service.depends_on,
-        health_check=health_check_of(service.healthcheck),
+        health_check=HealthCheck("completed") if is_job else health_check_of(service.healthcheck),
         file=facts.file,
         line=line,
         column=column,

@@ -68,7 +68,7 @@ class _Loop:
         self._started: dict[str, float] = {}
         self._states: dict[str, dict[str, Any]] = {}
         self._ready_after: dict[str, float] = {}
-        self._deadline = cell.clock() + cell.case.deployment_timeout_s
+        self._deadline = cell.clock() + cell.case.startup_timeout_s
 
     def run(self) -> dict[str, float]:
         while not self._done():
@@ -160,7 +160,7 @@ class _Loop:
     def _timed_out(self) -> StepFailure:
         late = [name for name in self._mine if self._states.get(name, {}).get("state") != "ready"]
         parts = [f"{name} ({self._why_late(name)})" for name in late]
-        limit = self._cell.case.deployment_timeout_s
+        limit = self._cell.case.startup_timeout_s
         return StepFailure(
             "health_timeout", f"not ready on {self._cell.node} within {limit} s: {', '.join(parts)}", service=late[0]
         )

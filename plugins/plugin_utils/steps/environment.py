@@ -38,7 +38,7 @@ def for_test(cell: Cell, case_folder: str) -> dict[str, str]:
     """Return the variables for the test script; case_folder: absolute path of the case on the test node."""
     test = cell.case.test
     addresses = placement.host_addresses(cell.node, cell.case.placement, cell.plan.addresses)
-    paths = ":".join(f"{case_folder}/work/{path}".rstrip("/") for path in test.result_paths)
+    paths = ":".join(f"{case_folder}/work/{plain_part(path)}".rstrip("/") for path in test.result_paths)
     variables = {
         **case_variables(cell),
         **addresses,
@@ -49,6 +49,12 @@ def for_test(cell: Cell, case_folder: str) -> dict[str, str]:
     }
     url = base_url(cell)
     return {**variables, "TESTCELL_BASE_URL": url} if url else variables
+
+
+def plain_part(path: str) -> str:
+    """Return a result path up to its first wildcard: the folder into which the script writes what a pattern means."""
+    match = re.search(r"[*?\[]", path)
+    return path[: path.rfind("/", 0, match.start()) + 1] if match else path
 
 
 def base_url(cell: Cell) -> str:

@@ -34,7 +34,7 @@ def check(cell: Cell) -> dict[str, Any]:
 
 
 def _still_running(cell: Cell) -> None:
-    mine = [service.name for service in cell.case.services_on(cell.node)]
+    mine = [service.name for service in cell.case.services_on(cell.node) if service.serves]
     if not mine:
         return
     for entry in cell.client.call("watch", services=mine, wait_s=0)["died"]:

@@ -35,7 +35,7 @@ class _Watch:
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
-        self._services = [service.name for service in cell.case.services_on(cell.node)]
+        self._services = [service.name for service in cell.case.services_on(cell.node) if service.serves]
         self._critical = {service.name for service in cell.case.services_on(cell.node) if service.critical}
 
     def run(self) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that the others start at once
 
 
 """The results folder before a run: whether it can be written to, and which run id is free."""
@@ -6,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import time
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from testcell.exits import Exit
 
 def writable(folder: Path) -> None:
     """Make a results folder; CliError names its owner when this user cannot write to it."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.folder import owner_of
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):
@@ -25,7 +27,7 @@ def writable(folder: Path) -> None:
         why = "is not a folder"
     except OSError as exc:
         why = f"cannot be made: {exc.strerror}"
-    raise CliError(f"results folder {folder} {why}{_owners(folder)}", hint="name another one with --results-dir DIR",
+    raise CliError(f"results folder {folder} {why}{owner_of(folder)}", hint="name another one with --results-dir DIR",
                    code=Exit.INFRASTRUCTURE)  # fmt: skip
 
 
@@ -36,16 +38,3 @@ def free_run_id(results_dir: Path, now: float) -> str:
     if stamp not in taken:
         return stamp
     return next(name for number in range(2, len(taken) + 3) if (name := f"{stamp}_{number}") not in taken)
-
-
-def _owners(folder: Path) -> str:
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
-    facts = nearest.stat()
-    return f"; {nearest} belongs to {_user(facts.st_uid)}, mode {facts.st_mode & 0o7777:04o}; you are {_user(os.geteuid())}"
-
-
-def _user(uid: int) -> str:
-    try:
-        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
-    except KeyError:
-        return f"uid {uid}"

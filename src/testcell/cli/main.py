@@ -41,7 +41,8 @@ def run(arguments: Sequence[str]) -> int:
         return of_signal(SIGINT)
     except OSError as exc:
         logging.getLogger(__name__).debug("the command ended early", exc_info=exc)
-        return report(CliError(f"{exc.strerror or exc}: {exc.filename}"), state.settings.form)
+        where = f": {exc.filename}" if exc.filename else ""
+        return report(CliError(f"{exc.strerror or exc}{where}"), state.settings.form)
     except Exception as exc:  # an exit code of Python's own would say that a test had failed
         return report(_internal(exc), state.settings.form)
 

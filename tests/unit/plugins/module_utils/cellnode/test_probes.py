@@ -55,7 +55,7 @@ def test_a_port_is_reached_where_it_is_published_first(shown, port, places):
         ({"kind": "log"}, "log check"),
         ({"kind": "log", "pattern": "("}, "not a regular expression"),
         ({"kind": "http", "port": 70000}, "70000"),
-        ({"kind": "ping"}, "allowed: http, tcp, command, container, log, completed"),
+        ({"kind": "ping"}, "allowed: http, tcp, command, container, running, log, completed"),
         ({"kind": "http", "port": 1, "expect_status": 42}, "statuses from 100 to 599"),
     ],
 )

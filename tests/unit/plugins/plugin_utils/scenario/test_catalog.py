@@ -112,3 +112,26 @@ def test_filter_that_names_nobody_is_a_warning(make_scenario, root):
     loaded = layers.load(None, {"testcell_filters": {"skip_scenarios": ["gone"]}})
     (line,) = [p.render() for p in catalog.validate(root, loaded) if p.severity == "warning" and "filters" in p.key]
     assert "filters.skip_scenarios: no scenario is called 'gone'" in line
+
+
+def test_a_name_that_nobody_can_read_is_not_called_unknown(make_scenario, root):
+    """B01, B04: the wanted scenario is the one whose file is broken."""
+    make_scenario("name: good\n", folder="001_a")
+    make_scenario("", folder="002_b")
+    found = catalog.read(root, BUILT_IN)
+    assert found.nameless == ("002_b",)
+    assert [scenario.name for scenario in found.usable(["good"])] == ["good"]
+    with pytest.raises(InputError) as refused:
+        found.usable(["goood"])
+    assert not refused.value.usage
+    message = str(refused.value)
+    assert "002_b/metadata.yml: the file is empty; required keys: name" in message
+    assert "no scenario that can be read is called 'goood'" in message and "did you mean good?" in message
+
+
+def test_a_tag_in_a_filter_that_nobody_has_is_a_warning(make_scenario, root):
+    """B40"""
+    make_scenario("name: base\ntags: [smoke]\n")
+    loaded = layers.load(None, {"testcell_filters": {"include_tags": ["smoek"]}})
+    (problem,) = [p for p in catalog.validate(root, loaded) if p.key == "filters.include_tags"]
+    assert problem.severity == "warning" and "no scenario has the tag 'smoek'; allowed: smoke" in problem.render()

@@ -348,3 +348,132 @@ def test_metadata_that_never_ends_is_not_read(make_scenario):
     folder = make_scenario(None)
     os.mkfifo(folder / "metadata.yml")
     assert "not a regular file; got FIFO" in refusal(folder)
+
+
+# ---- what only an inventory can tell
+
+TWO_PORTS = 'services:\n  a: {image: "e:1", ports: ["80:80"]}\n  b: {image: "e:1", ports: ["80:81"]}\n'
+ON = "deployment: {{services: [{{name: a, node: {}}}, {{name: b, node: {}}}]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "nodes", "node"),
+    [
+        pytest.param(NAME, ("local",), "local", id="B43-auto-on-the-one-node"),
+        pytest.param(NAME + ON.format("node1", "auto"), NODES, "node1", id="B43-auto-meets-a-name"),
+        pytest.param(NAME + ON.format("node2", "node2"), NODES, "node2", id="B43-names"),
+    ],
+)
+def test_ports_that_clash_on_the_node_where_services_are_placed_are_refused(make_scenario, text, nodes, node):
+    message = refusal(make_scenario(text, compose=TWO_PORTS), known=Known(nodes))
+    assert "3:30: services.b.ports[0]: host port 80 is taken by service a of line 2 already" in message
+    assert f"both are placed on node '{node}'" in message
+
+
+@pytest.mark.parametrize("text", [NAME, NAME + ON.format("node1", "node2"), NAME + ON.format("local", "auto")])
+def test_the_same_port_on_two_nodes_is_fine(make_scenario, text):
+    """B43"""
+    loaded = load(make_scenario(text, compose=TWO_PORTS))
+    assert not any("host port" in problem.message for problem in loaded.warnings)
+
+
+def test_without_an_inventory_the_same_port_is_only_doubtful(make_scenario):
+    """B43"""
+    loaded = load(make_scenario(compose=TWO_PORTS), known=None)
+    (warning,) = [problem for problem in loaded.warnings if "host port 80" in problem.message]
+    assert warning.severity == "warning" and "where both are placed on one node" in warning.message
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("deployment: {services: [{name: router}, {name: worker, node: node3}]}\n", "services[1].node"),
+        ("test_execution: {node: node3}\n", "test_execution.node"),
+    ],
+)
+def test_a_node_that_is_left_out_is_named_with_the_reason(make_scenario, text, place):
+    known = Known(NODES, {"node3": "--limit 'node1,node2'"})
+    message = refusal(make_scenario(NAME + text), known=known)
+    assert f"{place}: is left out of this run by --limit 'node1,node2'; got string 'node3'" in message
+    assert "allowed: node1, node2, local, auto" in message
+
+
+def test_a_limit_may_leave_out_the_controller_itself(make_scenario):
+    known = Known(NODES, {"local": "--limit 'node1,node2'"})
+    message = refusal(make_scenario(), known=known)
+    assert "built-in values: test_execution.node: is left out of this run by --limit" in message
+    assert "allowed: node1, node2, auto" in message
+
+
+def test_too_few_nodes_are_listed(make_scenario):
+    """B32"""
+    message = refusal(make_scenario(NAME + "resource_requirements: {min_nodes: 5}\n"))
+    assert "2:37: resource_requirements.min_nodes: wants 5 nodes; the inventory has 2: node1, node2" in message
+
+
+@pytest.mark.parametrize(
+    ("url", "config", "refused"),
+    [
+        pytest.param("http://10.9.9.9:80", "", True, id="B60-other-host"),
+        pytest.param("http://10.9.9.9:80", '"allowed_hosts": ["10.9.9.9"], ', False, id="B60-host-that-is-meant"),
+        pytest.param("http://192.0.2.7:80", "", False, id="B60-node"),
+        pytest.param("http://localhost:80", "", False, id="B60-loopback"),
+    ],
+)
+def test_load_goes_to_hosts_of_the_inventory_only(make_scenario, url, config, refused):
+    parameters = f'{{"base_url": "{url}", {config}"model": "m", "num_prompts": 1}}'
+    folder, known = make_scenario(test_config=parameters), Known(NODES, hosts=("192.0.2.7",))
+    if not refused:
+        assert load(folder, known=known).test_config["base_url"] == url
+        return
+    message = refusal(folder, known=known)
+    assert (
+        "test_config.json:1:14: base_url: leads to the host '10.9.9.9', allowed hosts: localhost, 192.0.2.7" in message
+    )
+    assert "listed in allowed_hosts" in message
+
+
+# ---- what two files say together
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        pytest.param("{test: x, interval: 2s, retries: 15}", "worker after 30 s", id="B53-no-start-period"),
+        pytest.param("{test: x, interval: 2s, retries: 5, start_period: 80s}", "worker after 90 s", id="B53-short"),
+        pytest.param("{test: x, interval: 2s, retries: 5, start_period: 95s}", "", id="B53-long-enough"),
+        pytest.param("{disable: true}", "", id="B53-off"),
+    ],
+)
+def test_a_health_check_less_patient_than_the_startup_is_named(make_scenario, check, said):
+    compose = f'services:\n  worker:\n    image: "e:1"\n    healthcheck: {check}\n'
+    folder = make_scenario(NAME + "service_health_check: {startup_timeout: 100}\n", compose=compose)
+    found = [problem for problem in load(folder).warnings if "unhealthy" in problem.message]
+    assert [(p.line, p.key) for p in found] == ([(2, "service_health_check.startup_timeout")] if said else [])
+    assert all(said in problem.message and problem.severity == "warning" for problem in found)
+
+
+def test_one_wrong_service_name_is_told_once(make_scenario):
+    """B30"""
+    text = NAME + "deployment: {services: [{name: ruoter}, {name: worker}]}\nbenchmark: {service: router}\n"
+    message = refusal(make_scenario(text))
+    assert "did you mean router?" in message and "benchmark.service" not in message
+
+
+def test_what_a_service_needs_from_its_node_is_known(make_scenario):
+    """B48, B51, B54, B55"""
+    compose = (
+        'services:\n  a:\n    image: "e:1"\n    gpus: [{driver: nvidia, count: 2}, {driver: x, count: 1}]\n'
+        '    volumes: ["/data:/d", "./own:/o", "kept:/k", "made:/m", "${TESTCELL_X}:/x"]\n    networks: [lab]\n'
+        '  b: {image: "e:1", deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}}\n'
+        "networks: {default: {external: true, name: shared}, lab: {external: {name: wire}}, own: {}}\n"
+        "volumes: {kept: {external: true}, made: {}}\n"
+    )
+    folder = make_scenario(compose=compose)
+    (folder / "own").mkdir()
+    loaded = load(folder)
+    first, second = (service.needs for service in loaded.services)
+    assert (first.binds, first.networks, first.volumes) == (("/data",), ("wire",), ("kept",))
+    assert (first.gpus, first.gpu_drivers) == (3, ("nvidia", "x"))
+    assert (second.networks, second.gpus) == (("shared",), -1)
+    assert loaded.v2_only == ("docker-compose.yml:4: services.a.gpus",)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import layers
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.variables import document
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.variables import document, names_of
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,33 @@ def test_numbers_that_ansible_tagged_come_out_plain():
 
     value = layers.load(None, {"testcell_test_execution_timeout": Tagged(5)}).value("test_execution", "timeout")
     assert type(value) is int
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("tset_execution.timeout", "test_execution.timeout"),
+        ("testcell_test_exection_timeout", "testcell_test_execution_timeout"),
+        ("nothing.like_it", ""),
+    ],
+)
+def test_B66_a_name_that_can_only_be_meant_as_a_setting_is_not_passed_over(name, near):
+    (problem,) = document({name: 1}, "-e", short_names=True).problems
+    assert (problem.key, problem.message, problem.suggestion) == (name, "unknown setting", near)
+
+
+@pytest.mark.parametrize("name", ["testcell_environment", "testcell_mine", "lease_ttl", "testcell_lease_ttl_s"])
+def test_the_user_s_own_variables_are_passed_over(name):
+    assert document({name: 1}, "-e", short_names=True).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        ("test_execution.timeout", ["testcell_test_execution_timeout", "testcell_test_execution"]),
+        ("execution.custom_order[1].dir", ["testcell_execution_custom_order", "testcell_execution"]),
+        ("testcell_test_execution_tim", ["testcell_test_execution_tim"]),
+    ],
+)
+def test_the_variables_that_may_hold_a_setting_are_known(key, names):
+    assert set(names) <= set(names_of(key))

@@ -115,7 +115,7 @@ def test_f39_dependants_of_a_service_failed_elsewhere_never_start_and_say_whose_
 
 def test_the_time_limit_names_who_is_late_and_why(make_cell, build, scenario):
     services = [build.service("a", node="n2"), build.service("b", needs=["a"]), build.service("c")]
-    cell = make_cell(build.case(services=services, directory=scenario, deployment_timeout_s=30), client=Engine())
+    cell = make_cell(build.case(services=services, directory=scenario, startup_timeout_s=30), client=Engine())
     with pytest.raises(StepFailure, match=r"within 30 s: b \(waits for a\)") as caught:
         deploy.run(cell)
     assert caught.value.kind == "health_timeout"
