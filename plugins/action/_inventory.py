@@ -30,8 +30,6 @@ CONNECTION_VARIABLES = (
     "testcell_address",
     "testcell_enabled",
 )
-# Set on all hosts by our inventory plugin, since Ansible goes on with the next plugin when one refuses a file.
-REFUSED = "testcell_inventory_problems"
 
 
 def plain(value: Any) -> Any:
@@ -59,7 +57,7 @@ def asked_of(task_vars: dict[str, Any], loader: Any, *, reach: bool = True) -> d
         "sources": tuple(str(source) for source in task_vars.get("ansible_inventory_sources") or ()),
         "scope": scope(task_vars, loader),
         "access": ways,
-        "refused": tuple(Problem(**problem) for problem in plain(task_vars.get(REFUSED) or [])),
+        "refused": tuple(Problem(**problem) for problem in plain(task_vars.get(inventory.REFUSED) or [])),
     }
 
 

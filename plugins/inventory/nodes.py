@@ -37,10 +37,10 @@ from typing import Any
 from ansible.plugins.inventory import BaseInventoryPlugin
 
 from ..plugin_utils.problems import InputError
+from ..plugin_utils.run.inventory import REFUSED
 from ..plugin_utils.scenario import nodes_file
 
 NAMES = ("nodes.yml", "nodes.yaml")
-REFUSED = "testcell_inventory_problems"
 
 
 class InventoryModule(BaseInventoryPlugin):

@@ -17,6 +17,8 @@ from ..scenario.node_names import RULE_NODE, RULE_USER, is_ipv6, wrong_host, wro
 
 INVENTORY = "inventory"
 CONTROLLER = "localhost"
+# A variable of all hosts: the problems of a nodes.yml, since Ansible goes on with the next plugin when one refuses a file.
+REFUSED = "testcell_inventory_problems"
 PORTS = range(1, 65536)
 RULE_ADDRESS = "a host name of ASCII letters, digits, '-', '_', '.', or an IP address, IPv6 without brackets"
 # Ansible knows each of these under two names.

@@ -70,17 +70,20 @@ def _below(folder: Path) -> list[Path]:
 def _placed(problem: Problem, files: Sequence[Path]) -> Problem:
     if problem.file not in (INVENTORY, VARIABLES):
         return problem
-    if problem.file == INVENTORY:
-        host, _, variable = problem.key.rpartition(".") if ".ansible_" in problem.key or ".testcell_" in problem.key else (
-            problem.key, "", "")  # fmt: skip
-        wanted = [variable] if variable else []
-    else:
-        host, wanted = "", variables.names_of(problem.key)
+    host, wanted = _looked_for(problem)
     places = [place for path in files for place in _places(path, host, wanted)]
     if not places:
         return replace(problem, file=str(files[0])) if len(files) == 1 else problem
     _, file, line, column = min(places)
     return replace(problem, file=file, line=line, column=column)
+
+
+def _looked_for(problem: Problem) -> tuple[str, list[str]]:
+    """Return the host that a problem is about, "" for a setting, and the variables that it may stand in."""
+    if problem.file == VARIABLES:
+        return "", variables.names_of(problem.key)
+    host, _, variable = problem.key.rpartition(".")
+    return (host, [variable]) if host and variable.startswith(("ansible_", "testcell_")) else (problem.key, [])
 
 
 def _places(path: Path, host: str, wanted: Sequence[str]) -> Iterator[tuple[int, str, int, int]]:

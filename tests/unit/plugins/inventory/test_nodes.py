@@ -4,8 +4,9 @@ from __future__ import annotations
 import pytest
 from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
-from ansible_collections.enginelab.testcell.plugins.inventory.nodes import REFUSED, InventoryModule
+from ansible_collections.enginelab.testcell.plugins.inventory.nodes import InventoryModule
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import Problem
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.inventory import REFUSED
 
 GOOD = """
 nodes:

@@ -366,7 +366,7 @@ ON = "deployment: {{services: [{{name: a, node: {}}}, {{name: b, node: {}}}]}}\n
 )
 def test_ports_that_clash_on_the_node_where_services_are_placed_are_refused(make_scenario, text, nodes, node):
     message = refusal(make_scenario(text, compose=TWO_PORTS), known=Known(nodes))
-    assert "3:30: services.b.ports[0]: host port 80 is taken by service a of line 2 already" in message
+    assert "3:29: services.b.ports[0]: host port 80 is taken by service a of line 2 already" in message
     assert f"both are placed on node '{node}'" in message
 
 
@@ -408,7 +408,7 @@ def test_a_limit_may_leave_out_the_controller_itself(make_scenario):
 def test_too_few_nodes_are_listed(make_scenario):
     """B32"""
     message = refusal(make_scenario(NAME + "resource_requirements: {min_nodes: 5}\n"))
-    assert "2:37: resource_requirements.min_nodes: wants 5 nodes; the inventory has 2: node1, node2" in message
+    assert "2:36: resource_requirements.min_nodes: wants 5 nodes; the inventory has 2: node1, node2" in message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: MIT
+"""Wrong input as a user meets it: through the command line and through site.yml of a bare ansible-core.
+
+Ids name the rows of the catalogue of bad inputs. The rows in full are tested beside the readers, in the unit tests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cellruns import ansible_command, environment, run_command
+
+from testcell import starting
+
+SCENARIO = "scenarios/001_example"
+METADATA, COMPOSE = f"{SCENARIO}/metadata.yml", f"{SCENARIO}/docker-compose.yml"
+TEST_CONFIG, SCRIPT = f"{SCENARIO}/test_config.json", f"{SCENARIO}/run_test.sh"
+DEFAULTS, INVENTORY = "config/defaults.yaml", "inventories/local"
+SECRET = "hunter2"
+IN_ALL_S = 60
+Spoil = Callable[[Path], object]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a front door answered."""
+
+    code: int
+    text: str
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a project that is right; no engine answers, so that nothing is started should it be taken for right."""
+    folder = tmp_path / "project"
+    starting.start(folder)
+    inventory = folder / INVENTORY
+    inventory.write_text(f"{inventory.read_text().rstrip()} testcell_node_root={tmp_path}/root\n")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.delenv("NODE1_PASSWORD", raising=False)
+    return folder
+
+
+def command(project: Path, *words: object) -> Said:
+    done = run_command(*words, cwd=project, timeout=IN_ALL_S)
+    return Said(done.returncode, done.stdout + done.stderr)
+
+
+def playbook(project: Path, *options: str, inventory: str = INVENTORY, **variables: str) -> Said:
+    line = ansible_command(project / inventory, {"scenario": "example", **variables})
+    done = subprocess.run(
+        [*line, *options],
+        cwd=project,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=IN_ALL_S,
+        check=False,
+    )
+    return Said(done.returncode, done.stdout.decode(errors="replace"))
+
+
+def swap(name: str, old: str, new: str) -> Spoil:
+    def spoil(project: Path) -> None:
+        path = project / name
+        text = path.read_text()
+        assert old in text, f"{name} does not hold {old!r}"
+        path.write_text(text.replace(old, new, 1))
+
+    return spoil
+
+
+def write(name: str, content: str | bytes) -> Spoil:
+    return lambda project: (project / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def add(name: str, text: str) -> Spoil:
+    return lambda project: (project / name).write_text((project / name).read_text() + text)
+
+
+def mode(name: str, bits: int) -> Spoil:
+    return lambda project: (project / name).chmod(bits)
+
+
+def fifo(name: str) -> Spoil:
+    def spoil(project: Path) -> None:
+        (project / name).unlink()
+        os.mkfifo(project / name)
+
+    return spoil
+
+
+def second_scenario(project: Path) -> None:
+    other = project / "scenarios" / "002_other"
+    other.mkdir()
+    for path in (project / SCENARIO).iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+        (other / path.name).chmod(path.stat().st_mode)
+
+
+def all_of(*spoils: Spoil) -> Spoil:
+    return lambda project: [spoil(project) for spoil in spoils]
+
+
+TWO_SERVICES = all_of(
+    add(COMPOSE, '  second:\n    image: "e:1"\n    ports: ["18100:80"]\n'),
+    swap(METADATA, "      role: router\n", "      role: router\n    - name: second\n"),
+)
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdef", "bcdefg", strict=True)
+)
+PIPE = "{{ lookup('pipe', 'touch ran') }}"
+SERVICE = "    image: testcell/engine-sim:1\n"
+SOCKET = f'{SERVICE}    volumes: ["/var/run/docker.sock:/s"]\n'
+ROWS = [
+    pytest.param(write(METADATA, "# none\n"), ["metadata.yml: the file is empty; required keys: name"], id="B01"),
+    pytest.param(swap(METADATA, "  services:", "\tservices:"), ["metadata.yml:9:1: tab in the indentation"], id="B03"),
+    pytest.param(
+        swap(METADATA, "[example]", "[example"),
+        ["metadata.yml:6:7: bracket [ opened at line 6 is not closed"],
+        id="B04",
+    ),
+    pytest.param(
+        add(METADATA, "name: again\n"), ["name: duplicate key 'name'; first at line 2, again at line 24"], id="B05"
+    ),
+    pytest.param(write(METADATA, b"name: ex\xffample\n"), ["metadata.yml:1:9: byte 0xff at byte offset 8"], id="B07"),
+    pytest.param(write(METADATA, BOMB), ["aliases expand to too many values", "up to 20000"], id="B09"),
+    pytest.param(write(METADATA, "a: " + "[" * 3000), ["nested too deeply; got depth 33"], id="B10"),
+    pytest.param(fifo(METADATA), ["metadata.yml: not a regular file; got FIFO"], id="B11"),
+    pytest.param(
+        swap(METADATA, "enabled: true", 'enabled: !!python/object/apply:os.system ["touch ran"]'),
+        ["metadata.yml:4:10: tag '!!python/object/apply:os.system' is not allowed"],
+        id="B12",
+    ),
+    pytest.param(
+        swap(METADATA, "timeout: 300", "timeout: 1e3"),
+        [
+            "metadata.yml:17:12: test_execution.timeout: must be an integer in plain decimal digits",
+            "did you mean 1000?",
+        ],
+        id="B13",
+    ),
+    pytest.param(
+        swap(METADATA, "  timeout: 300", "  time_out: 300"),
+        ["metadata.yml:17:3: test_execution.time_out: unknown key; allowed: args", "did you mean timeout?"],
+        id="B16",
+    ),
+    pytest.param(
+        all_of(second_scenario),
+        ["001_example/metadata.yml:2:7: name: the name 'example' is also the name in", "002_other/metadata.yml:2"],
+        id="B22",
+    ),
+    pytest.param(
+        swap(METADATA, "  node: local", "  node: node9"),
+        [
+            "metadata.yml:15:9: test_execution.node: is no node of the inventory; got string 'node9'; allowed: local, auto"
+        ],
+        id="B23",
+    ),
+    pytest.param(mode(SCRIPT, 0o644), ["run_test.sh is not executable (mode 0644); run: chmod +x"], id="B24"),
+    pytest.param(
+        all_of(swap(METADATA, "name: example\n", f'name: "{PIPE}"\n'), swap(TEST_CONFIG, '"sim"', f'"{PIPE}"')),
+        ["metadata.yml:2:7: name: cannot hold template text, names are taken as they are written"],
+        id="B34",
+    ),
+    pytest.param(
+        all_of(
+            write("nodes.yml", 'nodes:\n  node1:\n    host: h\n    port: 70000\n    password: "${NODE1_PASSWORD}"\n'),
+        ),
+        [
+            "nodes.yml:4:11: nodes.node1.port: is out of range",
+            "nodes.yml:5:15: nodes.node1.password: environment variable",
+        ],
+        id="B37-B58-nodes.yml",
+    ),
+    pytest.param(
+        swap(COMPOSE, SERVICE, f"{SERVICE}    comand: x\n"),
+        ["docker-compose.yml:5:5: services.engine.comand: unknown key", "did you mean command?"],
+        id="B42",
+    ),
+    pytest.param(
+        TWO_SERVICES,
+        ["services.second.ports[0]: host port 18100 is taken by service engine of line 5 already", "on node 'local'"],
+        id="B43",
+    ),
+    pytest.param(
+        swap(COMPOSE, "engine-sim:1", "engine-sim:${TAG}"),
+        ["docker-compose.yml:4:12: services.engine.image: variable TAG is not set; set it with testcell_environment"],
+        id="B44",
+    ),
+    pytest.param(
+        swap(COMPOSE, SERVICE, SOCKET),
+        ["docker-compose.yml:5:15: services.engine.volumes[0]: not allowed by policy: the engine's socket"],
+        id="B50",
+    ),
+    pytest.param(
+        write("hosts", f"node1 ansible_host=-oProxyCommand=x ansible_port=0 ansible_password={SECRET}\n"),
+        [
+            "hosts:1:7: node1.ansible_host: a host cannot start with '-', ssh would take it as an option",
+            "hosts:1:37: node1.ansible_port: is no port",
+        ],
+        id="B58-B59-ini",
+    ),
+    pytest.param(
+        swap(TEST_CONFIG, "http://127.0.0.1", f"http://me:{SECRET}@127.0.0.1"),
+        ["test_config.json:2:15: base_url: has a user name or password"],
+        id="B61",
+    ),
+    pytest.param(
+        all_of(write("key.pub", "ssh-ed25519 AAAA me\n"), write("hosts", "node1 ansible_private_key_file=key.pub\n")),
+        ["hosts:1:7: node1.ansible_private_key_file: ", "is a public key; name the private one"],
+        id="B64-ini",
+    ),
+    pytest.param(
+        write("hosts", "node1 ansible_ssh_common_args='-o UserKnownHostsFile=/none -o GlobalKnownHostsFile=/none'\n"),
+        ["hosts:1:1: node1.ansible_host: known_hosts file /none does not exist; add its key with: ssh-keyscan"],
+        id="B65-ini",
+        marks=pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh says which files it would look in"),
+    ),
+    pytest.param(
+        swap(DEFAULTS, "timeout: 2400", "timeout: null"),
+        ["defaults.yaml:13:12: test_execution.timeout: in the global layer: must be an integer; leave the key out"],
+        id="B66",
+    ),
+    pytest.param(
+        mode(DEFAULTS, 0o666), ["defaults.yaml: in the global layer: everybody may write this file"], id="B68"
+    ),
+]
+
+
+@pytest.mark.parametrize(("spoil", "parts"), ROWS)
+def test_both_front_doors_name_what_is_wrong_and_run_nothing(project: Path, spoil: Spoil, parts: list[str]) -> None:
+    spoil(project)
+    inventory = next((name for name in ("nodes.yml", "hosts") if (project / name).exists()), INVENTORY)
+    checked = command(project, "validate", "-i", inventory)
+    played = playbook(project, inventory=inventory)
+    assert checked.code == 3
+    assert played.code == 2, "Ansible has one code for every failed task"
+    for said in (checked, played):
+        for part in parts:
+            assert part in said.text
+        assert "Traceback" not in said.text and SECRET not in said.text
+    assert not (project / "results").exists() and not (project / "ran").exists()
+
+
+def test_the_project_that_is_spoilt_here_is_right(project: Path) -> None:
+    assert command(project, "validate").code == 0
+    assert playbook(project, dry_run="true").code == 0
+
+
+def test_a_run_shows_every_problem_of_every_file_as_objects(project: Path) -> None:
+    for spoil in (swap(METADATA, "timeout: 300", "timeout: 0"), swap(DEFAULTS, "timeout: 2400", "timeout: x")):
+        spoil(project)
+    write("hosts", "node1 ansible_port=0\n")(project)
+    answer = command(project, "--format", "json", "run", "example", "-i", "hosts")
+    assert answer.code == 3
+    places = {(Path(p["file"]).name, p["line"], p["key"]) for p in json.loads(answer.text)["problems"]}
+    assert {("metadata.yml", 17, "test_execution.timeout"), ("defaults.yaml", 13, "test_execution.timeout")} <= places
+    assert ("hosts", 1, "node1.ansible_port") in places
+    assert not (project / "results").exists()
+
+
+def test_wrong_usage_is_told_from_wrong_files(project: Path) -> None:
+    """B70"""
+    answer = command(project, "run", "exampel")
+    assert answer.code == 2 and "did you mean example?" in answer.text and "Usage: testcell run" in answer.text
+    assert "did you mean example?" in playbook(project, scenario="exampel").text
+    assert not (project / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ("node1", "ansible_limit: leaves out localhost, which resolves and closes the run"),
+        (
+            "localhost,node1",
+            "test_execution.node: is left out of this run by --limit 'localhost,node1'; got string 'local'",
+        ),
+    ],
+)
+def test_a_limit_never_leaves_half_a_run(project: Path, limit: str, words: str) -> None:
+    write("hosts", "node1 ansible_host_key_checking=false\nnode2 ansible_host_key_checking=false\n")(project)
+    played = playbook(project, "--limit", limit, inventory="hosts")
+    assert played.code == 2 and words in played.text
+    assert not (project / "results").exists()
