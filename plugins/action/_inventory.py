@@ -19,6 +19,7 @@ from ..plugin_utils.deploy.placement import LOCAL
 from ..plugin_utils.problems import Problem
 from ..plugin_utils.run import access, inventory
 
+BUILT_IN_INVENTORY = "/etc/ansible/hosts"
 CONNECTION_VARIABLES = (
     *inventory.HOST_KEYS,
     *inventory.PORT_KEYS,
@@ -54,11 +55,17 @@ def asked_of(task_vars: dict[str, Any], loader: Any, *, reach: bool = True) -> d
     ways = access.access_of(os.environ, Path.cwd(), bool(C.HOST_KEY_CHECKING)) if reach else None
     return {
         "hosts": hosts(task_vars),
-        "sources": tuple(str(source) for source in task_vars.get("ansible_inventory_sources") or ()),
+        "sources": _sources(task_vars),
         "scope": scope(task_vars, loader),
         "access": ways,
         "refused": tuple(Problem(**problem) for problem in plain(task_vars.get(inventory.REFUSED) or [])),
     }
+
+
+def _sources(task_vars: dict[str, Any]) -> tuple[str, ...]:
+    """Return the inventories that somebody named; Ansible's own default where it does not exist is none."""
+    found = tuple(str(source) for source in task_vars.get("ansible_inventory_sources") or ())
+    return tuple(source for source in found if source != BUILT_IN_INVENTORY or Path(source).exists())
 
 
 def scope(task_vars: dict[str, Any], loader: Any) -> inventory.Scope | None:

@@ -110,7 +110,9 @@ def _inventory_problems(asked: Asked, found: Found) -> list[Problem]:
         return list(asked.refused)
     problems = [*found.problems, *inventory_files.distrusted(asked.sources, os.geteuid())]
     problems += inventory_files.plain_secrets(asked.sources)
-    if asked.sources and not asked.hosts:
+    missing = [source for source in asked.sources if "," not in source and not Path(source).exists()]
+    problems += [Problem(source, message="the inventory does not exist") for source in missing]
+    if asked.sources and not asked.hosts and not missing:
         message = "holds no host; name nodes in it, or the controller as: localhost ansible_connection=local"
         problems.append(Problem(", ".join(asked.sources), message=message))
     named = [name for name in asked.hosts if name != CONTROLLER]

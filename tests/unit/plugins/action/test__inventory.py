@@ -66,3 +66,11 @@ def test_what_the_inventory_plugin_refused_comes_along():
     found = _inventory.asked_of(variables, DataLoader(), reach=False)
     assert found["refused"][0].render() == "nodes.yml:3:5: k: m"
     assert (found["sources"], found["scope"], found["access"], found["hosts"]) == (("/p/nodes.yml",), None, None, {})
+
+
+def test_ansibles_own_default_counts_only_where_it_exists(monkeypatch):
+    variables = {"hostvars": {}, "groups": {"all": []}, "ansible_inventory_sources": ["/etc/ansible/hosts", "/p/none"]}
+    monkeypatch.setattr(_inventory.Path, "exists", lambda _: False)
+    assert _inventory.asked_of(variables, DataLoader(), reach=False)["sources"] == ("/p/none",)
+    monkeypatch.setattr(_inventory.Path, "exists", lambda _: True)
+    assert len(_inventory.asked_of(variables, DataLoader(), reach=False)["sources"]) == 2

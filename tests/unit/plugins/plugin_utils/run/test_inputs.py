@@ -109,6 +109,12 @@ def test_an_inventory_without_a_node_to_use_is_no_reason_to_use_the_controller(p
     assert words in message
 
 
+def test_an_inventory_that_does_not_exist_is_named(project, tmp_path):
+    """Ansible warns of it and goes on without its hosts."""
+    message = str(refusal(project, hosts={}, sources=(f"{tmp_path}/none", "n1,n2")))
+    assert f"{tmp_path}/none: the inventory does not exist" in message and "holds no host" not in message
+
+
 def test_a_limit_that_leaves_out_a_node_the_case_needs_is_an_error_with_its_name(project):
     limit = "localhost,node2"
     message = str(refusal(project, scope=Scope(limit, frozenset({"node2", "localhost"}))))
