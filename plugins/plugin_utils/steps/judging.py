@@ -95,7 +95,7 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
             script_exit=ended["exit_code"],
             wanted=case.config.get("num_prompts"),
         )
-    control_ok = not any(entry.owner not in verdicts.OWNERS_UNDER_TEST for entry in found)
+    control_ok = not any(verdicts.is_of_the_cell(entry) for entry in found)
     decided = verdicts.combine(
         control_ok=control_ok, script_exit=ended.get("exit_code"), judgement=judgement, failures=found, at=now
     )

@@ -25,6 +25,9 @@ GRAVITY = ("cancelled", "error", "fail", "invalid", "no_data", "flaky", "pass", 
 CONCLUSIONS = ("test_failed", "bench_failed", "bench_no_data", "bench_partial", "result_invalid")
 OWNERS_UNDER_TEST = ("engine", "test")
 
+# Nothing of the engine runs yet in these steps, so what fails there says nothing about it.
+STEPS_BEFORE_THE_ENGINE = ("lease", "prep", "upload")
+
 
 @dataclass(frozen=True)
 class CaseVerdict:
@@ -59,7 +62,12 @@ def combine(
 def _of_failure(root: Failure) -> str:
     if root.error_kind == "cancelled":
         return "cancelled"
-    return "fail" if root.owner in OWNERS_UNDER_TEST else "error"
+    return "error" if is_of_the_cell(root) else "fail"
+
+
+def is_of_the_cell(failure: Failure) -> bool:
+    """Return whether a failure says something about the cell and its nodes, and nothing about the engine or the test."""
+    return failure.owner not in OWNERS_UNDER_TEST or failure.step in STEPS_BEFORE_THE_ENGINE
 
 
 def _of_result(script_exit: int | None, judgement: Judgement | None, known: Failure | None, at: float) -> CaseVerdict:

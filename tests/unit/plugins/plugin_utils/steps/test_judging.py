@@ -13,7 +13,7 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import 
 EXITED = {"state": "exited", "exit_code": 0}
 
 
-def report(tmp_path, build, *, test=None, fail=None, later=(), snapshot=True, verified=True, **fields):
+def report(tmp_path, build, *, test=None, fail=None, step="deploy", later=(), snapshot=True, verified=True, **fields):
     """Return the record and the result note of one case whose board says what the arguments say."""
     case = build.case(services=[build.service("a")], **fields)
     case = build.replace(case, test=build.replace(case.test, client="script", result_paths=("results/",)))
@@ -27,7 +27,7 @@ def report(tmp_path, build, *, test=None, fail=None, later=(), snapshot=True, ve
     if test:
         board.post("test", test)
     if fail:
-        board.claim("failure", failure.of(fail, f"it was {fail}", at=95.0).as_dict())
+        board.claim("failure", failure.of(fail, f"it was {fail}", at=95.0, step=step).as_dict())
     for kind in later:
         board.claim(f"later-failure.{kind}.n1", failure.of(kind, f"then {kind}", at=97.0).as_dict())
     if snapshot:
@@ -45,6 +45,8 @@ CASES = [
     ("the script failed", {"test": {**EXITED, "exit_code": 3}}, "fail", 1),
     ("the test never ran", {}, "no_data", 4),
     ("an engine failure", {"fail": "container_exited"}, "fail", 1),
+    ("a node without the bind source", {"fail": "mount_invalid", "step": "prep"}, "error", 5),
+    ("a bind source that compose refuses", {"fail": "mount_invalid", "step": "deploy"}, "fail", 1),
     ("a network failure", {"fail": "ssh_timeout"}, "error", 5),
     ("the lease was held", {"fail": "lock_held", "snapshot": False}, "error", 6),
     ("passed but not clean", {"test": EXITED, "fail": "cleanup_failed", "verified": False}, "error", 7),
