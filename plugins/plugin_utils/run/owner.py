@@ -45,11 +45,9 @@ def is_dead(owner: str, at: Here, lives: Callable[[int], bool]) -> bool:
 
 
 def lives(pid: int) -> bool:
-    """Return whether a process of this number runs here; one of another user counts."""
+    """Return whether a process of this number runs here; one that only waits to be reaped by its parent does not."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    except PermissionError:
-        return True
-    return True
+    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")

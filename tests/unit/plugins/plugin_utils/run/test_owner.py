@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,16 @@ def test_this_process_is_named_and_lives():
     name = owner.name(owner.here(), os.getpid())
     assert f":{os.getpid()}/" in name
     assert not owner.is_dead(name, owner.here(), owner.lives)
+
+
+def test_a_process_that_was_killed_and_not_reaped_yet_is_dead():
+    process = subprocess.Popen(["sleep", "60"])
+    assert owner.lives(process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert not owner.lives(process.pid)
+    process.wait(timeout=10)
+    assert not owner.lives(process.pid)
 
 
 @pytest.mark.parametrize(
