@@ -18,6 +18,7 @@ from ..plugin_utils.verdict import failure
 from ._node import NodeAction
 
 SKIPPED = "the case is skipped"
+NO_CASE = "no case is open"
 
 
 class StepAction(NodeAction):
@@ -25,11 +26,16 @@ class StepAction(NodeAction):
 
     ALWAYS: the step also runs after the case has failed, as collecting and cleaning do.
     NEEDS_LEASE: the step is left out on a node that this run does not hold.
+    OPTIONS: what the task gives.
     """
 
     STEP: ClassVar[str]
     ALWAYS: ClassVar[bool] = False
     NEEDS_LEASE: ClassVar[bool] = True
+    OPTIONS: ClassVar[dict[str, Any]] = {
+        "run_dir": {"type": "path", "required": True},
+        "case_index": {"type": "int", "required": True},
+    }
 
     def act(self, cell: Cell) -> dict[str, Any]:
         """Do the step and return its facts; raise StepFailure or NodeError."""
@@ -38,18 +44,23 @@ class StepAction(NodeAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the step unless it has no part here, and keep its first failure for the case."""
         super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
-            {"run_dir": {"type": "path", "required": True}, "case_index": {"type": "int", "required": True}}
-        )
-        cell = self._cell(Path(str(args["run_dir"])), int(args["case_index"]), task_vars or {})
-        reason = self._no_part(cell)
+        _, args = self.validate_argument_spec(self.OPTIONS)
+        index = self.case_index(args)
+        if index is None:
+            return {"changed": False, "skipped": True, "skip_reason": NO_CASE}
+        cell = self._cell(Path(str(args["run_dir"])), index, task_vars or {})
+        reason = self.no_part(cell)
         if reason:
             return {"changed": False, "skipped": True, "skip_reason": reason}
         if self._task.check_mode:
             return {"changed": False, "msg": f"would run the step {self.STEP} of {cell.case.ref.title} on {cell.node}"}
         return self._recorded(cell)
 
-    def _no_part(self, cell: Cell) -> str:
+    def case_index(self, args: dict[str, Any]) -> int | None:
+        """Return the position of the case in the plan, None when there is none to do."""
+        return int(args["case_index"])
+
+    def no_part(self, cell: Cell) -> str:
         """Return why this step is left out here, "" when it runs."""
         if cell.node not in cell.case.nodes:
             return "the case does not use this node"

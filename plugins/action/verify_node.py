@@ -53,6 +53,6 @@ class ActionModule(StepAction):
         finally:
             lease.release(cell)
 
-    def _no_part(self, cell: Cell) -> str:
-        reason = super()._no_part(cell)
+    def no_part(self, cell: Cell) -> str:
+        reason = super().no_part(cell)
         return "" if reason == SKIPPED and cell.case.index == cell.plan.last_use(cell.node) else reason

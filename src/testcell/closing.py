@@ -9,10 +9,11 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import run_files
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import case_files, run_files
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, plan
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.folder import point_latest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.plan import CasePlan, RunPlan
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import record
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import case_board, run_board
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import failure
 
@@ -70,27 +71,26 @@ def _records(decided: RunPlan, why: dict[str, Any], now: float) -> list[dict[str
     ended = run_board(decided.run_dir).notes("case-record.")
     found = []
     for case in decided.cases:
-        opened = case_board(decided.run_dir, case.index).read("opened")
         if str(case.index) in ended:
             found.append(ended[str(case.index)])
-        elif opened:
-            found.append(_cut_short(decided, case, why, opened["t"], now))
+        elif case_board(decided.run_dir, case.index).read("opened"):
+            found.append(_cut_short(decided, case, why, now))
     return found
 
 
-def _cut_short(decided: RunPlan, case: CasePlan, why: dict[str, Any], opened: float, now: float) -> dict[str, Any]:
-    return {
-        "run_id": decided.run_id,
-        "scenario": case.ref.scenario,
-        "case": case.ref.case,
-        "labels": case.labels,
-        "attempt": case.ref.attempt,
+def _cut_short(decided: RunPlan, case: CasePlan, why: dict[str, Any], now: float) -> dict[str, Any]:
+    """Write the files of the attempt from what came home of it, and return its record."""
+    board, folder = case_board(decided.run_dir, case.index), case.ref.folder(decided.run_dir)
+    record.write_manifest(folder, board)
+    found = {
+        **record.build(decided, case, board, now),
         "verdict": "cancelled" if why["error_kind"] == "cancelled" else "error",
         "control": {"ok": False},
         "result": {"ok": False},
         "failure": why,
-        "reasons": [],
-        "nodes": list(case.nodes),
-        "seconds": round(now - opened, 3),
-        "started_at": opened,
+        "reasons": [why["message"], *(f"before that: {one['message']}" for one in record.failures(board))],
+        "checks": [],
+        "benchmark": None,
     }
+    case_files.write(folder, found)
+    return found

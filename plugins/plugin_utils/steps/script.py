@@ -14,6 +14,7 @@ from . import environment
 from .cell import Cell, StepFailure
 
 UNIT = "test"
+LOG = "test.log"
 POLL_S = 1.0
 # A watching node asks for a tenth of the time the test has run, so that it notices the end of a short test at once.
 WATCH_S = (0.3, 5.0)
@@ -100,7 +101,7 @@ class _Test:
         self._cell.event(f"{test.script} started, at most {test.timeout_s} s")
 
     def _follow(self) -> dict[str, Any]:
-        log = self._cell.case_dir / "test.log"
+        log = self._cell.case_dir / LOG
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as stream:
             while True:

@@ -48,15 +48,9 @@ def cleanup(
     found = inputs.inventory(lambda: inventories.load(project, inventory or ()))
     folder = results_dir(settings, where)
     used = closing.nodes_of(folder / run_id) if run_id else []
-    answers, outcome = jobs.ask(
-        project,
-        found.sources,
-        "cleanup",
-        "cleanup_out",
-        {**given, "cleanup_run": run_id or "all", "results_dir": str(folder)},
-        hosts=len(found.nodes),
-        with_local=jobs.LOCAL in used and jobs.LOCAL not in found.names,
-        verbose=settings.verbose,
+    work = jobs.Work(project, found, with_local=jobs.needs_local(used, found), verbose=settings.verbose)
+    answers, outcome = work.ask(
+        "cleanup", "cleanup_out", {**given, "cleanup_run": run_id or "all", "results_dir": str(folder)}
     )
     if answers is None:
         raise execution.explain(outcome)

@@ -67,15 +67,8 @@ def _inventory(settings: Settings, wanted: Sequence[str] | None) -> Inventory:
 
 
 def _check(settings: Settings, found: Inventory, given: dict[str, str]) -> None:
-    answers, outcome = jobs.ask(
-        settings.project(),
-        found.sources,
-        "health",
-        "health_out",
-        extra.as_variables(given),
-        hosts=len(found.nodes),
-        verbose=settings.verbose,
-    )
+    work = jobs.Work(settings.project(), found, verbose=settings.verbose)
+    answers, outcome = work.ask("health", "health_out", extra.as_variables(given))
     if outcome.signal:
         raise typer.Exit(exits.of_signal(outcome.signal))
     if answers is None:

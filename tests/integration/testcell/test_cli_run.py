@@ -98,7 +98,7 @@ def test_health_and_cleanup_answer_for_the_node(start: Start) -> None:
 
 def test_a_terminated_run_ends_with_143_and_a_summary(project: Path) -> None:
     script = project / "scenarios" / "001_example" / "run_test.sh"
-    script.write_text("#!/bin/sh\necho the test is up\nexec sleep 30\n")
+    script.write_text("#!/bin/sh\necho half > $SCENARIO_RESULT_PATH/half.txt\necho the test is up\nexec sleep 30\n")
     process = subprocess.Popen(
         [*TESTCELL, "run", "example"], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -110,6 +110,11 @@ def test_a_terminated_run_ends_with_143_and_a_summary(project: Path) -> None:
         process.send_signal(signal.SIGTERM)
         out, _err = process.communicate(timeout=180)
     assert process.returncode == 143 and "verdict  CANCELLED" in out
+    case = project / "results" / "latest" / "example"
+    assert (case / "nodes/local/services/engine.log").stat().st_size > 0, "evidence comes home before the cleaning"
+    assert (case / "test_artifacts/results/half.txt").read_text() == "half\n"
+    assert "the test is up" in (case / "test.log").read_text()
+    assert "SIGTERM" in (case / "test_report.md").read_text()
     summary = json.loads((project / "results" / "latest" / "summary.json").read_text())
     assert summary["verdict"] == "cancelled" and summary["cases"][0]["failure"]["error_kind"] == "cancelled"
     assert containers_of(summary["run_id"]) == []

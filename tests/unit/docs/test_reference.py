@@ -214,7 +214,8 @@ def variables_of(playbook):
     """Return variable -> the text of its default, for all variables that a playbook takes from outside."""
     text = (PLAYBOOKS / playbook).read_text()
     found = dict(re.findall(r"\{\{ (\w+) \| default\(([^,)]*)", text))
-    return found | dict.fromkeys(re.findall(r"when: (\w+) is defined", text), "none")
+    without = re.findall(r"when: (\w+) is defined", text) + re.findall(r"\{\{ (\w+) \| mandatory", text)
+    return found | dict.fromkeys(without, "none")
 
 
 @pytest.mark.parametrize("playbook", sorted(path.name for path in PLAYBOOKS.glob("*.yml")))

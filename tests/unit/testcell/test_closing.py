@@ -73,3 +73,13 @@ def test_cases_that_had_ended_keep_their_verdict(opened: plan.RunPlan) -> None:
     case_board(opened.run_dir, 1).post("opened", {"t": 1005.0})
     found = closing.close(opened.run_dir, signal.SIGINT, clean=True, now=1011.0)
     assert [(case["attempt"], case["verdict"]) for case in found["cases"]] == [(1, "fail"), (2, "cancelled")]
+
+
+def test_what_failed_before_the_signal_is_told_with_it(opened: plan.RunPlan) -> None:
+    board = case_board(opened.run_dir, 0)
+    board.post("opened", {"t": 1001.0})
+    board.claim("failure", {"error_kind": "gpu_oom", "message": "engine ran out of memory", "node": "node1"})
+    found = closing.close(opened.run_dir, signal.SIGINT, clean=True, now=1011.0)
+    assert found["cases"][0]["verdict"] == "cancelled"
+    result = json.loads((opened.run_dir / "example" / "result_summary.json").read_text())
+    assert result["reasons"] == ["the run was stopped by SIGINT", "before that: engine ran out of memory"]

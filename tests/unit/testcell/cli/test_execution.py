@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,20 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import open
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import case_board
 
 from testcell import runner
-from testcell.cli import jobs
 
 Cli = Callable[..., Any]
 
 
 class Ansible:
-    """Stands in for runner.run: leaves a summary or a plan in the run's folder, and remembers its jobs."""
+    """Stands in for runner.run: leaves a summary or a plan in the run's folder, and remembers its jobs.
+
+    answers: what the nodes say to a playbook that asks them; none of them answers where it is None.
+    """
 
     def __init__(self) -> None:
         self.jobs: list[runner.Job] = []
+        self.answers: Any = [{"name": "local", "ok": True}]
+        self.signals_while_collecting = 0
         self.summary: dict[str, Any] | None = None
         self.opens = False
         self.rc, self.signals = 0, 0
@@ -33,6 +37,19 @@ class Ansible:
 
     def __call__(self, job: runner.Job, _listener: object = None) -> runner.Outcome:
         self.jobs.append(job)
+        if job.playbook == "site.yml":
+            self._run(job)
+            return self._outcome(self.rc, self.signals, self.failures)
+        out = next((job.extravars[name] for name in ("cleanup_out", "health_out") if name in job.extravars), None)
+        if out and self.answers is not None:
+            Path(out).write_text(json.dumps(self.answers))
+        return self._outcome(0, self.signals_while_collecting if job.playbook.endswith("collect") else 0)
+
+    def named(self, name: str) -> list[runner.Job]:
+        """Return the jobs of one playbook of the collection."""
+        return [job for job in self.jobs if job.playbook.rpartition(".")[2] == name]
+
+    def _run(self, job: runner.Job) -> None:
         variables = job.extravars
         run_dir = Path(variables["results_dir"]) / variables["testcell_run_id"]
         if self.opens:
@@ -43,8 +60,9 @@ class Ansible:
         if self.summary is not None:
             run_dir.mkdir(exist_ok=True)
             (run_dir / "summary.json").write_text(json.dumps({"run_id": run_dir.name, **self.summary}))
-        number = signal.SIGINT if self.signals else 0
-        return runner.Outcome(self.rc, "", number, self.signals, 1.0, self.failures, {}, ("said",), None)
+
+    def _outcome(self, rc: int, signals: int, failures: tuple[runner.TaskFailure, ...] = ()) -> runner.Outcome:
+        return runner.Outcome(rc, "", signal.SIGINT if signals else 0, signals, 1.0, failures, {}, ("said",), None)
 
 
 @pytest.fixture
@@ -56,21 +74,6 @@ def ansible(project: Path, monkeypatch: pytest.MonkeyPatch) -> Ansible:
     monkeypatch.setenv("ANSIBLE_HOST_KEY_CHECKING", "false")
     monkeypatch.setattr(runner, "run", stand_in)
     return stand_in
-
-
-@pytest.fixture
-def cleaning(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Return what the nodes answer to a cleaning, and what they were asked."""
-    known: dict[str, Any] = {"answers": [{"name": "local", "ok": True}], "asked": []}
-
-    def ask(
-        _project: object, _sources: Sequence[str], playbook: str, _out: str, variables: dict[str, Any], **more: Any
-    ) -> Any:
-        known["asked"].append((playbook, variables, more))
-        return known["answers"], None
-
-    monkeypatch.setattr(jobs, "ask", ask)
-    return known
 
 
 def test_a_job_carries_what_was_asked_for(ansible: Ansible, cli: Cli) -> None:
@@ -114,53 +117,67 @@ def test_the_exit_code_is_the_summary_s_whatever_ansible_said(
     assert answer.json["path"].endswith(f"results/{answer.json['run_id']}")
 
 
-def test_a_signal_after_the_end_keeps_the_summary(ansible: Ansible, cli: Cli, cleaning: dict[str, Any]) -> None:
+def test_a_signal_after_the_end_keeps_the_summary(ansible: Ansible, cli: Cli) -> None:
     ansible.summary, ansible.signals = {"verdict": "pass", "exit_code": 0}, 1
     answer = cli("run", "example")
-    assert answer.code == 130 and "verdict  PASS" in answer.out and cleaning["asked"] == []
+    assert answer.code == 130 and "verdict  PASS" in answer.out and len(ansible.jobs) == 1
+
+
+CUT_SHORT = [
+    ("once", 1, 0, 130, "cancelled", 1, 90),
+    ("twice", 2, 0, 130, "cancelled", 0, 30),
+    ("again while collecting", 1, 1, 130, "cancelled", 1, 30),
+    ("Ansible died", 0, 0, 5, "error", 1, 90),
+]
 
 
 @pytest.mark.parametrize(
-    ("signals", "code", "verdict", "limit"), [(1, 130, "cancelled", 90), (2, 130, "cancelled", 30), (0, 5, "error", 90)]
+    ("signals", "later", "code", "verdict", "collected", "limit"),
+    [row[1:] for row in CUT_SHORT],
+    ids=[row[0] for row in CUT_SHORT],
 )
-def test_a_run_cut_short_is_cleaned_and_summed_up(
+def test_a_run_cut_short_is_collected_then_cleaned_and_summed_up(
     project: Path,
     ansible: Ansible,
     cli: Cli,
-    cleaning: dict[str, Any],
     signals: int,
+    later: int,
     code: int,
     verdict: str,
+    collected: int,
     limit: int,
 ) -> None:
-    ansible.opens, ansible.signals, ansible.rc = True, signals, 99
+    ansible.opens, ansible.signals, ansible.signals_while_collecting, ansible.rc = True, signals, later, 99
     answer = cli("run", "example", "-e", "testcell_node_root=/elsewhere", "--format", "json")
+    run_id = answer.json["run_id"]
     assert answer.code == code and answer.json["verdict"] == verdict and "reasons" not in answer.json
-    ((playbook, variables, more),) = cleaning["asked"]
-    assert playbook == "cleanup" and variables["cleanup_run"] == answer.json["run_id"] and more["timeout_s"] == limit
-    assert variables["testcell_node_root"] == "/elsewhere", "the nodes are found as the run found them"
-    assert os.readlink(project / "results" / "latest") == answer.json["run_id"]
+    collecting, (cleaning,) = ansible.named("collect"), ansible.named("cleanup")
+    assert [Path(job.extravars["collect_run_dir"]).name for job in collecting] == [run_id] * collected
+    assert ansible.jobs[-1] is cleaning and cleaning.extravars["cleanup_run"] == run_id
+    assert cleaning.timeout_s == limit
+    for job in (*collecting, cleaning):
+        assert job.extravars["testcell_node_root"] == "/elsewhere", "the nodes are found as the run found them"
+    assert os.readlink(project / "results" / "latest") == run_id
 
 
 @pytest.mark.parametrize("answers", [None, [], [{"name": "local", "ok": False}], [{"name": "other", "ok": True}]])
-def test_silence_is_never_taken_for_clean(ansible: Ansible, cli: Cli, cleaning: dict[str, Any], answers: Any) -> None:
-    ansible.opens, cleaning["answers"] = True, answers
+def test_silence_is_never_taken_for_clean(ansible: Ansible, cli: Cli, answers: Any) -> None:
+    ansible.opens, ansible.answers = True, answers
     answer = cli("run", "example")
     assert answer.code == 7 and "testcell cleanup" in answer.out and "not proved clean: local" in answer.err
 
 
-def test_the_controller_is_cleaned_where_the_inventory_does_not_have_it(
-    ansible: Ansible, cli: Cli, cleaning: dict[str, Any]
-) -> None:
+def test_the_controller_is_cleaned_where_the_inventory_does_not_have_it(ansible: Ansible, cli: Cli) -> None:
     ansible.opens, ansible.signals = True, 1
     cli("run", "example", "-i", "inventories/nodes.ini")
-    assert cleaning["asked"][0][2]["with_local"] is True
+    for job in (*ansible.named("collect"), *ansible.named("cleanup")):
+        assert any(source.endswith("local.ini") for source in job.inventory)
 
 
-def test_a_run_that_never_began_says_why(ansible: Ansible, cli: Cli, cleaning: dict[str, Any]) -> None:
+def test_a_run_that_never_began_says_why(ansible: Ansible, cli: Cli) -> None:
     ansible.rc = 127
     answer = cli("run", "example")
-    assert answer.code == 5 and "ansible-playbook could not be started" in answer.err and cleaning["asked"] == []
+    assert answer.code == 5 and "ansible-playbook could not be started" in answer.err and len(ansible.jobs) == 1
     ansible.failures = (runner.TaskFailure("node1", "Take it", "held by run x", False, {"error_kind": "lock_held"}),)
     answer = cli("run", "example", "--format", "json")
     assert (
@@ -168,16 +185,9 @@ def test_a_run_that_never_began_says_why(ansible: Ansible, cli: Cli, cleaning: d
     )
 
 
-def test_nodes_that_give_no_answer_are_not_healthy(project: Path, cli: Cli, cleaning: dict[str, Any]) -> None:
-    class Ended:
-        signal = 0
-
-    def ask(*_: object, **__: object) -> Any:
-        return [{"name": "node1", "ok": True, "problems": [], "facts": {}}], Ended()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jobs, "ask", ask)
-        answer = cli("health", "-i", "inventories/nodes.ini", "--format", "json")
-        cleaned = cli("cleanup", "--all", "-i", "inventories/nodes.ini", "--format", "json")
+def test_nodes_that_give_no_answer_are_not_healthy(ansible: Ansible, cli: Cli) -> None:
+    ansible.answers = [{"name": "node1", "ok": True, "problems": [], "facts": {}}]
+    answer = cli("health", "-i", "inventories/nodes.ini", "--format", "json")
+    cleaned = cli("cleanup", "--all", "-i", "inventories/nodes.ini", "--format", "json")
     assert answer.code == 5 and [node["ok"] for node in answer.json] == [True, False]
     assert cleaned.code == 7 and cleaned.json[1]["errors"] == ["gave no answer"]
