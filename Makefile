@@ -51,6 +51,7 @@ e2e: setup images ## runs on real nodes: sshd, dockerd, containers
 
 bench: setup ## figures beside their peers, one JSON line each
 	@$(BIN)/python bench/cli_start.py
+	@$(BIN)/python bench/schedule.py
 
 lock: setup ## pin every dependency with its digest
 	@$(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml

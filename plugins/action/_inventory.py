@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ansible.inventory.manager import InventoryManager
 
 from ..plugin_utils.deploy.placement import LOCAL
 from ..plugin_utils.problems import Problem
-from ..plugin_utils.run import access, inventory
+from ..plugin_utils.run import access, install_variables, inventory
 
 BUILT_IN_INVENTORY = "/etc/ansible/hosts"
 CONNECTION_VARIABLES = (
@@ -38,23 +39,26 @@ def plain(value: Any) -> Any:
     return json.loads(json.dumps(value, default=str))
 
 
-def hosts(task_vars: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the connection variables of every host in inventory order."""
+def hosts(task_vars: dict[str, Any], extra: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+    """Return the connection variables of every host in inventory order, and those about installing that are not in extra."""
     hostvars = task_vars["hostvars"]
+    names = (*CONNECTION_VARIABLES, *(name for name in install_variables.VARIABLES if name not in extra))
     return {
-        str(name): {key: plain(hostvars[name][key]) for key in CONNECTION_VARIABLES if key in hostvars[name]}
+        str(name): {key: plain(hostvars[name][key]) for key in names if key in hostvars[name]}
         for name in task_vars["groups"]["all"]
     }
 
 
-def asked_of(task_vars: dict[str, Any], loader: Any, *, reach: bool = True) -> dict[str, Any]:
+def asked_of(
+    task_vars: dict[str, Any], loader: Any, *, reach: bool = True, extra: Collection[str] = ()
+) -> dict[str, Any]:
     """Return what the inventory and the command line say of the nodes, as arguments of `Asked`.
 
-    reach: whether ssh would get in is checked too.
+    reach: whether ssh would get in is checked too. extra: names of the variables of -e, which are no host's own.
     """
     ways = access.access_of(os.environ, Path.cwd(), bool(C.HOST_KEY_CHECKING)) if reach else None
     return {
-        "hosts": hosts(task_vars),
+        "hosts": hosts(task_vars, extra),
         "sources": _sources(task_vars),
         "scope": scope(task_vars, loader),
         "access": ways,

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import time
 from typing import Any
 
@@ -13,12 +15,12 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from ..plugin_utils.node import package
-from ..plugin_utils.node.client import NodeClient, NodeError, Output
+from ..plugin_utils.node.client import NodeClient, Output
+from ..plugin_utils.node.errors import NodeError
+from ..plugin_utils.node.persistence import Persistence
 from ..plugin_utils.node.reach import connection_kind
 
 DEFAULT_PYTHON = "/usr/bin/python3"
-RECONNECTS = 3
-REACH_AGAIN = frozenset({"ssh_refused", "ssh_timeout", "ssh_dropped", "dns_failure"})
 
 
 class NodeAction(ActionBase):
@@ -30,7 +32,8 @@ class NodeAction(ActionBase):
     def client(self, task_vars: dict[str, Any], owner: str, run: dict[str, Any] | None = None) -> NodeClient:
         """Return the program on the task's node, called for run by owner."""
         return NodeClient(
-            execute=_Reconnecting(self, str(task_vars["inventory_hostname"])),
+            execute=self.execute_on_node,
+            persist=Persistence(str(task_vars["inventory_hostname"]), self.reconnect, time.sleep),
             program=package.build("cellnode"),
             python=_python(task_vars),
             root=str(self._templar.template(task_vars.get("testcell_node_root", ""))),
@@ -48,28 +51,35 @@ class NodeAction(ActionBase):
             raise NodeError(connection_kind(str(result.get("msg"))), str(result.get("msg")))
         return Output(result["rc"], result["stdout"], result["stderr"])
 
+    def serving_command(self, command: str) -> list[str] | None:
+        """Return what the controller starts to run command on the node with both streams open.
+
+        None where only whole commands can be run: with other connections than ssh and local, and where a password is
+        asked for on the way.
+        """
+        connection = self._connection
+        become = connection.become if self._becomes() else None
+        if connection.transport not in ("ssh", "local") or (become and become.get_option("become_pass")):
+            return None
+        if become:
+            command = become.build_become_command(command, connection._shell)
+        if connection.transport == "local":
+            return ["/bin/sh", "-c", command]
+        if connection.get_option("password") or self._play_context.password:
+            return None
+        host = connection.get_option("host") or self._play_context.remote_addr
+        words = ("-T", "-o", "BatchMode=yes", host, f"/bin/sh -c {shlex.quote(command)}")
+        built = connection._build_command(connection.get_option("ssh_executable"), "ssh", *words)
+        return [os.fsdecode(word) for word in built]
+
+    def _becomes(self) -> bool:
+        """Decide as Ansible does whether commands are run as another user."""
+        wanted, user = self.get_become_option("become_user"), self._get_remote_user()
+        return bool(self._connection.become) and (wanted != user or not any((wanted, user)))
+
     def reconnect(self) -> None:
         """Close the connection, so that the next command makes a new one."""
         self._connection.reset()
-
-
-class _Reconnecting:
-    """Run commands on the node; a lost connection is made again, a few times, since every call may be repeated."""
-
-    def __init__(self, action: NodeAction, node: str) -> None:
-        self._action = action
-        self._node = node
-
-    def __call__(self, command: str, stdin: bytes) -> Output:
-        for pause in (*(2.0**n for n in range(RECONNECTS - 1)), None):
-            try:
-                return self._action.execute_on_node(command, stdin)
-            except NodeError as exc:
-                if pause is None or exc.kind not in REACH_AGAIN:
-                    raise NodeError(exc.kind, f"node {self._node}: {exc}", exc.detail) from None
-            time.sleep(pause)
-            self._action.reconnect()
-        raise AssertionError("the last try returns or raises")
 
 
 def _python(task_vars: dict[str, Any]) -> str:

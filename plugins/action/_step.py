@@ -6,14 +6,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..plugin_utils.node.client import NodeError
+from ..plugin_utils.deploy.board import Board
+from ..plugin_utils.node.client import NodeClient
+from ..plugin_utils.node.errors import NodeError
+from ..plugin_utils.node.line import Line
+from ..plugin_utils.node.persistence import Persistence
 from ..plugin_utils.run import plan as run_plan
-from ..plugin_utils.steps.cell import Cell, StepFailure, case_board, run_board
+from ..plugin_utils.steps.cell import RECONNECTED, Cell, StepFailure, case_board, run_board
 from ..plugin_utils.verdict import failure
 from ._node import NodeAction
 
@@ -107,10 +112,23 @@ class StepAction(NodeAction):
         run = {"id": plan.run_id, "scenario": case.ref.scenario, "case": case.ref.case, "attempt": case.ref.attempt}
         client = self.client(task_vars, plan.owner, {**run, "epoch": lease.get("epoch")})
         client.engine = bool(case.services_on(node))
+        client.line = self._line(client, shared, node)
+        client.persist = Persistence(node, lambda: self._made_again(board, node), time.sleep)
         facts = board.read(f"facts.{node}") or {}
         return Cell(
             self.STEP, plan, case, node, client, board, shared, time.time, time.sleep, self._speaker(node), facts
         )
+
+    def _line(self, client: NodeClient, shared: Board, node: str) -> Line | None:
+        """Return the way that the run keeps open to the node, None where its connection cannot be kept open."""
+        argv = self.serving_command(client.serving())
+        return None if argv is None else Line(shared, node, argv, os.getppid())
+
+    def _made_again(self, board: Board, node: str) -> None:
+        """Drop the connection, so that a new one is made, and count that."""
+        self.reconnect()
+        count = 1 + (board.read(f"{RECONNECTED}{node}") or {"count": 0})["count"]
+        board.post(f"{RECONNECTED}{node}", {"count": count})
 
     def _speaker(self, node: str) -> Callable[[str], None]:
         return lambda message: self._display.display(f"  {node:<12} {self.STEP:<8} {message}")

@@ -9,9 +9,11 @@ name: check_inventory
 short_description: Refuse an inventory that is wrong
 description:
   - Names every node whose host, port or user ssh could not take or would take for an option, nodes that are one machine, and what is
-    wrong with a nodes.yml file, which Ansible would pass over. No node is contacted.
+    wrong with a nodes.yml file, which Ansible would pass over.
 version_added: 0.1.0
 author: Testcell contributors
+extends_documentation_fragment:
+  - enginelab.testcell.input_check
 """
 
 EXAMPLES = r"""
@@ -25,7 +27,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems:
-  description: What is wrong, each with file, line, column, key, message, got, allowed and suggestion.
+  description: What is wrong.
   returned: failure
   type: list
   elements: dict

@@ -12,6 +12,8 @@ description:
   - Which nodes the limit leaves to a run is decided when it is resolved.
 version_added: 0.1.0
 author: Testcell contributors
+extends_documentation_fragment:
+  - enginelab.testcell.input_check
 """
 
 EXAMPLES = r"""
@@ -26,7 +28,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems:
-  description: What is wrong with the limit, with key, message, got and suggestion.
+  description: What is wrong with the limit.
   returned: failure
   type: list
   elements: dict

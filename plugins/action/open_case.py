@@ -8,6 +8,7 @@ DOCUMENTATION = r"""
 name: open_case
 short_description: Decide whether a case of the plan is run
 description:
+  - Where the scenario allows it, a repeat is moved away from nodes to which an earlier attempt was lost.
   - A case is left out after a failed one unless the run goes on after failures, a repeat where the attempt before passed or where
     it cannot help, and any case on a node that was left dirty.
 version_added: 0.1.0
@@ -32,6 +33,7 @@ skip:
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +58,20 @@ class ActionModule(ActionBase):
         )
         plan = run_plan.load(Path(str(args["run_dir"])))
         case = plan.cases[int(args["case_index"])]
-        reason = opening.reason_to_skip(plan, case, run_board(plan.run_dir))
+        case, reason, told = opening.opened(plan, case, run_board(plan.run_dir))
         board = case_board(plan.run_dir, case.index)
+        if told:
+            run_plan.save(replace(plan, cases=(*plan.cases[: case.index], case, *plan.cases[case.index + 1 :])))
+            board.post("warning.set-aside", {"message": told})
+            self._display.display(f"  {told}")
         board.post("opened", {"t": time.time()})
         if reason:
             board.post("skip", {"reason": reason})
         ref = case.ref
         entry = {"t": time.time(), "step": "open", "phase": "event", "scenario": ref.scenario, "case": ref.case}
-        journal.append(plan.run_dir, {**entry, "attempt": ref.attempt, "message": reason and f"skipped: {reason}"})
+        journal.append(
+            plan.run_dir,
+            {**entry, "attempt": ref.attempt, "message": told if told else reason and f"skipped: {reason}"},
+        )
         self._display.display(f"\n== {ref.title}{' - skipped: ' + reason if reason else ''}", color="bright blue")
         return {"changed": False, "skip": reason}

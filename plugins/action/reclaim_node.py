@@ -36,7 +36,8 @@ import os
 import time
 from typing import Any
 
-from ..plugin_utils.node.client import NodeClient, NodeError
+from ..plugin_utils.node.client import NodeClient
+from ..plugin_utils.node.errors import NodeError
 from ..plugin_utils.run import owner
 from ..plugin_utils.run.inventory import is_enabled
 from ..plugin_utils.steps import lease as lease_step

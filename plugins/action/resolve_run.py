@@ -9,15 +9,14 @@ name: resolve_run
 short_description: Resolve scenarios to a plan and open the run
 description:
   - Loads the scenarios strictly, lays the configuration layers over each other, selects, expands matrices, places services on the
-    nodes of the inventory, and writes plan.json into a new run folder. All errors are named at once; no node is contacted.
+    nodes of the inventory, and writes plan.json into a new run folder.
   - With C(dry_run) or in check mode the plan is shown and nothing is written.
 version_added: 0.1.0
 author: Testcell contributors
+extends_documentation_fragment:
+  - enginelab.testcell.input_check
+  - enginelab.testcell.input_check.project
 options:
-  project_dir:
-    description: The project with scenarios/ and config/; empty means the current folder, else this checkout.
-    type: str
-    default: ""
   results_dir:
     description: Where the run's folder is made; empty means results/ of the project.
     type: str
@@ -83,7 +82,7 @@ plan:
   returned: success
   type: dict
 problems:
-  description: What is wrong, each with file, line, column, key, message, got, allowed and suggestion.
+  description: What is wrong.
   returned: failure
   type: list
   elements: dict
@@ -100,7 +99,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils.problems import InputError, refusal
-from ..plugin_utils.run import opening, owner, plan, view
+from ..plugin_utils.run import install_variables, opening, owner, plan, view
 from ._inventory import asked_of, plain
 
 SPEC: dict[str, dict[str, Any]] = {
@@ -134,7 +133,8 @@ class ActionModule(ActionBase):
         extra = plain(load_extra_vars(self._loader))
         asked = opening.Asked(
             **{key: args[key] for key in SPEC if key != "dry_run"},
-            **asked_of(task_vars, self._loader, reach=not args["dry_run"]),
+            **asked_of(task_vars, self._loader, reach=not args["dry_run"], extra=extra),
+            wrong=tuple(install_variables.problems(extra, "-e")),
             variables={
                 key: plain(value)
                 for key, value in task_vars.items()

@@ -8,14 +8,12 @@ DOCUMENTATION = r"""
 name: validate_scenarios
 short_description: Check every scenario and configuration file
 description:
-  - Loads all of the project strictly and names every problem at once; no node is contacted.
+  - Loads all of the project strictly.
 version_added: 0.1.0
 author: Testcell contributors
-options:
-  project_dir:
-    description: The project with scenarios/ and config/; empty means the current folder, else this checkout.
-    type: str
-    default: ""
+extends_documentation_fragment:
+  - enginelab.testcell.input_check
+  - enginelab.testcell.input_check.project
 """
 
 EXAMPLES = r"""
@@ -24,8 +22,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+msg:
+  description: How many scenarios were checked, and what is to be said of them.
+  returned: always
+  type: str
 problems:
-  description: Errors and warnings, each with file, line, column, key, message, got, allowed and suggestion.
+  description: Errors, warnings and notes.
   returned: always
   type: list
   elements: dict
@@ -37,7 +39,8 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from ..plugin_utils.problems import refusal
-from ..plugin_utils.run import inputs, opening
+from ..plugin_utils.run import inputs, opening, run_variables
+from ..plugin_utils.run.inventory_files import VARIABLES
 from ._inventory import asked_of, plain
 
 
@@ -52,20 +55,12 @@ class ActionModule(ActionBase):
         _, args = self.validate_argument_spec({"project_dir": {"type": "str", "default": ""}})
         project = opening.project_dir(str(args["project_dir"]), Path.cwd(), Path(__file__))
         variables = task_vars or {}
-        asked = opening.Asked(
-            scenario="",
-            environment=plain(variables.get("testcell_environment") or {}),
-            variables=plain(_ours(variables)),
-            **asked_of(variables, self._loader),
-        )
+        ours = plain({key: value for key, value in variables.items() if key.startswith("testcell_")})
+        fields, wrong = run_variables.read(ours, VARIABLES)
+        asked = opening.Asked(scenario="", variables=ours, wrong=wrong, **fields, **asked_of(variables, self._loader))
         count, problems = inputs.validate(asked, project)
         found = [problem.as_dict() for problem in problems]
         if any(problem.is_error for problem in problems):
             return {"failed": True, "msg": refusal(problems), "problems": found}
-        warnings = [problem.render() for problem in problems if problem.severity == "warning"]
-        message = f"{count} scenario(s) checked: no error, {len(warnings)} warning(s)"
-        return {"changed": False, "msg": "\n".join([message, *warnings]), "problems": found}
-
-
-def _ours(task_vars: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in task_vars.items() if key.startswith("testcell_")}
+        message = "\n".join([f"{count} scenario(s) checked: no error", *(problem.render() for problem in problems)])
+        return {"changed": False, "msg": message, "problems": found}

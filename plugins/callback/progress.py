@@ -9,7 +9,7 @@ name: progress
 type: stdout
 short_description: A progress view for people
 description:
-  - Shows the plays, what the steps themselves say, and what failed. The steps of a case print their own lines.
+  - Shows the plays, what our actions answer, and what failed. The steps of a case print their own lines.
   - It shows and never judges.
 version_added: 0.1.0
 author: Testcell contributors
@@ -19,21 +19,28 @@ requirements:
   - set as stdout in configuration
 """
 
+import sys
 from typing import Any
 
 from ansible import constants as C
 from ansible.executor.task_result import CallbackTaskResult
 from ansible.plugins.callback import CallbackBase
 
-QUIET_TASKS = ("ansible.builtin.debug", "debug")
+from ..plugin_utils.run import screen
+
+OURS = "enginelab.testcell."
 
 
 class CallbackModule(CallbackBase):
-    """Print play names, failures, and the messages of debug tasks."""
+    """Print play names, failures, and what our own actions answer in words."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "enginelab.testcell.progress"
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        # What a step shows is written by a thread of Ansible's that dies, and hangs the run, where nobody reads it.
+        sys.stdout, sys.stderr = screen.lasting(sys.stdout), screen.lasting(sys.stderr)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._display.display(f"-- {play.get_name().strip()}", color=C.COLOR_HIGHLIGHT)
@@ -49,6 +56,9 @@ class CallbackModule(CallbackBase):
         self._display.display(f"  {result.host.get_name():<12} UNREACHABLE {message}", color=C.COLOR_UNREACHABLE)
 
     def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
+        message = str(result.result.get("msg", "")).strip()
+        if message and str(result.task.action).startswith(OURS):
+            self._display.display(f"  {result.host.get_name():<12} {message}")
         if self._display.verbosity:
             self._display.display(
                 f"  {result.host.get_name():<12} ok       {result.task.get_name().strip()}", color=C.COLOR_OK

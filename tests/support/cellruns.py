@@ -44,9 +44,9 @@ class Ended:
         return (self.folder / self.case()["path"] / name).read_text(errors="replace")
 
 
-def ansible_command(inventory, variables):
+def ansible_command(inventory, variables, playbook="site.yml"):
     program = BARE.format(site=sysconfig.get_paths()["purelib"])
-    words = [sys.executable, "-S", "-c", program, str(ROOT / "site.yml"), "-i", str(inventory)]
+    words = [sys.executable, "-S", "-c", program, str(ROOT / playbook), "-i", str(inventory)]
     return [*words, "-e", json.dumps({key: str(value) for key, value in variables.items()})]
 
 

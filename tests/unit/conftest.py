@@ -55,8 +55,14 @@ def case(index=0, services=(), **fields):
         "strategy": "standard",
         "expected_roles": {},
         "canary_timeout_s": 5,
+        "canary_retries": 0,
         "deployment_timeout_s": 60,
         "startup_timeout_s": 60,
+        "health_check_timeout_s": 60,
+        "limits": {"services": 0, "services_per_node": 0, "health_checks": 0},
+        "retry": {"retries": 0, "delay_s": 0, "only_failed": True},
+        "on_service_death": "end_test",
+        "recovery": {"restart_services": 0},
         "min_gpu_memory_bytes": 0,
         "wait_before_s": 0.0,
         "validity": {},
@@ -90,6 +96,9 @@ class FakeNode:
         self.answers = answers
         self.calls = []
         self.run = None
+
+    def many(self, *asked):
+        return [self.call(op, **args) for op, args in asked]
 
     def call(self, op, **args):
         self.calls.append((op, args))

@@ -19,11 +19,11 @@ PROXY = "docker-proxy"
 
 @dataclass(frozen=True)
 class Ours:
-    """What belongs to the run. projects: exact Compose project names; folders: paths that must be gone."""
+    """What belongs to the run. projects: exact Compose project names; folder: a path that must be gone."""
 
     run: str
     projects: frozenset[str] = frozenset()
-    folders: tuple[str, ...] = ()
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,11 @@ def _groups(before: Json, after: Json, ours: Ours) -> Iterator[tuple[bool, Json]
 
 
 def _files(before: Json, after: Json, ours: Ours) -> Iterator[tuple[bool, Json]]:
-    """Yield each folder of the run that exists, and each mount at or below one."""
-    for folder in after.get("folders") or ():
-        if folder in ours.folders:
-            yield True, item("folder", folder, owner=ours.run)
+    """Yield what is left of the run's folder, and each mount in it."""
+    for entry in after.get("left") or ():
+        yield True, item(str(entry["type"]), str(entry["path"]), owner=ours.run)
     for mount in after.get("mounts") or ():
-        if any(mount["path"] == folder or mount["path"].startswith(folder + "/") for folder in ours.folders):
+        if ours.folder and f"{mount['path']}/".startswith(f"{ours.folder}/"):
             yield True, item("mount", str(mount["path"]), f"{mount['kind']} of {mount['source']}", owner=ours.run)
 
 

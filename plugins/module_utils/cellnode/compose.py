@@ -148,8 +148,9 @@ def _have_images(call: Call, known: dict[str, Any], pull: str) -> str:
     try:
         said = call.run("pull", "--quiet", *to_pull).err
     except CellError as exc:
-        exc.detail.update(images=sorted({wanted[service] for service in to_pull}))
-        raise
+        missed = [service for service in to_pull if call.engine.image(wanted[service]) is None] or to_pull
+        detail = {**exc.detail, "images": sorted({wanted[service] for service in to_pull})}
+        raise CellError(exc.kind, f"{_named(wanted, missed)} was not pulled: {exc.message}", **detail) from None
     absent = [service for service in wanted if call.engine.image(wanted[service]) is None]
     if absent:
         raise _no_image(wanted, absent, "after a pull that claims success")
@@ -157,12 +158,15 @@ def _have_images(call: Call, known: dict[str, Any], pull: str) -> str:
 
 
 def _no_image(images: dict[str, str], absent: list[str], why: str) -> CellError:
-    named = ", ".join(f"{images[service]} (service {service})" for service in absent)
     return CellError(
         "image_not_found",
-        f"image {named} is not on this node, {why}",
+        f"{_named(images, absent)} is not on this node, {why}",
         images=sorted(images[service] for service in absent),
     )
+
+
+def _named(images: dict[str, str], services: list[str]) -> str:
+    return "image " + ", ".join(f"{images[service]} (service {service})" for service in services)
 
 
 def _made(call: Call) -> list[dict[str, Any]]:

@@ -16,43 +16,63 @@ from .engine import Engine, connect, engine_of
 from .errors import CellError
 from .objects import RUN, Container, by_service, containers, of_case, of_run
 from .params import integer, texts
+from .request import flag
 
 WORKERS = 8
 LAG_LIMIT_S = 3.0
+START_LIMIT_S = 120.0  # many starts at once wait for each other in the engine
 RUNNING = ("running", "restarting", "paused")
 _PORT = re.compile(r"(?:Bind for|listen tcp[46]?|bind host port(?: for)?) \[?([0-9a-fA-F.:]*?)\]?:(\d+)(?:/tcp|:| |$)")
 _ANY = ("", "0.0.0.0", "::")
 
 
 def start(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
-    """Start the services' containers, all at once; one that runs already is left alone: {started: {service: ...}}."""
-    engine, wanted = connect(ctx.environ), texts(args, "services")
+    """Start the services' containers, all at once: {started: {service: ...}}.
+
+    One that runs already is left alone; args.again: it is ended first.
+    """
+    engine, wanted, again = connect(ctx.environ), texts(args, "services"), flag(args, "again", False)
     found = by_service(containers(engine, of_case(ctx.needed_run)))
     with ThreadPoolExecutor(WORKERS) as pool:
-        answers = list(pool.map(lambda service: _start_service(ctx, engine, found.get(service, [])), wanted))
+        answers = list(pool.map(lambda service: _answer_of_start(ctx, engine, found.get(service, []), again), wanted))
     return {"started": dict(zip(wanted, answers))}
 
 
-def _start_service(ctx: Context, engine: Engine, found: list[Container]) -> dict[str, Any]:
+def _answer_of_start(ctx: Context, engine: Engine, found: list[Container], again: bool) -> dict[str, Any]:
     """Return {ok, error_kind, error, at_unix, containers, changed[, holder]} of one service's start."""
-    answer: dict[str, Any] = {"ok": True, "error_kind": "", "error": "", "at_unix": None}
-    answer["containers"] = [container.id for container in found]
-    answer["changed"] = any(container.state != "running" for container in found)
+    answer = {
+        "containers": [container.id for container in found],
+        "changed": again or any(container.state != "running" for container in found),
+    }
+    if ctx.check and found:
+        return {"ok": True, "error_kind": "", "error": "", "at_unix": None, **answer}
+    fault = start_service(engine, found, again)
+    at_unix = None if fault else round(ctx.clock.unix(), 3)
+    return {"ok": not fault, "error_kind": "", "error": "", "at_unix": at_unix, **answer, **fault}
+
+
+def start_service(engine: Engine, found: list[Container], again: bool = False) -> dict[str, Any]:
+    """Start the containers of a service; return {} or {error_kind, error[, holder]} of the first that did not start.
+
+    again: those that run are ended first.
+    """
     if not found:
-        return {
-            **answer,
-            "ok": False,
-            "error_kind": "container_gone",
-            "error": "no container was made for this service",
-        }
-    if ctx.check:
-        return answer
+        return {"error_kind": "container_gone", "error": "no container was made for this service"}
     for container in found:
         try:
-            engine.start(container.id)
+            _begin(engine, container, again)
         except CellError as exc:
-            return {**answer, "ok": False, "error_kind": exc.kind, "error": exc.message, **_holder(engine, exc)}
-    return {**answer, "at_unix": round(ctx.clock.unix(), 3)}
+            return {"error_kind": exc.kind, "error": exc.message, **_holder(engine, exc)}
+    return {}
+
+
+def _begin(engine: Engine, container: Container, again: bool) -> None:
+    """Start one container; a paused one is woken before it is ended, since it cannot take the signal."""
+    if not again:
+        return engine.start(container.id, START_LIMIT_S)
+    if container.state == "paused":
+        engine.unpause(container.id)
+    return engine.restart(container.id, START_LIMIT_S)
 
 
 def _holder(engine: Engine, error: CellError) -> dict[str, Any]:
@@ -69,6 +89,13 @@ def _holder(engine: Engine, error: CellError) -> dict[str, Any]:
         if any(public == port and _meet(host, address) for host, public in container.ports):
             holder.update(container=container.name, run=container.labels.get(RUN, ""))
     return {"holder": holder}
+
+
+def published(engine: Engine, listening: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the listeners with `container` for those that the engine has for the published port of a container."""
+    names = [(host, port, one.name) for one in containers(engine, []) for host, port in one.ports]
+    found = ([name for host, port, name in names if port == e["port"] and _meet(host, e["address"])] for e in listening)
+    return [{**entry, "container": named[0] if named else ""} for entry, named in zip(listening, found)]
 
 
 def _meet(one: str, other: str) -> bool:
@@ -99,7 +126,7 @@ def _running(ctx: Context, engine: Engine) -> list[Container]:
 def _stop_one(engine: Engine, container: Container, grace: int) -> None:
     """Stop one container; a paused one is woken first, since it cannot take the signal."""
     if container.state == "paused":
-        engine.call("POST", f"/containers/{container.id}/unpause")
+        engine.unpause(container.id)
     engine.stop(container.id, grace)
 
 

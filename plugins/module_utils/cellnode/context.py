@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import CellError
+from .mailbox import Mailbox, closed
 
 SAFE_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.+=@,-]{0,199}\Z")
 
@@ -70,6 +71,7 @@ def _drop_event(event: dict[str, Any]) -> None:
 @dataclass(frozen=True)
 class Context:
     """One request's surroundings. check: change nothing and say what would be done; emit: send an event line.
+    mailbox: what the caller says while the request is worked on.
 
     engine_needed: false on a node that only runs the test, where an absent engine is no error.
     """
@@ -80,6 +82,7 @@ class Context:
     check: bool = False
     engine_needed: bool = True
     emit: Callable[[dict[str, Any]], None] = _drop_event
+    mailbox: Mailbox = field(default_factory=closed)
     clock: Clock = field(default_factory=Clock)
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 

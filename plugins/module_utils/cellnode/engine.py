@@ -9,17 +9,16 @@ import contextlib
 import http.client
 import json
 import os
-import socket
 from collections.abc import Iterator, Mapping
-from typing import Any, Callable, cast
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from .context import Context
+from .dial import Hold, UnixConnection, as_cell_error, socket_path
 from .errors import CellError
 from .messages import meaning
 from .stream import last_lines, payload, plain
 
-DEFAULT_SOCKET = "/var/run/docker.sock"
 NEWEST_API = (1, 47)
 Json = dict[str, Any]
 
@@ -33,31 +32,6 @@ class EngineError(CellError):
             kind = {404: "container_gone", 409: "docker_leftover"}.get(status, "internal_error")
         super().__init__(kind, message, status=status, call=what)
         self.status = status
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """An HTTP connection over a Unix socket."""
-
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the socket; the time limit covers each later read as well."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
-def socket_path(environ: Mapping[str, str], exists: Callable[[str], bool] = os.path.exists) -> str:
-    """Return the engine's socket: DOCKER_HOST if given, else the system's, else the rootless one of this user."""
-    host = environ.get("DOCKER_HOST", "")
-    if host.startswith("unix://"):
-        return host[len("unix://") :]
-    if host:
-        raise CellError("docker_api_mismatch", f"DOCKER_HOST is {host!r}; allowed: unix:///path/to/docker.sock")
-    rootless = os.path.join(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}", "docker.sock")
-    return rootless if not exists(DEFAULT_SOCKET) and exists(rootless) else DEFAULT_SOCKET
 
 
 class Engine:
@@ -90,27 +64,39 @@ class Engine:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
         timeout: float | None = None,
+        hold: Hold | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
-        """Give the response of a call whose body is read bit by bit."""
-        with self._open(method, self._versioned(path), query, body, timeout) as response:
+        """Give the response of a call whose body is read bit by bit. hold: lets another thread break it off."""
+        with self._open(method, self._versioned(path), query, body, timeout, hold) as response:
             yield response
 
     @contextlib.contextmanager
     def _open(
-        self, method: str, path: str, query: Mapping[str, Any] | None, body: Any, timeout: float | None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None,
+        body: Any,
+        timeout: float | None,
+        hold: Hold | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
         target = path + ("?" + urlencode(query) if query else "")
         data = b"" if body is None else json.dumps(body).encode()
         headers = {"Host": "localhost", **({"Content-Type": "application/json"} if body is not None else {})}
-        connection = _UnixConnection(self.path, timeout or self.timeout)
+        connection = UnixConnection(self.path, timeout or self.timeout)
         try:
-            with _as_cell_error(self.path, f"{method} {path}"):
+            with as_cell_error(self.path, f"{method} {path}"):
+                connection.connect()
+                if hold:
+                    hold.take(connection.sock)
                 connection.request(method, target, body=data, headers=headers)
                 response = connection.getresponse()
             if response.status >= 400:
                 raise EngineError(response.status, _message_of(_read(response, path)), f"{method} {path}")
             yield response
         finally:
+            if hold:
+                hold.take(None)
             connection.close()
 
     def _versioned(self, path: str) -> str:
@@ -151,12 +137,23 @@ class Engine:
         return cast("list[Json]", self.call("GET", "/images/json") or [])
 
     def events(
-        self, since: float, until: float, labels: list[str], timeout: float, kinds: list[str] | None = None
+        self,
+        since: float,
+        until: float | None,
+        labels: list[str],
+        timeout: float,
+        kinds: list[str] | None = None,
+        hold: Hold | None = None,
     ) -> Iterator[Json]:
-        """Yield events of the containers with these labels from since to until (seconds since 1970, may lie ahead)."""
+        """Yield events of the containers with these labels from since to until (seconds since 1970, may lie ahead).
+
+        until None: for ever. timeout: the longest silence.
+        """
         wanted = {"label": labels, "type": ["container"], "event": kinds or []}
-        query = {"since": f"{since:.9f}", "until": f"{until:.9f}", **_filters(wanted)}
-        with self.stream("GET", "/events", query, timeout=timeout) as response, _as_cell_error(self.path, "/events"):
+        end = {} if until is None else {"until": f"{until:.9f}"}
+        query = {"since": f"{since:.9f}", **end, **_filters(wanted)}
+        stream = self.stream("GET", "/events", query, timeout=timeout, hold=hold)
+        with stream as response, as_cell_error(self.path, "/events"):
             for line in iter(response.readline, b""):
                 yield cast(Json, json.loads(line))
 
@@ -178,6 +175,14 @@ class Engine:
     def start(self, container: str, timeout: float | None = None) -> None:
         """Start a container; one that runs already is left alone."""
         self.call("POST", f"/containers/{quote(container, safe='')}/start", timeout=timeout)
+
+    def restart(self, container: str, timeout: float | None = None) -> None:
+        """Kill a container if it runs, and start it."""
+        self.call("POST", f"/containers/{quote(container, safe='')}/restart", {"t": 0}, timeout=timeout)
+
+    def unpause(self, container: str) -> None:
+        """Let a paused container go on."""
+        self.call("POST", f"/containers/{quote(container, safe='')}/unpause")
 
     def stop(self, container: str, grace_s: int) -> None:
         """Stop a container: TERM, grace, KILL; one that is stopped already is left alone."""
@@ -201,7 +206,7 @@ class Engine:
         """Yield the bytes of a container's log, standard output and error in the order the engine gives them."""
         path = f"/containers/{quote(container, safe='')}/logs"
         options = {"stdout": "1", "stderr": "1", **query}
-        with self.stream("GET", path, options, timeout=timeout) as response, _as_cell_error(self.path, path):
+        with self.stream("GET", path, options, timeout=timeout) as response, as_cell_error(self.path, path):
             yield from plain(response.read1) if tty else payload(response.read1)
 
     def log_tail(self, container: str, tty: bool, lines: int = 20) -> list[str]:
@@ -217,7 +222,7 @@ class Engine:
         """Run a prepared command; return its exit code, None when the time was over, and its last output."""
         path, body = f"/exec/{exec_id}/start", {"Detach": False}
         try:
-            with self.stream("POST", path, None, body, timeout) as response, _as_cell_error(self.path, path):
+            with self.stream("POST", path, None, body, timeout) as response, as_cell_error(self.path, path):
                 output = last_lines(payload(response.read1), 5)
         except CellError as exc:
             if exc.kind == "docker_timeout":
@@ -275,7 +280,7 @@ def _filters(wanted: Mapping[str, list[str]]) -> dict[str, str]:
 
 
 def _read(response: http.client.HTTPResponse, what: str) -> bytes:
-    with _as_cell_error("", what):
+    with as_cell_error("", what):
         return response.read()
 
 
@@ -295,17 +300,3 @@ def _message_of(data: bytes) -> str:
     except ValueError:
         return text[:2000]
     return str(decoded.get("message") or text)[:2000] if isinstance(decoded, dict) else text[:2000]
-
-
-@contextlib.contextmanager
-def _as_cell_error(path: str, what: str) -> Iterator[None]:
-    """Turn what the socket raises into the error kinds of the engine."""
-    try:
-        yield
-    except (TimeoutError, socket.timeout) as exc:
-        raise CellError("docker_timeout", f"{what}: the engine did not answer in time", socket=path) from exc
-    except PermissionError as exc:
-        raise CellError("docker_permission", f"{what}: no permission to use {path}", socket=path) from exc
-    except (ConnectionError, FileNotFoundError, http.client.HTTPException) as exc:
-        text = f"{type(exc).__name__}: {exc}"
-        raise CellError("docker_daemon_down", f"{what}: no engine answers at {path} ({text})", socket=path) from exc

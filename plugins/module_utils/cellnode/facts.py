@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from . import cgroup, compose_cli, gpus, lease, ports, procs
+from .command import which
+from .containers import published
 from .context import Context
 from .engine import connect
 from .errors import CellError
@@ -31,7 +33,7 @@ Json = dict[str, Any]
 def facts(ctx: Context, args: Json) -> Json:
     """Return the facts of this node. args: paths (whose disks are told beside the node root's), and those of `wants`.
 
-    deep: false leaves out what takes long.
+    deep: false leaves out what takes long. compose: false leaves out only Compose, whose programs take longest to answer.
     """
     deep = flag(args, "deep", True)
     parts: dict[str, Callable[[], Json]] = {
@@ -40,9 +42,9 @@ def facts(ctx: Context, args: Json) -> Json:
         "disks": lambda: {"disks": [disk(path) for path in dict.fromkeys([str(ctx.root), *texts(args, "paths")])]},
         "lease": lambda: {"lease": _lease(ctx)},
         "leftovers": lambda: _leftovers(ctx),
-        "compose": lambda: _composes(ctx, deep),
+        "compose": lambda: _composes(ctx, deep and flag(args, "compose", True)),
         "gpus": lambda: _gpus(ctx, deep),
-        "listening": lambda: {"listening": ports.listening() if deep else []},
+        "listening": lambda: {"listening": _listening(ctx) if deep else []},
         "wants": lambda: wants(ctx, args),
     }
     answer: Json = {"deep": deep}
@@ -85,8 +87,12 @@ def memory_bytes(text: str) -> int:
 
 
 def engine_facts(ctx: Context) -> Json:
-    """Return {ok, version, api, root_dir, driver, error_kind, error}; an engine that does not answer is a fact too."""
+    """Return {ok, version, api, platform, root_dir, driver, installed, error_kind, error}, also where none answers.
+
+    installed: its program is there. platform: the name that its maker gave it, which most distributions leave empty.
+    """
     answer: Json = {"ok": False, "version": "", "api": "", "root_dir": "", "driver": "", "error_kind": "", "error": ""}
+    answer.update(platform="", installed=which("dockerd", ctx.environ) is not None)
     try:
         engine = connect(ctx.environ, ENGINE_LIMIT_S)
         answer["socket"] = engine.path
@@ -95,16 +101,22 @@ def engine_facts(ctx: Context) -> Json:
         return {**answer, "error_kind": exc.kind, "error": exc.message}
     runtimes = sorted(info.get("Runtimes") or {})
     answer.update(ok=True, version=version.get("Version", ""), api=version.get("ApiVersion", ""), runtimes=runtimes)
+    answer["platform"] = (version.get("Platform") or {}).get("Name") or ""
     return {**answer, "root_dir": info.get("DockerRootDir", ""), "driver": info.get("Driver", "")}
+
+
+def standing(path: str) -> Path:
+    """Return a path, or the nearest folder above it that is there already."""
+    place = Path(path)
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return place
 
 
 def disk(path: str) -> Json:
     """Return the space of the disk that holds a path, or will hold it once it is made."""
-    place = Path(path)
-    while not place.exists() and place != place.parent:
-        place = place.parent
     try:
-        space = os.statvfs(place)
+        space = os.statvfs(standing(path))
     except OSError as exc:
         return {"path": path, "free_bytes": 0, "total_bytes": 0, "free_inodes": None, "error": str(exc)}
     return {
@@ -132,12 +144,21 @@ def _leftovers(ctx: Context) -> Json:
     return {"leftovers": entries, "leftovers_error": ""}
 
 
-def _composes(ctx: Context, deep: bool) -> Json:
-    return {"compose": [one.as_dict() for one in compose_cli.detect(ctx.environ)] if deep else []}
+def _composes(ctx: Context, wanted: bool) -> Json:
+    return {"compose": [one.as_dict() for one in compose_cli.detect(ctx.environ)] if wanted else []}
+
+
+def _listening(ctx: Context) -> list[Json]:
+    """Return who listens; `container` names the one that the engine listens for, as far as the engine tells."""
+    found = ports.listening()
+    try:
+        return published(connect(ctx.environ, ENGINE_LIMIT_S), found)
+    except CellError:
+        return found
 
 
 def _gpus(ctx: Context, deep: bool) -> Json:
-    found = gpus.read(ctx.environ) if deep else gpus.Gpus()
+    found = gpus.read(ctx.environ, users=False) if deep else gpus.Gpus()
     return {"gpus": list(found.cards), "gpu_error": found.error}
 
 

@@ -14,7 +14,7 @@ from .command import run, which
 
 MIB = 1 << 20
 TIMEOUT_S = 10.0
-_CARDS = ("index", "name", "uuid", "memory.total", "memory.used")
+_CARDS = ("index", "name", "uuid", "memory.total", "memory.used", "utilization.gpu")
 _USERS = ("pid", "gpu_uuid", "used_memory")
 AMD_VENDOR = "0x1002"
 
@@ -28,18 +28,19 @@ class Gpus:
     error: str = ""
 
 
-def read(environ: Mapping[str, str], drm: Path = Path("/sys/class/drm")) -> Gpus:
-    """Return the GPUs of this node; no tool and no card is an empty list without an error."""
+def read(environ: Mapping[str, str], drm: Path = Path("/sys/class/drm"), *, users: bool = True) -> Gpus:
+    """Return the GPUs of this node; no tool and no card is an empty list without an error. users: who uses them, too."""
     amd = tuple(_amd_cards(drm))
     if which("nvidia-smi", environ) is None:
         return Gpus(amd)
     cards = _query(environ, "gpu", _CARDS)
     if isinstance(cards, str):
         return Gpus(amd, (), cards)
-    users = _query(environ, "compute-apps", _USERS)
-    if isinstance(users, str):
-        return Gpus(tuple(_card(row) for row in cards) + amd, (), users)
-    return Gpus(tuple(_card(row) for row in cards) + amd, tuple(_user(row) for row in users))
+    found = tuple(_card(row) for row in cards) + amd
+    listed = _query(environ, "compute-apps", _USERS) if users else []
+    if isinstance(listed, str):
+        return Gpus(found, (), listed)
+    return Gpus(found, tuple(_user(row) for row in listed))
 
 
 def _query(environ: Mapping[str, str], what: str, fields: tuple[str, ...]) -> list[list[str]] | str:
@@ -68,9 +69,9 @@ def rows(text: str, width: int) -> list[list[str]]:
 
 
 def _card(row: list[str]) -> dict[str, Any]:
-    index, name, uuid, total, used = row
+    index, name, uuid, total, used, busy = row
     memory = {"memory_total_bytes": _bytes(total), "memory_used_bytes": _bytes(used)}
-    return {"index": _number(index), "name": name, "uuid": uuid, **memory}
+    return {"index": _number(index), "name": name, "uuid": uuid, **memory, "utilization_percent": _number(busy)}
 
 
 def _user(row: list[str]) -> dict[str, Any]:
@@ -94,7 +95,8 @@ def _amd_cards(drm: Path) -> list[dict[str, Any]]:
         if _file(device / "vendor") == AMD_VENDOR and total.isdigit():
             name, uuid = _file(device / "product_name") or "AMD GPU", _file(device / "unique_id") or device.parent.name
             memory = {"memory_total_bytes": int(total), "memory_used_bytes": _number(used)}
-            found.append({"index": len(found), "name": name, "uuid": uuid, **memory})
+            busy = {"utilization_percent": _number(_file(device / "gpu_busy_percent"))}
+            found.append({"index": len(found), "name": name, "uuid": uuid, **memory, **busy})
     return found
 
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from . import procs
+from . import procs, programs
 from .beneath import FOLDER_FLAGS
 from .context import Context, ensure_root, os_error_kind
 from .durable import read_bytes, replace_bytes, replace_json, take_lock
@@ -239,6 +240,7 @@ def acquire(ctx: Context, args: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(record, Corrupt):
             _keep_corrupt(root_fd)
         _save(root_fd, lease)
+    programs.tidy(ctx.root, Path(sys.argv[0]), now.unix)
     taken = isinstance(record, Corrupt) or (record is not None and record.epoch != lease.epoch)
     return {**_described(lease, now), "previous": _described(record, now) if taken else None}
 

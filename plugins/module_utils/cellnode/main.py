@@ -1,7 +1,10 @@
 # Copyright (c) 2026 Testcell contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program's front: one request in on standard input, answer lines out, every error as an answer."""
+"""The program's front: a request in on standard input, answer lines out, every error as an answer.
+
+With the argument `serve` it takes many requests, one a line (see serve.py); without it takes one, which is all the input.
+"""
 
 from __future__ import annotations
 
@@ -16,24 +19,29 @@ from typing import Any, BinaryIO, Callable
 
 from .context import Context, ensure_root, os_error_kind, parse_run
 from .errors import CellError
+from .mailbox import Mailbox, closed
 
 PREFIX = "@cell "
+SERVE = "serve"
 DEFAULT_ROOT = "/var/tmp/testcell-"  # plus the user's id
 Operation = Callable[[Context, "dict[str, Any]"], "dict[str, Any]"]
 
 # Operation -> the module whose OPS holds it. A module is read from the zip only when its operation is asked for.
 MODULES: dict[str, str] = {
     "facts": "facts",
+    "health": "health",
     "lease": "lease",
     "snapshot": "snapshot",
     "upload": "upload",
     "compose": "compose",
+    "deploy": "deploy",
+    "follow": "follow",
     "start": "containers",
     "ready": "readiness",
     "canary": "inference",
     "workers": "inference",
     "where": "inference",
-    "watch": "watch",
+    "watch": "follow",
     "supervise": "supervise",
     "evidence": "evidence",
     "manifest": "files",
@@ -43,7 +51,7 @@ MODULES: dict[str, str] = {
     "reap": "clean",
     "verify": "verify",
 }
-UNFENCED = frozenset({"facts", "lease"})
+UNFENCED = frozenset({"facts", "health", "lease"})
 
 
 class Answers:
@@ -65,44 +73,56 @@ class Answers:
         self.line(event=event)
 
 
-def main(stdin: BinaryIO | None = None, stdout: BinaryIO | None = None) -> int:
-    """Return 0 when a result or an error line was written, 1 when nobody reads the answers any more."""
+def main(argv: list[str] | None = None, stdin: BinaryIO | None = None, stdout: BinaryIO | None = None) -> int:
+    """Return 0 when all answers were written, 1 when nobody reads them any more."""
     os.umask(0o022)  # the root itself is 0700; containers of other users read what is bound into them
     answers = Answers(stdout or sys.stdout.buffer)
+    source = stdin or sys.stdin.buffer
     try:
-        try:
-            answers.line(result=answer_to((stdin or sys.stdin.buffer).read(), answers.event))
-        except CellError as exc:
-            answers.line(error=exc.as_dict())
+        if (sys.argv[1:] if argv is None else argv) == [SERVE]:
+            importlib.import_module(".serve", __package__).serve(source, answers.line, answer_to)
+        else:
+            _answer_one(source.read(), answers)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     return 0
 
 
-def answer_to(raw: bytes, emit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """Return the result of one request; every failure is raised as a CellError."""
-    request = parse(raw)
+def _answer_one(raw: bytes, answers: Answers) -> None:
     try:
-        context = context_of(request, emit)
-        operation = find(request["op"])
-        if request["op"] not in UNFENCED:
+        answers.line(result=answer_to(decoded(raw), answers.event, closed()))
+    except CellError as exc:
+        answers.line(error=exc.as_dict())
+
+
+def answer_to(request: object, emit: Callable[[dict[str, Any]], None], mailbox: Mailbox) -> dict[str, Any]:
+    """Return the result of one request; every failure is raised as a CellError."""
+    known = checked(request)
+    try:
+        context = context_of(known, emit, mailbox)
+        operation = find(known["op"])
+        if known["op"] not in UNFENCED:
             importlib.import_module(".lease", __package__).check_fence(context)
-        return operation(context, request.get("args") or {})
+        return operation(context, known.get("args") or {})
     except (CellError, BrokenPipeError):
         raise
     except Exception as exc:
         kind = os_error_kind(exc) if isinstance(exc, OSError) else "internal_error"
         trace = traceback.format_exc().splitlines()[-12:]
-        raise CellError(kind, f"{request['op']} failed: {type(exc).__name__}: {exc}", traceback=trace) from exc
+        raise CellError(kind, f"{known['op']} failed: {type(exc).__name__}: {exc}", traceback=trace) from exc
 
 
-def parse(raw: bytes) -> dict[str, Any]:
-    """Return the request as a mapping with a known shape; raise protocol_error naming what is wrong."""
+def decoded(raw: bytes) -> object:
+    """Return the request that is all of the input; raise protocol_error when it is not JSON."""
     try:
-        request = json.loads(raw)
+        return json.loads(raw)
     except (ValueError, RecursionError) as exc:
         raise CellError("protocol_error", f"the request is not JSON: {exc}") from exc
+
+
+def checked(request: object) -> dict[str, Any]:
+    """Return the request as a mapping with a known shape; raise protocol_error naming what is wrong."""
     if not isinstance(request, dict):
         raise CellError("protocol_error", f"the request is a {type(request).__name__}; expected an object")
     for key, kinds in (("op", str), ("root", str), ("run", (dict, type(None))), ("args", (dict, type(None)))):
@@ -111,7 +131,7 @@ def parse(raw: bytes) -> dict[str, Any]:
     return request
 
 
-def context_of(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> Context:
+def context_of(request: dict[str, Any], emit: Callable[[dict[str, Any]], None], mailbox: Mailbox) -> Context:
     """Return the surroundings of a request; the node root is made unless this is a check."""
     root = Path(request["root"] or f"{DEFAULT_ROOT}{os.geteuid()}")
     check = bool(request.get("check"))
@@ -124,6 +144,7 @@ def context_of(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) 
         check,
         engine_needed=bool(request.get("engine", True)),
         emit=emit,
+        mailbox=mailbox,
     )
 
 

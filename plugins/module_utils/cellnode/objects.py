@@ -8,7 +8,7 @@ from __future__ import annotations
 import calendar
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .context import Clock, RunRef
@@ -97,6 +97,32 @@ def parse_container(record: dict[str, Any]) -> Container:
     )
 
 
+def parse_record(record: dict[str, Any]) -> Container:
+    """Return an inspected container as the engine's list would show it: the list lags behind, the record does not."""
+    state, config = record.get("State") or {}, record.get("Config") or {}
+    health = str((state.get("Health") or {}).get("Status") or "")
+    labels = config.get("Labels") or {}
+    bound = ((record.get("NetworkSettings") or {}).get("Ports") or {}).values()
+    shown = [binding for bindings in bound for binding in bindings or () if binding.get("HostPort")]
+    return Container(
+        id=str(record["Id"]),
+        name=str(record.get("Name") or "").lstrip("/"),
+        service=str(labels.get(SERVICE, "")),
+        state=str(state.get("Status") or ""),
+        health="" if health == "none" else health,
+        image=str(config.get("Image") or ""),
+        image_id=str(record.get("Image") or ""),
+        created=unix_time(str(record.get("Created") or "")) or 0.0,
+        labels=dict(labels),
+        ports=tuple(sorted({(str(binding.get("HostIp") or ""), int(binding["HostPort"])) for binding in shown})),
+    )
+
+
+def started_at(record: dict[str, Any]) -> float | None:
+    """Return when an inspected container was last started, in seconds since 1970, or None when it never was."""
+    return unix_time(str((record.get("State") or {}).get("StartedAt") or ""))
+
+
 def containers(engine: Engine, labels: list[str], timeout: float | None = None) -> tuple[Container, ...]:
     """Return the containers that carry the labels, sorted by name."""
     found = (parse_container(record) for record in engine.containers(labels, timeout))
@@ -134,19 +160,29 @@ def death(engine: Engine, container: Container, clock: Clock, lines: int = 20) -
             raise
         return Death("container_gone", f"container {container.name} does not exist any more", None, False, (), None)
     state = record.get("State") or {}
-    oom, code = bool(state.get("OOMKilled")), state.get("ExitCode")
-    detail = describe_end(container.name, code, oom, str(state.get("Error") or ""))
+    finished = unix_time(str(state.get("FinishedAt") or ""))
+    end = ended(
+        container.name, state.get("ExitCode"), bool(state.get("OOMKilled")), finished, str(state.get("Error") or "")
+    )
+    return replace(end, log_tail=tuple(log_tail(engine, record, lines)))
+
+
+def ended(name: str, code: int | None, oom: bool, at: float | None, error: str = "") -> Death:
+    """Return the end of a container as far as its exit code tells, without its log."""
     kind = "container_oom" if oom else "container_exited"
-    tail = tuple(log_tail(engine, record, lines))
-    return Death(kind, detail, code, oom, tail, unix_time(str(state.get("FinishedAt") or "")))
+    return Death(kind, describe_end(name, code, oom, error), code, oom, (), at)
 
 
 def _ended(engine: Engine, container: str, clock: Clock) -> dict[str, Any]:
-    """Return the record of an ended container; a kill is looked at again, since the engine tells of memory later."""
+    """Return the record of an ended container; a kill is looked at again, since the engine tells of memory later.
+
+    That is for containers with a limit of memory only: without one the engine sees no end of it.
+    """
     record = engine.inspect(container)
     for pause in OOM_LAG_S:
         state = record.get("State") or {}
-        if state.get("ExitCode") != KILLED or state.get("OOMKilled"):
+        unlimited = (record.get("HostConfig") or {}).get("Memory") == 0
+        if unlimited or state.get("ExitCode") != KILLED or state.get("OOMKilled"):
             break
         clock.sleep(pause)
         record = engine.inspect(container)

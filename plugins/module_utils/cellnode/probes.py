@@ -11,7 +11,7 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,10 @@ LOG_LIMIT = 64 << 20
 
 @dataclass(frozen=True)
 class Check:
-    """How a service proves that it is ready. timeout_s: limit of one probe. expect_status: empty stands for any 2xx."""
+    """How a service proves that it is ready. timeout_s: limit of one probe. expect_status: empty stands for any 2xx.
+
+    interval_s: the longest pause between two probes; the pace of the node is shorter by itself.
+    """
 
     service: str
     kind: str = "container"
@@ -39,6 +42,7 @@ class Check:
     argv: tuple[str, ...] = ()
     pattern: re.Pattern[str] | None = None
     timeout_s: float = 1.0
+    interval_s: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ def parse_check(args: Mapping[str, Any]) -> Check:
         argv=texts(args, "argv"),
         pattern=_pattern(args.get("pattern")),
         timeout_s=number(args, "timeout_s", default_timeout, 0.01, 60.0),
+        interval_s=number(args, "interval_s", Check.interval_s, 0.02, 60.0),
     )
     needed = {"http": check.port, "tcp": check.port, "command": check.argv, "log": check.pattern}
     if not needed.get(kind, True):
@@ -100,22 +105,60 @@ def targets(record: dict[str, Any], port: int) -> list[tuple[str, int]]:
 
     port: a published host port, or a port inside the container. Host networking: the node itself.
     """
-    settings = record.get("NetworkSettings") or {}
-    if str((record.get("HostConfig") or {}).get("NetworkMode")) == "host":
+    if _on_host(record):
         return [("127.0.0.1", port)]
+    published, inner = _published(record, port)
+    addresses = [str(network["IPAddress"]) for network in _networks(record) if network.get("IPAddress")]
+    return list(dict.fromkeys(published + [(address, inner) for address in addresses]))
+
+
+def direct_targets(
+    record: dict[str, Any], port: int, ours: Callable[[str], bool] | None = None
+) -> list[tuple[str, int]]:
+    """Return where a port of an inspected container is reached with no proxy between; a refusal there is final.
+
+    ours: whether an address is one of this node's; only then the container's network ends here, and its addresses
+    are not those of a stranger.
+    """
+    if _on_host(record):
+        return [("127.0.0.1", port)]
+    _, inner = _published(record, port)
+    near = [network for network in _networks(record) if (ours or is_ours)(str(network.get("Gateway") or ""))]
+    return [(str(network["IPAddress"]), inner) for network in near if network.get("IPAddress")]
+
+
+def is_ours(address: str) -> bool:
+    """Return whether an IPv4 address belongs to this node."""
+    if not address:
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def _on_host(record: dict[str, Any]) -> bool:
+    return str((record.get("HostConfig") or {}).get("NetworkMode")) == "host"
+
+
+def _networks(record: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(((record.get("NetworkSettings") or {}).get("Networks") or {}).values())
+
+
+def _published(record: dict[str, Any], port: int) -> tuple[list[tuple[str, int]], int]:
+    """Return where the engine publishes a host port or inner port, and the inner port."""
     bindings = [
         (int(inside.split("/")[0]), _host(binding.get("HostIp") or ""), int(binding["HostPort"]))
-        for inside, published in (settings.get("Ports") or {}).items()
+        for inside, published in ((record.get("NetworkSettings") or {}).get("Ports") or {}).items()
         for binding in published or ()
         if inside.endswith("/tcp") and binding.get("HostPort")
     ]
     by_host = [(inside, host, public) for inside, host, public in bindings if public == port]
     by_inside = [(inside, host, public) for inside, host, public in bindings if inside == port]
     inner = by_host[0][0] if by_host else port
-    networks = (settings.get("Networks") or {}).values()
-    addresses = [str(network["IPAddress"]) for network in networks if network.get("IPAddress")]
-    found = [(host, public) for _, host, public in by_host or by_inside] + [(address, inner) for address in addresses]
-    return list(dict.fromkeys(found))
+    return [(host, public) for _, host, public in by_host or by_inside], inner
 
 
 def _host(address: str) -> str:
@@ -139,21 +182,31 @@ def ask_http(places: list[tuple[str, int]], check: Check) -> Answer:
     return answer
 
 
-def ask_tcp(places: list[tuple[str, int]], check: Check) -> Answer:
-    """Return whether the port takes a connection and keeps it: the engine's port proxy accepts, then closes."""
+def ask_tcp(places: list[tuple[str, int]], check: Check, direct: Sequence[tuple[str, int]] = ()) -> Answer:
+    """Return whether a port takes connections.
+
+    The engine's port proxy takes any connection and then closes it, so at the places that it may serve the connection
+    must last a moment. direct: places without a proxy, which decide where there are any.
+    """
     answer = Answer(False, "the container has no address yet")
-    for host, port in places:
+    for host, port in direct or places:
         try:
             with socket.create_connection((host, port), check.timeout_s) as connection:
-                connection.settimeout(PROXY_SETTLE_S)
-                with contextlib.suppress(socket.timeout, TimeoutError):
-                    if connection.recv(1, socket.MSG_PEEK) == b"":
-                        answer = Answer(False, f"{host}:{port} closed the connection at once")
-                        continue
-                return Answer(True, f"{host}:{port} takes connections")
+                if direct or _lasts(connection):
+                    return Answer(True, f"{host}:{port} takes connections")
+                answer = Answer(False, f"{host}:{port} closed the connection at once")
         except OSError as exc:
             answer = Answer(False, f"{host}:{port}: {_words(exc)}")
     return answer
+
+
+def _lasts(connection: socket.socket) -> bool:
+    """Return whether a connection is still open a moment later, or brings something."""
+    connection.settimeout(PROXY_SETTLE_S)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) != b""
+    except (socket.timeout, TimeoutError):
+        return True
 
 
 def _words(exc: Exception) -> str:

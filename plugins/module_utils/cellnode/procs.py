@@ -132,6 +132,15 @@ def cmdline(pid: int) -> str:
     return ""
 
 
+def arguments(pid: int) -> list[str]:
+    """Return what a process was started with, [] when it is gone or may not be read."""
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return []
+    return [word.decode("utf-8", "replace") for word in raw.split(b"\0")]
+
+
 def pids() -> list[int]:
     """Return the numbers of all processes."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]

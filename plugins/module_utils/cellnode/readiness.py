@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,12 +15,13 @@ from . import probes
 from .context import Clock, Context
 from .engine import Engine, connect
 from .errors import CellError
-from .objects import Container, Death, by_service, containers, death, of_case, unix_time
+from .objects import Container, Death, by_service, containers, death, log_tail, of_case, started_at
 from .params import number
+from .prober import CEILING_S, FLOOR_S, Gate, Prober, pause_s
 from .probes import Answer, Check, Memory
 from .request import mapping, mappings
 
-FLOOR_S, CEILING_S, GROWTH = 0.020, 0.250, 1.4
+GROWTH = 1.4  # of the pause between two looks at the list
 LAST_PROBE_S = 0.3
 ENDED = ("exited", "dead", "removing")
 _WAITING = {"created": "not started yet", "paused": "paused"}
@@ -97,36 +98,90 @@ def changed(states: Mapping[str, State], known: Mapping[str, Any]) -> bool:
     return any(state.state != known.get(service, "starting") for service, state in states.items())
 
 
-class Prober(threading.Thread):
-    """The probes of one container, one after another with a growing pause, until one succeeds or it is told to stop."""
+@dataclass
+class Candidate:
+    """One container under its check: what is known of it, and the prober that asks it while it starts.
 
-    def __init__(self, ask: Callable[[], Answer], clock: Clock, wake: threading.Event) -> None:
-        super().__init__(daemon=True)
-        self._ask = ask
-        self._clock = clock
-        self._wake = wake
-        self.done = threading.Event()
-        self.answered = threading.Event()
-        self.answer = Answer(False, "not probed yet")
+    tell: called with the words of a probe that has succeeded; gate: held by each probe while it asks.
+    """
 
-    def run(self) -> None:
-        """Probe until ready; a probe that takes long is followed by a pause as long, so a service is not kept busy."""
-        pause = FLOOR_S
-        while not self.done.is_set():
-            began = self._clock.monotonic()
-            self.answer = self._once()
-            self.answered.set()
-            if self.answer.ok:
-                self.done.set()
-                self._wake.set()
-            self.done.wait(max(pause, min(self._clock.monotonic() - began, 1.0)))
-            pause = min(pause * GROWTH, CEILING_S)
+    engine: Engine
+    container: str
+    check: Check
+    clock: Clock
+    tell: Callable[[str], None]
+    gate: Gate = field(default_factory=nullcontext)
+    memory: Memory | None = None
+    prober: Prober | None = None
+    end: Death | None = None
 
-    def _once(self) -> Answer:
-        try:
-            return self._ask()
-        except CellError as exc:
-            return Answer(False, exc.message)
+    def state(self, found: Container, was_ready: bool = False) -> State:
+        """Return how the container stands, found being it as of now; once it was ready it is not probed again."""
+        state = before_probe(self.check, found, lambda: self._ending(found))
+        if state is None:
+            state = State("ready", "ready before") if was_ready else self._probed(found)
+        if state.error_kind == "service_unhealthy":
+            state = replace(state, **sickness(self.engine, found))
+        return state if found.state == "created" else replace(state, since_s=self.age_s())
+
+    def _ending(self, found: Container) -> Death:
+        if self.end is None:
+            self.end = death(self.engine, found, self.clock)
+        return self.end
+
+    def _probed(self, found: Container) -> State:
+        if self.prober is None:
+            self.prober = self._start_prober(found)
+        return State("ready" if self.prober.answer.ok else "starting", self.prober.answer.detail)
+
+    def _start_prober(self, found: Container) -> Prober:
+        check, memory = self.check, self._remembered()
+
+        def pause(took_s: float) -> float:
+            return pause_s(check.kind, self.age_s(), took_s, check.interval_s)
+
+        prober = Prober(lambda: ask(self.engine, check, found, memory), pause, self.tell, self.clock, self.gate)
+        prober.start()
+        return prober
+
+    def _remembered(self) -> Memory:
+        if self.memory is None:
+            self.memory = Memory(self.engine.inspect(self.container))
+        return self.memory
+
+    def age_s(self) -> float:
+        """Return for how many seconds the container has run since it was started."""
+        started = started_at(self._remembered().record)
+        return self.clock.unix() - started if started else 0.0
+
+    def unanswered(self) -> bool:
+        """Return whether the first probe has not ended yet; it does by its own time limit."""
+        return self.prober is not None and not self.prober.answered.is_set()
+
+    def answer(self) -> Answer | None:
+        """Return what the last probe was answered, None where nothing is probed."""
+        return self.prober.answer if self.prober else None
+
+    def stop(self) -> None:
+        """Ask no more; a probe in flight may end."""
+        if self.prober:
+            self.prober.done.set()
+
+    def close(self) -> None:
+        """Stop; a command that still runs in the container a moment later is killed."""
+        self.stop()
+        if self.prober and self.memory:
+            self.prober.join(LAST_PROBE_S)
+            with suppress(CellError):
+                probes.kill_command(self.engine, self.container, self.memory)
+
+
+def sickness(engine: Engine, found: Container) -> dict[str, Any]:
+    """Return the log lines of an unhealthy container and what its health check said last, as fields of its state."""
+    record = engine.inspect(found.id)
+    log = ((record.get("State") or {}).get("Health") or {}).get("Log") or [{}]
+    detail = f"container {found.name} is unhealthy: {str(log[-1].get('Output') or '').strip()[-500:]}"
+    return {"detail": detail.rstrip(": "), "log_tail": tuple(log_tail(engine, record))}
 
 
 @dataclass
@@ -138,9 +193,7 @@ class Board:
     checks: list[Check]
     clock: Clock
     known: Mapping[str, Any] = field(default_factory=dict)
-    memories: dict[str, Memory] = field(default_factory=dict)
-    probers: dict[str, Prober] = field(default_factory=dict)
-    ends: dict[str, Death] = field(default_factory=dict)
+    candidates: dict[str, Candidate] = field(default_factory=dict)
     wake: threading.Event = field(default_factory=threading.Event)
 
     def look(self) -> dict[str, State]:
@@ -151,69 +204,35 @@ class Board:
     def _service(self, check: Check, found: list[Container]) -> State:
         if not found:
             return State("failed", "no container was made for this service", "container_gone")
-        return combined([self._container(check, container) for container in found])
+        was_ready = self.known.get(check.service) == "ready"
+        return combined([self._candidate(check, one.id).state(one, was_ready) for one in found])
 
-    def _container(self, check: Check, found: Container) -> State:
-        state = before_probe(check, found, lambda: self._end(found))
-        if state is None and self.known.get(check.service) == "ready":
-            state = State("ready", "ready before")
-        if state is None:
-            answer = self._prober(check, found).answer
-            state = State("ready" if answer.ok else "starting", answer.detail)
-        if state.error_kind == "service_unhealthy":
-            state = replace(state, **self._unhealthy(found))
-        return state if found.state == "created" else replace(state, since_s=self._age(found))
-
-    def _end(self, found: Container) -> Death:
-        if found.id not in self.ends:
-            self.ends[found.id] = death(self.engine, found, self.clock)
-        return self.ends[found.id]
-
-    def _unhealthy(self, found: Container) -> dict[str, Any]:
-        """Return the log lines of an unhealthy container and what its health check said last."""
-        record = self.engine.inspect(found.id)
-        log = ((record.get("State") or {}).get("Health") or {}).get("Log") or [{}]
-        detail = f"container {found.name} is unhealthy: {str(log[-1].get('Output') or '').strip()[-500:]}"
-        tail = self.engine.log_tail(found.id, bool((record.get("Config") or {}).get("Tty")))
-        return {"detail": detail.rstrip(": "), "log_tail": tuple(tail)}
-
-    def _age(self, found: Container) -> float:
-        started = unix_time(str((self._memory(found).record.get("State") or {}).get("StartedAt") or ""))
-        return self.clock.unix() - started if started else 0.0
-
-    def _memory(self, found: Container) -> Memory:
-        if found.id not in self.memories:
-            self.memories[found.id] = Memory(self.engine.inspect(found.id))
-        return self.memories[found.id]
-
-    def _prober(self, check: Check, found: Container) -> Prober:
-        if found.id not in self.probers:
-            memory = self._memory(found)
-            prober = Prober(lambda: ask(self.engine, check, found, memory), self.clock, self.wake)
-            self.probers[found.id] = prober
-            prober.start()
-        return self.probers[found.id]
+    def _candidate(self, check: Check, container: str) -> Candidate:
+        if container not in self.candidates:
+            self.candidates[container] = Candidate(
+                self.engine, container, check, self.clock, lambda _detail: self.wake.set()
+            )
+        return self.candidates[container]
 
     def unanswered(self) -> bool:
-        """Return whether a probe has not ended once; each ends by its own time limit."""
-        return any(not prober.answered.is_set() for prober in self.probers.values())
+        """Return whether a first probe has not ended yet."""
+        return any(candidate.unanswered() for candidate in self.candidates.values())
 
     def close(self) -> None:
-        """Stop all probes; a command that still runs in a container a moment later is killed."""
-        for prober in self.probers.values():
-            prober.done.set()
-        for container, prober in self.probers.items():
-            prober.join(LAST_PROBE_S)
-            with suppress(CellError):
-                probes.kill_command(self.engine, container, self.memories[container])
+        """Stop all probes."""
+        for candidate in self.candidates.values():
+            candidate.stop()
+        for candidate in self.candidates.values():
+            candidate.close()
 
 
 def ask(engine: Engine, check: Check, found: Container, memory: Memory) -> Answer:
     """Return one probe's answer."""
     record = memory.record
-    if check.kind in ("http", "tcp"):
-        places = probes.targets(record, check.port)
-        return (probes.ask_http if check.kind == "http" else probes.ask_tcp)(places, check)
+    if check.kind == "http":
+        return probes.ask_http(probes.targets(record, check.port), check)
+    if check.kind == "tcp":
+        return probes.ask_tcp(probes.targets(record, check.port), check, probes.direct_targets(record, check.port))
     if check.kind == "log" and check.pattern is not None:
         tty = bool((record.get("Config") or {}).get("Tty"))
         return probes.ask_log(engine, found.id, tty, check.pattern, memory)

@@ -9,7 +9,7 @@ import base64
 import os
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from .unit import Spec, Status
 
 POLL_FIRST_S, POLL_LAST_S = 0.01, 0.1
 MAX_CHUNK_BYTES = 8 << 20
+MAX_WAIT_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -93,24 +94,44 @@ def _plan(ctx: Context, spec: Spec, token: str, folder_fd: int, cwd_fd: int) -> 
     return daemon.Plan(spec, ctx.root, folder_fd, cwd_fd, cwd, env, guard, status)
 
 
+class Tail:
+    """What a caller has not seen yet of a unit. args: name, offset (what it has seen), max_bytes; close it at the end."""
+
+    def __init__(self, ctx: Context, args: dict[str, Any]) -> None:
+        self._offset = integer(args, "offset", 0, 0, 1 << 62)
+        self._limit = integer(args, "max_bytes", 1 << 18, 1, MAX_CHUNK_BYTES)
+        self._ctx = ctx
+        self._folder_fd = unit.open_unit(ctx, text(args, "name"))
+
+    def new(self) -> bool:
+        """Return whether there is output after the offset, or the unit has ended."""
+        return not current(self._folder_fd).live or logfile.layout(self._folder_fd).total > self._offset
+
+    def answer(self) -> dict[str, Any]:
+        """Return the unit's state and what is new of its output."""
+        return _answer(self._ctx, self._folder_fd, current(self._folder_fd), self._offset, self._limit)
+
+    def close(self) -> None:
+        """Let go of the unit's folder."""
+        os.close(self._folder_fd)
+
+
 def poll(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
     """Return a unit's state and new output; wait up to wait_s for output after offset or for the end."""
-    offset = integer(args, "offset", 0, 0, 1 << 62)
-    wait_s = number(args, "wait_s", 0.0, 0.0, 600.0)
-    limit = integer(args, "max_bytes", 1 << 18, 1, MAX_CHUNK_BYTES)
-    folder_fd = unit.open_unit(ctx, text(args, "name"))
-    try:
-        deadline, pause = ctx.clock.monotonic() + wait_s, POLL_FIRST_S
-        while True:
-            status = current(folder_fd)
-            view = logfile.layout(folder_fd)
+    deadline, pause = ctx.clock.monotonic() + number(args, "wait_s", 0.0, 0.0, MAX_WAIT_S), POLL_FIRST_S
+    with closing(Tail(ctx, args)) as tail:
+        while not tail.new():
             left = deadline - ctx.clock.monotonic()
-            if not status.live or view.total > offset or left <= 0:
-                return _answer(ctx, folder_fd, status, offset, limit)
+            if left <= 0:
+                break
             ctx.clock.sleep(min(pause, left))
-            pause = min(pause * 1.5, POLL_LAST_S)
-    finally:
-        os.close(folder_fd)
+            pause = next_pause(pause)
+        return tail.answer()
+
+
+def next_pause(pause_s: float) -> float:
+    """Return the pause before the next look at a unit, after one of pause_s."""
+    return min(pause_s * 1.5, POLL_LAST_S)
 
 
 def current(folder_fd: int) -> Status:

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from .compare import Left, Ours, compare
@@ -18,6 +20,7 @@ from .snapshot import take
 
 Json = dict[str, Any]
 SETTLE_S = 3.0
+MOST_FILES = 20
 
 
 def verify(ctx: Context, args: Json) -> Json:
@@ -29,7 +32,7 @@ def verify(ctx: Context, args: Json) -> Json:
     deadline = ctx.clock.monotonic() + number(args, "settle_s", SETTLE_S, 0, 120)
     engine, ours, pause = engine_of(ctx), ours_of(ctx), 0.02
     while True:
-        after = {**take(ctx, engine), "folders": [folder for folder in ours.folders if os.path.lexists(folder)]}
+        after = {**take(ctx, engine), "left": list(islice(left_of(ctx), MOST_FILES))}
         left = compare(before, after, ours, ctx.clock.unix(), ignored)
         if not left.leftovers or ctx.clock.monotonic() >= deadline:
             return _answer(left, before, after)
@@ -38,11 +41,34 @@ def verify(ctx: Context, args: Json) -> Json:
 
 
 def ours_of(ctx: Context) -> Ours:
-    """Return what belongs to the request's run: its label, its project, its case folder (else its run folder)."""
+    """Return what belongs to the request's run: its label, its project, its folder."""
     run = ctx.needed_run
-    folder = ctx.case_dir if run.scenario else ctx.run_dir
     project = f"testcell-{run.id}-{run.scenario}".lower()
-    return Ours(run.id, frozenset({project} if run.scenario else ()), (str(folder),))
+    return Ours(run.id, frozenset({project} if run.scenario else ()), str(ctx.run_dir))
+
+
+def left_of(ctx: Context) -> Iterator[Json]:
+    """Yield what is left of the run's folder: the case folder as a whole, each other file, each folder with nothing in it.
+
+    The run's cases come one after the other, so at the end of each of them nothing of the run may be there.
+    """
+    whole = ctx.case_dir if ctx.needed_run.scenario else ctx.run_dir
+    todo = [ctx.run_dir] if os.path.lexists(ctx.run_dir) else []
+    while todo:
+        path = todo.pop()
+        is_folder = path.is_dir() and not path.is_symlink()
+        inside = _inside(path) if is_folder and path != whole else []
+        if not inside:
+            yield {"type": "folder" if is_folder else "file", "path": str(path)}
+        todo += sorted(inside, reverse=True)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Return what a folder holds; one that cannot be read seems to hold nothing, and is told itself."""
+    try:
+        return [folder / name for name in os.listdir(folder)]
+    except OSError:
+        return []
 
 
 def _ports(args: Json) -> frozenset[int]:

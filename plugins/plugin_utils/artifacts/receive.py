@@ -19,6 +19,8 @@ from ..run import atomic
 
 CHUNK_BYTES = 4 << 20
 TRIES = 3
+# Files whose first pieces are asked for together: enough to hide the way there and back, few enough to hold in memory.
+AT_ONCE = 16
 
 
 class ArtifactError(Exception):
@@ -63,35 +65,50 @@ def receive(
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
-        for entry in files:
-            _fetch_proved(client, base_rel, entry, staging / safe_path(place(entry["path"])))
+        for start in range(0, len(files), AT_ONCE):
+            _fetch_group(client, base_rel, files[start : start + AT_ONCE], staging, place)
         _put_in_place(staging, destination)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return Received(tuple(files), sum(entry["size"] for entry in files))
 
 
-def _fetch_proved(client: NodeClient, base_rel: str, entry: dict[str, Any], target: Path) -> None:
-    safe_path(entry["path"])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for attempt in range(TRIES):
-        digest = _fetch(client, base_rel, entry, target)
+def _fetch_group(
+    client: NodeClient, base_rel: str, files: Sequence[dict[str, Any]], staging: Path, place: Callable[[str], str]
+) -> None:
+    """Fetch some files: the beginnings of all of them are asked for at once, which is all of most of them."""
+    targets = [staging / safe_path(place(entry["path"])) for entry in files]
+    reads = [_read(base_rel, str(safe_path(entry["path"])), 0) for entry in files]
+    for entry, target, first in zip(files, targets, client.many(*reads), strict=True):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _fetch_proved(client, base_rel, entry, target, first)
+
+
+def _fetch_proved(
+    client: NodeClient, base_rel: str, entry: dict[str, Any], target: Path, first: dict[str, Any]
+) -> None:
+    """Write a file whose beginning is here, and prove it; bytes that are wrong are fetched again."""
+    begun: dict[str, Any] | None = first
+    for _attempt in range(TRIES):
+        digest = _fetch(client, base_rel, entry, target, begun)
         if digest == entry["sha256"]:
             return
-        if attempt == TRIES - 1:
-            raise ArtifactError(
-                "artifact_corrupt",
-                f"{entry['path']} has digest {digest[:12]} here and {entry['sha256'][:12]} on the node after {TRIES} tries",
-                [entry["path"]],
-            )
+        begun = None
+    raise ArtifactError(
+        "artifact_corrupt",
+        f"{entry['path']} has digest {digest[:12]} here and {entry['sha256'][:12]} on the node after {TRIES} tries",
+        [entry["path"]],
+    )
 
 
-def _fetch(client: NodeClient, base_rel: str, entry: dict[str, Any], target: Path) -> str:
+def _fetch(client: NodeClient, base_rel: str, entry: dict[str, Any], target: Path, begun: dict[str, Any] | None) -> str:
+    """Write a file and return its digest. begun: its first piece where that is here already."""
     digest = hashlib.sha256()
     offset, eof = 0, False
     with target.open("wb") as stream:
         while not eof:
-            chunk = client.call("read", base_rel=base_rel, path=entry["path"], offset=offset, max_bytes=CHUNK_BYTES)
+            chunk = begun or client.many(_read(base_rel, entry["path"], offset))[0]
+            begun = None
             content = decode_chunk(chunk["data"])
             stream.write(content)
             digest.update(content)
@@ -99,6 +116,10 @@ def _fetch(client: NodeClient, base_rel: str, entry: dict[str, Any], target: Pat
         stream.flush()
         os.fsync(stream.fileno())
     return digest.hexdigest()
+
+
+def _read(base_rel: str, path: str, offset: int) -> tuple[str, dict[str, Any]]:
+    return "read", {"base_rel": base_rel, "path": path, "offset": offset, "max_bytes": CHUNK_BYTES}
 
 
 def _put_in_place(staging: Path, destination: Path) -> None:

@@ -19,22 +19,22 @@ class Board:
     """Notes in one folder. A note is written by the node that knows it and read by all; names are safe file names."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def post(self, name: str, note: dict[str, Any]) -> None:
         """Put up a note under name (a service, or a moment such as `test-done`)."""
-        atomic.write_json(self._folder / f"{name}.json", note)
+        atomic.write_json(self.folder / f"{name}.json", note)
 
     def claim(self, name: str, note: dict[str, Any]) -> bool:
         """Put up a note unless there is one under name already; return whether this call did it."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".claim.", dir=self._folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".claim.", dir=self.folder)
         with os.fdopen(handle, "w") as stream:
             json.dump(note, stream, allow_nan=False)
             stream.flush()
             os.fsync(stream.fileno())
         try:
-            os.link(temporary, self._folder / f"{name}.json")
+            os.link(temporary, self.folder / f"{name}.json")
         except FileExistsError:
             return False
         finally:
@@ -44,7 +44,7 @@ class Board:
     def read(self, name: str) -> dict[str, Any] | None:
         """Return the note under name, or None while nobody has put it up."""
         try:
-            note: dict[str, Any] = json.loads((self._folder / f"{name}.json").read_text())
+            note: dict[str, Any] = json.loads((self.folder / f"{name}.json").read_text())
         except FileNotFoundError:
             return None
         return note
@@ -52,7 +52,7 @@ class Board:
     def notes(self, prefix: str = "") -> dict[str, dict[str, Any]]:
         """Return the notes whose name starts with prefix, by the rest of the name."""
         found = {}
-        for path in sorted(self._folder.glob("[!.]*.json")):
+        for path in sorted(self.folder.glob("[!.]*.json")):
             name = path.name.removesuffix(".json")
             note = self.read(name) if name.startswith(prefix) else None
             if note is not None:

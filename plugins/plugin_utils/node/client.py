@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Calls to the program on a node: at most two round trips, the second only where the program is not there yet."""
+"""Calls to the program on a node: over the link that a run keeps open, or as one command a call where there is none."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ import shlex
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from .errors import NodeError
+from .link import Link, LinkError
 from .package import Program
+from .reach import connection_kind
 
 MARK = "@cell "
 ABSENT = "@cell-absent"
+SSH_FAILED = 255
 
 # Makes the root private, then puts the program there by temporary file and rename. Runs once a node and version.
 INSTALL = """
@@ -33,15 +37,6 @@ with os.fdopen(handle, "wb") as stream:
     stream.write(sys.stdin.buffer.read())
 os.replace(temporary, os.path.join(root, name))
 """
-
-
-class NodeError(Exception):
-    """A call that the node answered with an error, or did not answer. kind: an error_kind of the taxonomy."""
-
-    def __init__(self, kind: str, message: str, detail: dict[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.detail = detail or {}
 
 
 @dataclass(frozen=True)
@@ -60,12 +55,38 @@ class Execute(Protocol):
         """Return what the command left; connection errors are raised as NodeError."""
 
 
+class Line(Protocol):
+    """The way to a node that is kept open."""
+
+    def link(self) -> Link:
+        """Return the open link, or a new one."""
+
+    def lose(self) -> None:
+        """Let go of a link that broke."""
+
+
+T = TypeVar("T")
+
+
+class Persist(Protocol):
+    """Do work, again where a lost connection is to blame."""
+
+    def __call__(self, work: Callable[[], T]) -> T:
+        """Return what work returns."""
+
+
+def once(work: Callable[[], T]) -> T:
+    """Return what work returns, tried once."""
+    return work()
+
+
 @dataclass
 class NodeClient:
     """The program on one node, called through execute.
 
     root: "" means /var/tmp/testcell-<uid> of the user there. run: the fields that fence each call.
-    engine: false where the node runs no service, so that it may lack an engine.
+    engine: false where the node runs no service, so that it may lack an engine. line: where the run keeps a link.
+    persist: what to do where a connection is lost.
     """
 
     execute: Execute
@@ -77,10 +98,23 @@ class NodeClient:
     check: bool = False
     engine: bool = True
     on_event: Callable[[dict[str, Any]], None] | None = None
+    line: Line | None = None
+    persist: Persist = once
 
     def call(self, op: str, **args: Any) -> dict[str, Any]:
         """Return the result of one op; raise NodeError with the node's own kind and message."""
-        request = {
+        return self.many((op, args))[0]
+
+    def many(self, *asked: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the results of several ops that do not need each other, all sent at once over a link."""
+        requests = [self.request(op, args) for op, args in asked]
+        if self.line is not None:
+            return [self.result(message) for message in self._over_link(self.line, requests)]
+        return [self._alone(request) for request in requests]
+
+    def request(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
+        """Return the request for one op."""
+        return {
             "op": op,
             "engine": self.engine,
             "root": self.root,
@@ -89,33 +123,80 @@ class NodeClient:
             "check": self.check,
             "args": args,
         }
-        output = self._exchange(json.dumps(request).encode())
+
+    def open(self) -> Link:
+        """Return the open link, for an op that goes on talking; only where there is a line."""
+        assert self.line is not None
+        line = self.line
+        return self.persist(lambda: self._opened(line, lambda link: link))
+
+    def serving(self) -> str:
+        """Return the shell command that lets the program on the node answer requests until its input ends."""
+        return self._command("serve")
+
+    def _over_link(self, line: Line, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        def ask(link: Link) -> list[dict[str, Any]]:
+            names = [link.send(request) for request in requests]
+            return [self._last(link, name) for name in names]
+
+        return self.persist(lambda: self._opened(line, ask))
+
+    def _opened(self, line: Line, use: Callable[[Link], T]) -> T:
+        """Use the link; where the program is not on the node yet, put it there and use a new link."""
+        try:
+            try:
+                return use(line.link())
+            except LinkError as exc:
+                line.lose()
+                if ABSENT not in exc.said:
+                    raise
+                self._install()
+                return use(line.link())
+        except LinkError as exc:
+            line.lose()
+            raise lost(exc) from None
+
+    def _last(self, link: Link, name: str) -> dict[str, Any]:
+        """Return the last answer to a request and hand its events on."""
+        for message in link.answers(name):
+            if "event" not in message:
+                return message
+            if self.on_event:
+                self.on_event(message["event"])
+        raise AssertionError("answers end with a last one")
+
+    def result(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Return the result in a last answer, or raise the error in it."""
+        if "error" in message:
+            error = message["error"]
+            raise NodeError(error["kind"], error["message"], error.get("detail"))
+        result: dict[str, Any] = message["result"]
+        return result
+
+    def _alone(self, request: dict[str, Any]) -> dict[str, Any]:
+        data = json.dumps(request).encode()
+        output = self._run(self._command(), data)
         if ABSENT in output.stdout:
             self._install()
-            output = self._exchange(json.dumps(request).encode())
-        return self._answer(op, output)
+            output = self._run(self._command(), data)
+        return self._answer(str(request["op"]), output)
 
-    def put(self, program: Program) -> None:
-        """Lay another program beside the first, under its own digest."""
-        self._install(program)
-
-    def path_of(self, program: Program) -> str:
-        """Return the shell word that names program's file on the node."""
-        return f"{self._root_word()}/{program.file_name}"
+    def _run(self, command: str, stdin: bytes) -> Output:
+        return self.persist(lambda: self.execute(command, stdin))
 
     def _root_word(self) -> str:
         return shlex.quote(self.root) if self.root else '"/var/tmp/testcell-$(id -u)"'
 
-    def _exchange(self, request: bytes) -> Output:
-        path, python = self.path_of(self.program), shlex.quote(self.python)
-        command = f"if test -f {path}; then exec {python} -I -S -E {path}; else cat >/dev/null; echo {ABSENT}; fi"
-        return self.execute(command, request)
+    def _command(self, word: str = "") -> str:
+        path, python = f"{self._root_word()}/{self.program.file_name}", shlex.quote(self.python)
+        run = f"exec {python} -I -S -E {path} {word}".rstrip()
+        absent = f"echo {ABSENT}" if word else f"cat >/dev/null; echo {ABSENT}"
+        return f"if test -f {path}; then {run}; else {absent}; fi"
 
-    def _install(self, program: Program | None = None) -> None:
-        program = program or self.program
+    def _install(self) -> None:
         python = shlex.quote(self.python)
-        command = f"{python} -I -S -E -c {shlex.quote(INSTALL)} {self._root_word()} {program.file_name}"
-        output = self.execute(command, program.content)
+        command = f"{python} -I -S -E -c {shlex.quote(INSTALL)} {self._root_word()} {self.program.file_name}"
+        output = self._run(command, self.program.content)
         if output.rc != 0:
             raise NodeError(_install_kind(output), _last_line(output.stderr) or f"exit status {output.rc}")
 
@@ -126,17 +207,21 @@ class NodeClient:
             message = json.loads(line[len(MARK) :])
             if "event" in message and self.on_event:
                 self.on_event(message["event"])
-            if "error" in message:
-                error = message["error"]
-                raise NodeError(error["kind"], error["message"], error.get("detail"))
-            if "result" in message:
-                result: dict[str, Any] = message["result"]
-                return result
+            if "error" in message or "result" in message:
+                return self.result(message)
         raise NodeError(
             _install_kind(output),
             f"the node program gave no answer to {op!r} (exit status {output.rc}): {_last_line(output.stderr) or 'no message'}",
             {"stderr": output.stderr[-4000:]},
         )
+
+
+def lost(exc: LinkError) -> NodeError:
+    """Return the error for a link that could not be made or broke."""
+    if exc.code in (None, SSH_FAILED):
+        return NodeError(connection_kind(exc.said or str(exc)), str(exc))
+    output = Output(int(exc.code or 0), "", exc.said)
+    return NodeError(_install_kind(output), str(exc), {"stderr": exc.said[-4000:]})
 
 
 def _last_line(text: str) -> str:

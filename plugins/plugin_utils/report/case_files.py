@@ -28,6 +28,7 @@ RESULT = (
     "seconds",
     "steps",
     "services",
+    "deployment",
     "benchmark",
     "artifacts",
     "cleaning",

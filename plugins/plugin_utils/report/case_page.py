@@ -29,6 +29,7 @@ def render(record: Mapping[str, Any]) -> str:
         *parts.section("## Figures", parts.headline(record)),
         *parts.section("## Checks of the data", parts.checks(record)),
         *parts.section("## Timeline", parts.timeline(record)),
+        *parts.section("## Deployment", parts.deployment(record)),
         *parts.section("## Services", parts.services(record)),
         *parts.section("## Artifacts", parts.artifacts(record)),
         *parts.section("## Cleaning", parts.cleaning(record)),

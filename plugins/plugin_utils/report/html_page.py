@@ -14,7 +14,7 @@ from typing import Any
 
 import jinja2
 
-from . import gantt, spans
+from . import course, gantt, spans
 from .escape import one_line, visible
 from .links import Link, of_case, of_run
 from .metrics import STATISTICS, Tile, latency_table, tiles
@@ -42,7 +42,10 @@ class CaseView:
     checks: tuple[tuple[str, bool, str, str], ...]
     tiles: tuple[Tile, ...]
     latencies: tuple[tuple[str, list[str]], ...]
-    gantt: gantt.Gantt | None
+    timeline: gantt.Gantt | None
+    deployment: gantt.Gantt | None
+    told: tuple[str, ...]
+    moments: tuple[course.Service, ...]
     services: tuple[Mapping[str, Any], ...]
     nodes: tuple[tuple[str, str], ...]
     clean: tuple[tuple[str, bool], ...]
@@ -78,6 +81,8 @@ def render(run: Mapping[str, Any], run_dir: Path) -> str:
         versions=_facts(run, "versions"),
         links=of_run(run_dir),
         statistics=STATISTICS,
+        columns=course.COLUMNS,
+        moments_note=course.NOTE,
     )
 
 
@@ -103,6 +108,7 @@ def _spelled_out(value: Any) -> Any:
 def _case(record: Mapping[str, Any], run_dir: Path, index: int) -> CaseView:
     benchmark = mapping(record.get("benchmark"))
     verdict = text(record.get("verdict"))
+    found = spans.of_case(record)
     return CaseView(
         anchor=f"case-{index}",
         title=title(record),
@@ -116,7 +122,10 @@ def _case(record: Mapping[str, Any], run_dir: Path, index: int) -> CaseView:
         checks=tuple(_check(check) for check in rows(record.get("checks"))),
         tiles=tiles(benchmark),
         latencies=tuple(latency_table(benchmark)) if benchmark else (),
-        gantt=gantt.draw(spans.of_case(record)),
+        timeline=gantt.draw(found),
+        deployment=gantt.draw_deployment(found),
+        told=course.sentences(record),
+        moments=course.services(record),
         services=tuple(_service(service) for service in rows(record.get("services"))),
         nodes=tuple(_nodes(record)),
         clean=tuple(clean_states(record)),
@@ -146,14 +155,11 @@ def _check(check: Mapping[str, Any]) -> tuple[str, bool, str, str]:
 
 def _service(service: Mapping[str, Any]) -> Mapping[str, Any]:
     names = ("name", "node", "role", "image")
-    started, ready = service.get("started_s"), service.get("ready_s")
-    waited = ready - started if isinstance(started, (int, float)) and isinstance(ready, (int, float)) else None
     return {
         **{name: text(service.get(name)) for name in names},
         "state": end_state(service),
         "image_id": text(service.get("image_id"))[:19],
         "exit_code": shown(service.get("exit_code")),
-        "ready_after": duration(waited),
     }
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from . import course
 from .escape import code, code_block, markdown, one_line
-from .gantt import MAX_LANES
 from .metrics import STATISTICS, latency_table, tiles
 from .reasons import account, clean_states, end_state, leftovers, removed
 from .spans import of_case
-from .values import duration, items, mapping, rows, shown, size, text, words
+from .values import ABSENT, duration, items, mapping, rows, shown, size, text, words
 
 MAX_EVIDENCE_LINES = 60
+MAX_STEPS = 120
 
 
 def table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
@@ -75,19 +76,32 @@ def headline(record: Mapping[str, Any]) -> list[str]:
 
 
 def timeline(record: Mapping[str, Any]) -> list[str]:
-    """Return the steps and services of a case in the order they began."""
+    """Return the steps of a case in the order they began."""
+    steps = [span for span in of_case(record) if span.kind == "step"]
     lines = [
         [
             duration(span.start_s),
             duration(span.seconds),
-            markdown(span.name if span.kind == "step" else f"{span.name} ({span.kind})"),
+            markdown(span.name),
             markdown(span.node),
             "ok" if span.ok else "**failed**",
             markdown(span.detail),
         ]
-        for span in of_case(record)[:MAX_LANES]
+        for span in steps[:MAX_STEPS]
     ]
-    return table(("from", "for", "what", "node", "state", "detail"), lines)
+    more = [f"{len(steps) - MAX_STEPS} more in timeline.csv", ""] if len(steps) > MAX_STEPS else []
+    return [*table(("from", "for", "what", "node", "state", "detail"), lines), *more]
+
+
+def deployment(record: Mapping[str, Any]) -> list[str]:
+    """Return what the deployment of a case waited for, and the moments of each service."""
+    lines = [
+        [f"**{markdown(service.name)}**" if service.critical else markdown(service.name), *map(_cell, service.cells)]
+        for service in course.services(record)
+    ]
+    told = [f"- {markdown(sentence)}" for sentence in course.sentences(record)]
+    moments = [course.NOTE, "", *table(("service", *course.COLUMNS), lines)] if lines else []
+    return [*told, *([""] if told else []), *moments]
 
 
 def services(record: Mapping[str, Any]) -> list[str]:
@@ -140,6 +154,10 @@ def facts(record: Mapping[str, Any], name: str) -> list[str]:
 def warnings(record: Mapping[str, Any]) -> list[str]:
     """Return the warnings of a record as a list."""
     return [f"- {markdown(_words(item))}" for item in items(record.get("warnings"))]
+
+
+def _cell(value: str) -> str:
+    return value if value == ABSENT else markdown(value)
 
 
 def _words(item: Any) -> str:

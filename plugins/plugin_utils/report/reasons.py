@@ -124,13 +124,16 @@ def removed(done: Any) -> str:
 
 
 def end_state(service: Mapping[str, Any]) -> str:
-    """Return how a service ended in words; a kill for memory and restarts are said, since both can hide a fault."""
+    """Return how a service ended in words; kills for memory, restarts and recoveries are said: they can hide a fault."""
     parts = [text(service.get("state"))]
     if service.get("oom") is True:
         parts.append("killed for memory")
     restarts = service.get("restarts")
     if isinstance(restarts, int) and restarts > 0:
         parts.append(f"restarted {restarts} time{'s' if restarts > 1 else ''}")
+    recovered = len(rows(service.get("recovered")))
+    if recovered:
+        parts.append(f"started again {recovered} time{'s' if recovered > 1 else ''} while the test ran")
     return ", ".join(part for part in parts if part)
 
 

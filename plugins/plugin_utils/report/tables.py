@@ -14,7 +14,7 @@ from typing import Any
 from .escape import csv_cell
 from .metrics import figures
 from .reasons import labels
-from .spans import of_case
+from .spans import Span, of_case
 from .values import mapping
 
 PERFORMANCE_COLUMNS = (
@@ -29,7 +29,7 @@ PERFORMANCE_COLUMNS = (
     "value",
     "unit",
 )
-TIMELINE_COLUMNS = ("start_s", "seconds", "kind", "name", "node", "ok", "detail")
+TIMELINE_COLUMNS = ("start_s", "seconds", "kind", "name", "node", "ok", "detail", "start_number", "critical_path")
 
 
 def performance(record: Mapping[str, Any]) -> str:
@@ -42,11 +42,13 @@ def performance(record: Mapping[str, Any]) -> str:
 
 def timeline(record: Mapping[str, Any]) -> str:
     """Return timeline.csv: one line a step or service state, by its start counted from the start of the case."""
-    spans = of_case(record)
-    return _csv(
-        TIMELINE_COLUMNS,
-        ([_rounded(s.start_s), _rounded(s.seconds), s.kind, s.name, s.node, _word(s.ok), s.detail] for s in spans),
-    )
+    return _csv(TIMELINE_COLUMNS, map(_line, of_case(record)))
+
+
+def _line(span: Span) -> list[Any]:
+    service = [span.nth, _word(span.critical)] if span.nth else ["", ""]
+    moments = [_rounded(span.start_s), _rounded(span.seconds)]
+    return [*moments, span.kind, span.name, span.node, _word(span.ok), span.detail, *service]
 
 
 def _csv(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:

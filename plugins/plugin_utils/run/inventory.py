@@ -14,6 +14,7 @@ from ..deploy.placement import LOCAL
 from ..problems import Problem, describe, in_order, show
 from ..scenario.known import Known
 from ..scenario.node_names import RULE_NODE, RULE_USER, is_ipv6, wrong_host, wrong_node_name, wrong_user
+from . import install_variables
 
 INVENTORY = "inventory"
 CONTROLLER = "localhost"
@@ -160,6 +161,8 @@ def _host_problems(name: str, facts: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _checked(name, facts, key, wrong_user, RULE_USER)
     for key in PORT_KEYS:
         yield from _checked(name, facts, key, _wrong_port, f"{PORTS[0]}..{PORTS[-1]}")
+    known = {key: value for key, value in facts.items() if not is_template(value)}
+    yield from install_variables.problems(known, INVENTORY, f"{name}.")
 
 
 def _checked(name: str, facts: Mapping[str, Any], key: str, rule: Any, allowed: str) -> Iterator[Problem]:

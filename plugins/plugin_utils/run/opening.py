@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..deploy import estimates
 from ..deploy.placement import LOCAL
 from ..problems import InputError, Problem, describe
 from ..scenario import run_settings, selection
@@ -18,7 +19,7 @@ from ..scenario.model import Scenario
 from . import inputs, inventory, resolve
 from .asked import Asked
 from .folder import create_run, owner_of
-from .plan import RunPlan
+from .plan import CasePlan, RunPlan
 
 __all__ = ["Asked", "decide", "hosts_of", "open_run", "project_dir"]
 
@@ -42,13 +43,17 @@ def decide(asked: Asked, project: Path, now: float, owner: str) -> RunPlan:
     )
     chosen = inputs.with_errors(read.errors, lambda: _selected(read, asked, request))
     between = run_settings.inter_scenario(read.layers)
+    results = Path(asked.results_dir).absolute() if asked.results_dir else project / "results"
     cases = resolve.cases(
-        chosen, read.inventory.nodes, resolve.Between(1 + between.retry_count, between.wait_between_scenarios_s)
+        chosen,
+        read.inventory.nodes,
+        resolve.Between(1 + between.retry_count, between.wait_between_scenarios_s),
+        estimates.past_starts(results, [scenario.name for scenario in chosen]),
     )
-    _check_forks(asked, len({node for case in cases for node in case.nodes}))
+    _check_forks(asked, len(_used(cases)))
     return RunPlan(
         run_id=asked.run_id or DRY_RUN_ID,
-        results_dir=str(Path(asked.results_dir).absolute() if asked.results_dir else project / "results"),
+        results_dir=str(results),
         started_at=now,
         owner=owner,
         continue_on_failure=between.continue_on_failure,
@@ -81,9 +86,14 @@ def open_run(plan: RunPlan) -> RunPlan:
 
 def hosts_of(plan: RunPlan, hosts: Mapping[str, Mapping[str, Any]], python: str) -> list[dict[str, str]]:
     """Return the nodes the run uses; the controller gets a connection where the inventory does not know it."""
-    used = list(dict.fromkeys(node for case in plan.cases for node in case.nodes))
+    used = _used(plan.cases)
     local = {"name": LOCAL, "connection": "local", "python": python}
     return [local if node == LOCAL and node not in hosts else {"name": node} for node in used]
+
+
+def _used(cases: Sequence[CasePlan]) -> list[str]:
+    """Return the nodes that a run uses or may come to use, in order."""
+    return list(dict.fromkeys(node for case in cases for node in (*case.nodes, *case.spares.get("nodes", ()))))
 
 
 def _check_forks(asked: Asked, nodes: int) -> None:

@@ -12,10 +12,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..deploy.estimates import ASSUMED
+from ..deploy.schedule import UNKNOWN_S
 from . import atomic
 from .folder import CaseRef
 
 NAME = "plan.json"
+# Beside the boards, which are removed at the end of the run: what the caller gave may be secret and is in no result.
+VALUES = Path(".board") / "environment.json"
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class ServicePlan:
     """A service on its node. check: the arguments of the node's readiness probe; ports: published on the node.
 
     needs: what else it takes from the node, the fields of the scenario's `Needs`.
+    estimate_s: how long its start may take; estimate_source: where that comes from, see `estimates.Estimate`.
     """
 
     name: str
@@ -35,6 +40,8 @@ class ServicePlan:
     ports: tuple[int, ...]
     check: dict[str, Any]
     needs: dict[str, Any] = field(default_factory=dict)
+    estimate_s: float = UNKNOWN_S
+    estimate_source: str = ASSUMED
 
     @property
     def serves(self) -> bool:
@@ -67,6 +74,13 @@ class CasePlan:
     """One attempt of one case. nodes: those that run a service or the test, in inventory order.
 
     v2_only: what Compose V1 would refuse, each as `FILE:LINE: key`.
+    canary_retries: how often a question for tokens that was answered badly is asked again.
+    limits: how many at once, 0 for no limit: `services` in their start, `services_per_node`, `health_checks` on a node.
+    health_check_timeout_s: for one service to become ready, from its start.
+    retry: `retries` of a failed service, after `delay_s`; `only_failed`: it alone, else all services.
+    spares: where failed nodes may be set aside: the node that each of `services` and the `test` wants, all `nodes`, and how
+    many `attempts` there are besides.
+    on_service_death: `end_test` or `continue`, when a critical service dies. recovery: `restart_services`, how often each.
     """
 
     index: int
@@ -82,12 +96,19 @@ class CasePlan:
     strategy: str
     expected_roles: dict[str, int]
     canary_timeout_s: int
+    canary_retries: int
     deployment_timeout_s: int
     startup_timeout_s: int
+    health_check_timeout_s: int
+    limits: dict[str, int]
+    retry: dict[str, Any]
+    on_service_death: str
+    recovery: dict[str, int]
     min_gpu_memory_bytes: int
     wait_before_s: float
     validity: dict[str, Any]
     config: dict[str, Any]
+    spares: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     v2_only: tuple[str, ...] = ()
 
@@ -103,7 +124,10 @@ class CasePlan:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """All cases of a run in order. addresses: node -> address by which other nodes reach it."""
+    """All cases of a run in order. addresses: node -> address by which other nodes reach it.
+
+    environment: what the caller gave; empty in the plan of a run that is over, which keeps the names only.
+    """
 
     run_id: str
     results_dir: str
@@ -128,20 +152,32 @@ class RunPlan:
 
 
 def save(plan: RunPlan) -> Path:
-    """Write plan.json into the run's folder and return its path."""
+    """Write plan.json into the run's folder and return its path; values of the environment lie apart until the end."""
+    if plan.environment:
+        atomic.write_bytes(plan.run_dir / VALUES, json.dumps(plan.environment).encode(), mode=0o600)
     path = plan.run_dir / NAME
-    atomic.write_json(path, asdict(plan))
+    atomic.write_json(path, {**asdict(plan), "environment": sorted(plan.environment)})
     return path
 
 
 def load(run_dir: Path) -> RunPlan:
     """Return the plan kept in run_dir; FileNotFoundError when there is none."""
     data = json.loads((run_dir / NAME).read_text())
-    cases = tuple(_case(case) for case in data.pop("cases"))
-    return RunPlan(**data, cases=cases)
+    cases = tuple(case_of(case) for case in data.pop("cases"))
+    return RunPlan(**{**data, "environment": _values(run_dir)}, cases=cases)
 
 
-def _case(data: Mapping[str, Any]) -> CasePlan:
+def _values(run_dir: Path) -> dict[str, str]:
+    """Return the environment that the caller gave, {} when there is none or the run is over."""
+    try:
+        found: dict[str, str] = json.loads((run_dir / VALUES).read_bytes())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def case_of(data: Mapping[str, Any]) -> CasePlan:
+    """Return a case from plain data."""
     fields = dict(data)
     fields["ref"] = CaseRef(**fields["ref"])
     fields["services"] = tuple(

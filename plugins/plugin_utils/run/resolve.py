@@ -7,18 +7,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..deploy import placement
+from ..deploy import estimates, placement
 from ..problems import InputError, Problem
 from ..scenario import matrix
-from ..scenario.model import HealthCheck, Scenario, Service
+from ..scenario.model import DeploymentLimits, HealthCheck, RetrySpec, Scenario, Service
 from .folder import CaseRef
 from .inventory import NodeEntry
 from .plan import CasePlan, ServicePlan, TestPlan
 
 LONGEST_PROBE_S = 60.0
+SHORTEST_PAUSE_S = 0.02
+NO_HEALTH = ("running", "completed")
+
+Starts = Sequence[estimates.Start]
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,13 @@ class Between:
     wait_s: float
 
 
-def cases(scenarios: Sequence[Scenario], nodes: Sequence[NodeEntry], between: Between) -> tuple[CasePlan, ...]:
-    """Return the cases in order, each attempt of a case after the one before. Raise InputError with all problems."""
+def cases(
+    scenarios: Sequence[Scenario], nodes: Sequence[NodeEntry], between: Between, past: Mapping[str, Starts]
+) -> tuple[CasePlan, ...]:
+    """Return the cases in order, each attempt of a case after the one before. Raise InputError with all problems.
+
+    past: scenario -> starts of its services in earlier runs.
+    """
     names = [node.name for node in nodes]
     problems = [problem for scenario in scenarios for problem in _node_problems(scenario, nodes)]
     if problems:
@@ -38,17 +47,18 @@ def cases(scenarios: Sequence[Scenario], nodes: Sequence[NodeEntry], between: Be
     plans: list[CasePlan] = []
     for scenario in scenarios:
         for case in matrix.expand(scenario):
-            for attempt in range(1, between.attempts + 1):
+            for attempt in range(1, between.attempts + scenario.recovery.set_aside_nodes + 1):
                 wait = between.wait_s if plans else 0.0
-                plans.append(_case(len(plans), scenario, case, attempt, names, wait))
+                made = _case(len(plans), scenario, case, attempt, names, wait, past.get(scenario.name, ()))
+                plans.append(replace(made, spares=_spares(scenario, names, between.attempts)))
     return tuple(plans)
 
 
 def _case(
-    index: int, scenario: Scenario, case: matrix.Case, attempt: int, nodes: Sequence[str], wait_s: float
+    index: int, scenario: Scenario, case: matrix.Case, attempt: int, nodes: Sequence[str], wait_s: float, past: Starts
 ) -> CasePlan:
     placed = placement.place({service.name: service.node for service in scenario.services}, nodes)
-    test = _test(scenario, placed)
+    test = _test(scenario, case, placed)
     used = {*placed.values(), test.node}
     order = [name for name in nodes if name in used] + sorted(used - set(nodes))
     return CasePlan(
@@ -58,7 +68,7 @@ def _case(
         directory=str(scenario.directory),
         labels=dict(case.labels),
         nodes=tuple(order),
-        services=tuple(_service(service, placed[service.name], scenario) for service in scenario.services),
+        services=tuple(_service(service, placed[service.name], scenario, past) for service in scenario.services),
         compose_files=tuple(scenario.compose_files),
         v2_only=tuple(scenario.v2_only),
         test=test,
@@ -66,27 +76,54 @@ def _case(
         strategy=scenario.health.strategy if scenario.health.enabled else "quick",
         expected_roles=dict(scenario.health.expected or {}),
         canary_timeout_s=scenario.health.canary_timeout_s,
+        canary_retries=scenario.health.max_retries,
         deployment_timeout_s=scenario.limits.deployment_timeout_s,
         startup_timeout_s=min(scenario.limits.deployment_timeout_s, scenario.health.startup_timeout_s),
+        health_check_timeout_s=scenario.limits.health_check_timeout_s,
+        limits=_limits(scenario.limits),
+        retry=_retry(scenario.retry),
+        on_service_death=scenario.test.on_service_death,
+        recovery={"restart_services": scenario.recovery.restart_services},
         min_gpu_memory_bytes=scenario.requirements.min_gpu_memory_bytes or 0,
         wait_before_s=wait_s,
         validity=asdict(scenario.validity),
         config=matrix.test_config_of(scenario, case),
-        warnings=(*(problem.render() for problem in scenario.warnings), *_unheld(scenario)),
+        warnings=tuple(problem.render() for problem in (*scenario.warnings, *_unheld(scenario))),
     )
 
 
-def _unheld(scenario: Scenario) -> list[str]:
+def _spares(scenario: Scenario, nodes: Sequence[str], attempts: int) -> dict[str, Any]:
+    if not scenario.recovery.set_aside_nodes:
+        return {}
+    services = {service.name: service.node for service in scenario.services}
+    return {"services": services, "test": scenario.test.node, "nodes": list(nodes), "attempts": attempts}
+
+
+def _limits(limits: DeploymentLimits) -> dict[str, int]:
+    return {
+        "services": limits.max_concurrent_services,
+        "services_per_node": limits.max_concurrent_services_per_node,
+        "health_checks": limits.max_concurrent_health_checks,
+    }
+
+
+def _retry(retry: RetrySpec) -> dict[str, Any]:
+    return {
+        "retries": retry.service_level_retries,
+        "delay_s": retry.retry_delay_s,
+        "only_failed": retry.retry_only_failed,
+    }
+
+
+def _unheld(scenario: Scenario) -> list[Problem]:
     """Return what the scenario asks of readiness and cannot be asked of it."""
     if scenario.health.strategy != "thorough" or scenario.benchmark.service:
         return []
-    file = scenario.metadata_file
-    return [
-        f"{file}: benchmark.service: names no service, so `thorough` asks nobody for a token and is like `standard`"
-    ]
+    message = "names no service, so `thorough` asks nobody for a token and is like `standard`"
+    return [Problem(str(scenario.metadata_file), key="benchmark.service", message=message, severity="warning")]
 
 
-def _test(scenario: Scenario, placed: Mapping[str, str]) -> TestPlan:
+def _test(scenario: Scenario, case: matrix.Case, placed: Mapping[str, str]) -> TestPlan:
     spec, benchmark = scenario.test, scenario.benchmark
     return TestPlan(
         node=placement.test_node(spec.node, placed, benchmark.service),
@@ -100,11 +137,14 @@ def _test(scenario: Scenario, placed: Mapping[str, str]) -> TestPlan:
         client=benchmark.client,
         service=benchmark.service or "",
         port=benchmark.port or 0,
-        path=benchmark.path,
+        path=matrix.path_of(scenario, case),
     )
 
 
-def _service(service: Service, node: str, scenario: Scenario) -> ServicePlan:
+def _service(service: Service, node: str, scenario: Scenario, past: Starts) -> ServicePlan:
+    check = _check(service.health_check, scenario)
+    allowed_s = 0.0 if check["kind"] in NO_HEALTH else service.start_period_s
+    estimate = estimates.estimate(service.name, service.image, allowed_s, past)
     return ServicePlan(
         name=service.name,
         node=node,
@@ -114,8 +154,10 @@ def _service(service: Service, node: str, scenario: Scenario) -> ServicePlan:
         critical=service.critical,
         image=service.image,
         ports=tuple(service.ports),
-        check=_check(service.health_check, scenario),
+        check=check,
         needs=asdict(service.needs),
+        estimate_s=estimate.seconds,
+        estimate_source=estimate.source,
     )
 
 
@@ -127,7 +169,11 @@ def _check(check: HealthCheck | None, scenario: Scenario) -> dict[str, Any]:
         return {"kind": "running"}
     if check is None:
         return {"kind": "container"}
-    return {**asdict(check), "argv": list(check.argv), "timeout_s": min(check.timeout_s, LONGEST_PROBE_S)}
+    limits = {
+        "timeout_s": min(check.timeout_s, LONGEST_PROBE_S),
+        "interval_s": min(max(check.interval_s, SHORTEST_PAUSE_S), LONGEST_PROBE_S),
+    }
+    return {**asdict(check), "argv": list(check.argv), **limits}
 
 
 def _node_problems(scenario: Scenario, nodes: Sequence[NodeEntry]) -> list[Problem]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shlex
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from typing import Any
 
 from ..problems import Problem, describe
 from ..scenario.variables import PREFIX
+from . import install_variables
+from .inventory import is_template
 
 NUMBERS = ("lease_ttl_s", "min_free_bytes")
 ENVIRONMENT = "environment"
@@ -20,7 +23,10 @@ _ENVIRONMENT_FORM = 'NAME=VALUE ..., or {"NAME": "VALUE", ...}'
 
 
 def read(variables: Mapping[str, Any], origin: str = "-e") -> tuple[dict[str, Any], tuple[Problem, ...]]:
-    """Return the fields of `Asked` that variables set, and what is wrong with the others. Values are never shown."""
+    """Return the fields of `Asked` that variables set, and what is wrong with the others. Values are never shown.
+
+    An environment that is a template as a whole is passed over, since only Ansible knows what it becomes.
+    """
     fields: dict[str, Any] = {}
     problems = []
     for name in NUMBERS:
@@ -33,10 +39,11 @@ def read(variables: Mapping[str, Any], origin: str = "-e") -> tuple[dict[str, An
     environment = _environment(given)
     if environment is not None:
         fields[ENVIRONMENT] = environment
-    elif given is not None:
+    elif given is not None and not is_template(given):
         message = "must give environment variables"
         problems.append(Problem(origin, 0, 0, PREFIX + ENVIRONMENT, message, allowed=_ENVIRONMENT_FORM))
-    return fields, tuple(problems)
+    known = {key: value for key, value in variables.items() if not is_template(value)}
+    return fields, (*problems, *install_variables.problems(known, origin))
 
 
 def _environment(given: Any) -> dict[str, str] | None:
@@ -50,12 +57,19 @@ def _environment(given: Any) -> dict[str, str] | None:
 
 def _of_text(text: str) -> Any:
     if text.lstrip().startswith("{"):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return None
+        return _of_mapping(text.strip())
     try:
         pairs = [word.partition("=") for word in shlex.split(text)]
     except ValueError:
         return None
     return {name: value for name, _, value in pairs} if pairs and all(equals for _, equals, _ in pairs) else None
+
+
+def _of_mapping(text: str) -> Any:
+    """Return what text means as JSON, else as Python writes it, which Ansible takes from INI inventories; None for neither."""
+    for read_text in (json.loads, ast.literal_eval):
+        try:
+            return read_text(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+    return None

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..deploy import graph, override
+from ..deploy import graph, override, schedule
+from ..report.values import duration
 from .plan import CasePlan, RunPlan
 
 
@@ -24,14 +25,16 @@ def as_text(plan: RunPlan) -> str:
     for case in as_data(plan)["cases"]:
         lines += ["", f"{case['title']}: {case['description']}", f"  nodes    {', '.join(case['nodes'])}"]
         lines += [f"  batch {n}  {', '.join(batch)}" for n, batch in enumerate(case["batches"], 1)]
+        lines += _deployment_lines(case)
         lines += [f"  files    {len(case['files'])}: {', '.join(case['files'])}"]
         lines += [f"  on {command['node']:<9}{command['command']}" for command in case["commands"]]
-        lines += [f"  warning  {warning}" for warning in case["warnings"]]
+        lines += [f"  {warning}" for warning in case["warnings"]]  # each says itself how grave it is
     return "\n".join(lines)
 
 
 def _case(plan: RunPlan, case: CasePlan) -> dict[str, Any]:
-    levels = graph.batches({service.name: service.depends_on for service in case.services})
+    needs = {service.name: service.depends_on for service in case.services}
+    levels = graph.batches(needs)
     return {
         "title": case.ref.title,
         "scenario": case.ref.scenario,
@@ -41,10 +44,45 @@ def _case(plan: RunPlan, case: CasePlan) -> dict[str, Any]:
         "labels": case.labels,
         "nodes": list(case.nodes),
         "batches": [[f"{name}@{case.placement[name]}" for name in level] for level in levels],
+        **_deployment(case, needs),
         "files": files(Path(case.directory)),
         "commands": _commands(plan, case),
         "warnings": list(case.warnings),
     }
+
+
+def _deployment(case: CasePlan, needs: schedule.Needs) -> dict[str, Any]:
+    """Return what decides how long the deployment takes, if every start takes as long as estimated and none is held back."""
+    seconds = {service.name: service.estimate_s for service in case.services}
+    path, slack = schedule.critical_path(needs, seconds), schedule.slack(needs, seconds)
+    services = [
+        {
+            "name": service.name,
+            "node": service.node,
+            "estimate_s": service.estimate_s,
+            "estimate_source": service.estimate_source,
+            "slack_s": round(slack[service.name], 3),
+        }
+        for service in case.services
+    ]
+    return {
+        "critical_path": {"services": list(path.names), "seconds": round(path.seconds, 3)},
+        "services": services,
+    }
+
+
+def _deployment_lines(case: dict[str, Any]) -> list[str]:
+    path = case["critical_path"]
+    if not path["services"]:
+        return []
+    lines = [f"  path     {' > '.join(path['services'])}: {duration(path['seconds'])} if starts take as estimated"]
+    width = max(len(service["name"]) for service in case["services"])
+    for service in case["services"]:
+        on_path = service["name"] in path["services"]
+        slack = "on the path" if on_path else f"slack {duration(service['slack_s'])}"
+        told = f"{duration(service['estimate_s'])} ({service['estimate_source']})"
+        lines.append(f"  start    {service['name']:<{width}}  {told}, {slack}")
+    return lines
 
 
 def files(directory: Path) -> list[str]:

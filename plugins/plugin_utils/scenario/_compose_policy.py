@@ -33,9 +33,12 @@ def check_policy(found: Findings, service: ComposeService, data: Mapping[str, An
     """Report what one service may not do, unless allow names it."""
     name = service.name
     if service.container_name and "container_name" not in allow:
-        _refuse(found, name, "container_name", "a fixed container name breaks the isolation of runs; leave it out")
+        _refuse(
+            found, data, name, "container_name", "a fixed container name breaks the isolation of runs; leave it out"
+        )
     if service.privileged and "privileged" not in allow:
-        _refuse(found, name, "privileged", "a privileged container can change the node; name the devices or cap_add")
+        why = "a privileged container can change the node; name the devices or cap_add"
+        _refuse(found, data, name, "privileged", why)
     if "ALL" in [str(word).upper() for word in _words(data.get("cap_add"))] and "privileged" not in allow:
         path, allowed = ("services", name, "cap_add"), _by_allowing("privileged")
         found.bad(path, "not allowed by policy: all capabilities are as good as privileged", allowed=allowed, at="key")
@@ -43,17 +46,18 @@ def check_policy(found: Findings, service: ComposeService, data: Mapping[str, An
         path, allowed = ("services", name, "use_api_socket"), _by_allowing("docker_socket")
         found.bad(path, f"not allowed by policy: {_SOCKET_RISK}", allowed=allowed, at="key")
     if data.get("pid") == "host" and "pid" not in allow:
-        _refuse(found, name, "pid", "the node's processes are not shared with containers")
+        _refuse(found, data, name, "pid", "the node's processes are not shared with containers")
     for index, mount in enumerate(data.get("volumes", ())):
         _check_mount(found, name, index, mount, allow)
     if service.network_mode == "host" and "network_mode" not in allow:
         ports = "; its ports: are ignored then" if service.port_map else ""
         message = f"the host's network is used, ports of two scenarios or services may clash{ports}"
-        found.warn(("services", name, "network_mode"), message)
+        found.warn(("services", name, "network_mode"), message, got=describe(service.network_mode))
 
 
-def _refuse(found: Findings, name: str, key: str, why: str) -> None:
-    found.bad(("services", name, key), f"not allowed by policy: {why}", allowed=_by_allowing(key), at="key")
+def _refuse(found: Findings, data: Mapping[str, Any], name: str, key: str, why: str) -> None:
+    got, allowed = describe(data[key]), _by_allowing(key)
+    found.bad(("services", name, key), f"not allowed by policy: {why}", got=got, allowed=allowed, at="key")
 
 
 def _by_allowing(key: str) -> str:
@@ -110,7 +114,8 @@ def _check_image_name(found: Findings, path: tuple[str, str, str], image: str) -
         found.bad(path, "is not an image name", got=describe(image), allowed="[REGISTRY/]NAME[:TAG][@sha256:DIGEST]")
     elif not parts[1] and parts[0] in ("", "latest"):
         state = "has the tag latest" if parts[0] else "has no tag"
-        found.warn(path, f"image {state} and may be another one tomorrow; name a tag, for gates a digest")
+        message = f"image {state} and may be another one tomorrow; name a tag, for gates a digest"
+        found.warn(path, message, got=describe(image))
 
 
 def check_restart(found: Findings, service: ComposeService, data: Mapping[str, Any]) -> None:
@@ -120,7 +125,8 @@ def check_restart(found: Findings, service: ComposeService, data: Mapping[str, A
         allowed = '"no", always, unless-stopped, on-failure[:N]'
         found.bad(path, "is not a restart policy", got=describe(service.restart), allowed=allowed)
     elif service.restart not in ("", "no"):
-        found.warn(path, 'is overridden with "no": a restart by the engine would hide the fault under test')
+        message = 'is overridden with "no": a restart by the engine would hide the fault under test'
+        found.warn(path, message, got=describe(service.restart))
     if "restart_policy" in (data.get("deploy") or {}):
         found.warn(("services", service.name, "deploy", "restart_policy"), 'is ignored: restart is set to "no"')
 

@@ -14,6 +14,7 @@ from .model import (
     CollectionSpec,
     DeploymentLimits,
     HealthSpec,
+    RecoverySpec,
     Requirements,
     RetrySpec,
     Service,
@@ -23,7 +24,6 @@ from .model import (
 from .setting import Settings
 
 ENTRY_ROLES = ("router", "coordinator")
-_API_PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 _SECONDS = (
     "timeout", "grace", "startup_timeout", "canary_timeout", "deployment_timeout", "health_check_timeout",
     "retry_delay", "transfer_timeout",
@@ -55,6 +55,11 @@ def retry_spec(merged: Settings) -> RetrySpec:
     return RetrySpec(**_fields(merged, "retry_strategy"))
 
 
+def recovery_spec(merged: Settings) -> RecoverySpec:
+    """Return what is mended while the test runs."""
+    return RecoverySpec(**_fields(merged, "recovery"))
+
+
 def validity_spec(merged: Settings) -> ValiditySpec:
     """Return what a result must hold to be believed."""
     return ValiditySpec(**_fields(merged, "validity"))
@@ -75,14 +80,14 @@ def collection_spec(merged: Settings) -> CollectionSpec:
 def benchmark_spec(
     data: Mapping[str, Any], services: Sequence[Service], test_config: Mapping[str, Any]
 ) -> BenchmarkSpec:
-    """Return who measures what; service, port, path and model are found out where the metadata leaves them open."""
+    """Return who measures what; service, port and model are found out where the metadata leaves them open."""
     service = data.get("service") or entry_service(services)
     ports = next((one.ports for one in services if one.name == service), ())
     return BenchmarkSpec(
         client=data.get("client", BenchmarkSpec.client),
         service=service,
         port=data.get("port", ports[0] if ports else None),
-        path=data.get("path", _API_PATHS.get(str(test_config.get("api")), BenchmarkSpec.path)),
+        path=data.get("path", BenchmarkSpec.path),
         model=data.get("model", test_config.get("model", "")),
         config_file=data.get("config_file", BenchmarkSpec.config_file),
         from_labels=data.get("from_labels", {}),

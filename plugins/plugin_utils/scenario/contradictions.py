@@ -11,8 +11,13 @@ from dataclasses import replace
 from ..problems import KeyPath, Problem, listing, show
 from .setting import ORDER, Setting, Settings
 
+_RETRIES: KeyPath = ("retry_strategy", "service_level_retries")
 _DELAY: KeyPath = ("retry_strategy", "retry_delay")
 _DEPLOYMENT: KeyPath = ("concurrent_execution", "deployment_timeout")
+_STARTUP: KeyPath = ("service_health_check", "startup_timeout")
+_ONE_SERVICE: KeyPath = ("concurrent_execution", "health_check_timeout")
+_AT_ONCE: KeyPath = ("concurrent_execution", "max_concurrent_services")
+_AT_ONCE_PER_NODE: KeyPath = ("concurrent_execution", "max_concurrent_services_per_node")
 _MODE: KeyPath = ("execution", "execution_mode")
 _CUSTOM_ORDER: KeyPath = ("execution", "custom_order")
 _OPPOSITES: tuple[tuple[KeyPath, KeyPath], ...] = (
@@ -23,20 +28,49 @@ _OPPOSITES: tuple[tuple[KeyPath, KeyPath], ...] = (
 
 def contradictions(merged: Settings) -> list[Problem]:
     """Return what cannot hold together in settings with all their layers applied."""
-    return [*_delay_beyond_timeout(merged), *_wanted_and_refused(merged), *_order_faults(merged)]
+    return [
+        *_delay_beyond_timeout(merged),
+        *_cut_short(merged),
+        *_idle_limit(merged),
+        *_wanted_and_refused(merged),
+        *_order_faults(merged),
+    ]
 
 
 def _delay_beyond_timeout(merged: Settings) -> Iterator[Problem]:
-    """Report a retry that would start after the time is over; a warning when only a lower layer's delay is too long."""
+    """Report a retry that would start after the time is over; a warning when only a lower layer's delay is too long.
+
+    A delay that nobody chose is no fault while nothing is to be tried again.
+    """
     delay, timeout = merged[_DELAY], merged[_DEPLOYMENT]
     if delay.value < timeout.value:
         return
     message = f"a retry after {delay.value} s never starts: deployment_timeout is {timeout.value} s ({_place(timeout)})"
     if ORDER.index(delay.layer) < ORDER.index(timeout.layer):
+        if not merged[_RETRIES].value:
+            return
         message = f"no retry ever starts: retry_delay is {delay.value} s ({_place(delay)})"
         yield timeout.problem(_DEPLOYMENT, message, got=f"{timeout.value} s", severity="warning")
     else:
         yield delay.problem(_DELAY, message, allowed=f"less than {timeout.value} seconds")
+
+
+def _cut_short(merged: Settings) -> Iterator[Problem]:
+    """Warn of time for loading that a limit from a lower layer, which nobody thought of, takes away again."""
+    startup = merged[_STARTUP]
+    for path, wrong in ((_DEPLOYMENT, "is cut short"), (_ONE_SERVICE, "is more than one service may take")):
+        limit = merged[path]
+        if startup.value > limit.value and ORDER.index(startup.layer) > ORDER.index(limit.layer):
+            message = f"{wrong}: {path[-1]} is {limit.value} s ({_place(limit)})"
+            yield startup.problem(_STARTUP, message, got=f"{startup.value} s", severity="warning")
+
+
+def _idle_limit(merged: Settings) -> Iterator[Problem]:
+    """Warn of a limit for each node that can never be reached below the one for all; a lower layer's is nobody's fault."""
+    inner, outer = merged[_AT_ONCE_PER_NODE], merged[_AT_ONCE]
+    if inner.value > outer.value > 0 and ORDER.index(inner.layer) >= ORDER.index(outer.layer):
+        message = f"is never reached: max_concurrent_services is {outer.value} ({_place(outer)})"
+        yield inner.problem(_AT_ONCE_PER_NODE, message, got=str(inner.value), severity="warning")
 
 
 def _wanted_and_refused(merged: Settings) -> Iterator[Problem]:

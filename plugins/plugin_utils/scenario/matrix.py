@@ -17,6 +17,7 @@ from .model import Label, Scenario
 
 LONGEST_ID = 120
 _DIGEST_CHARACTERS = 8
+_PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9.]+")
 
 
@@ -45,6 +46,12 @@ def test_config_of(scenario: Scenario, case: Case) -> dict[str, Any]:
     """Return the scenario's test parameters with the keys of `benchmark.from_labels` taken from the case's labels."""
     taken = {key: case.values[label] for key, label in scenario.benchmark.from_labels.items()}
     return {**scenario.test_config, **taken}
+
+
+def path_of(scenario: Scenario, case: Case) -> str:
+    """Return where the engine takes requests of a case: the scenario's own path, else that of the API it is tested by."""
+    api = test_config_of(scenario, case).get("api")
+    return scenario.benchmark.path or _PATHS.get(str(api), _PATHS["completions"])
 
 
 test_config_of.__test__ = False  # type: ignore[attr-defined]  # pytest would take the name for a test

@@ -147,6 +147,7 @@ def _assemble(found: _Findings, layers: Layers, known: Known | None, environ: Ma
         allow=tuple(found.section("deployment").get("allow", ())),
         limits=build.limits(merged),
         retry=build.retry_spec(merged),
+        recovery=build.recovery_spec(merged),
         test=build.test_spec(merged),
         collection=build.collection_spec(merged),
         health=build.health_spec(merged),

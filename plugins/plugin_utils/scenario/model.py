@@ -75,7 +75,10 @@ class Needs:
 
 @dataclass(frozen=True)
 class Service:
-    """One service: node is `auto`, `local` or a node's name; ports are those published on the node."""
+    """One service: node is `auto`, `local` or a node's name; ports are those published on the node.
+
+    start_period_s: how long its health check in compose lets it start, 0 where it does not say.
+    """
 
     name: str
     node: str = "auto"
@@ -87,11 +90,15 @@ class Service:
     image: str = ""
     ports: tuple[int, ...] = ()
     needs: Needs = Needs()
+    start_period_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class TestSpec:
-    """How the test script is run and what it leaves; result_paths are relative to the case's work folder."""
+    """How the test script is run and what it leaves; result_paths are relative to the case's work folder.
+
+    on_service_death: `end_test` or `continue`, what the death of a critical service means for it.
+    """
 
     __test__: ClassVar[bool] = False
 
@@ -102,6 +109,7 @@ class TestSpec:
     grace_s: int = 10
     result_paths: tuple[str, ...] = ("results/",)
     collection_mode: str = "standard"
+    on_service_death: str = "end_test"
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -119,7 +127,10 @@ class CollectionSpec:
 
 @dataclass(frozen=True)
 class HealthSpec:
-    """How readiness of the whole engine is judged. expected: role -> number of services, None when not asked for."""
+    """How readiness of the whole engine is judged. expected: role -> number of services, None when not asked for.
+
+    max_retries: how often a question for tokens that was answered badly is asked again.
+    """
 
     enabled: bool = True
     strategy: str = "standard"
@@ -131,9 +142,10 @@ class HealthSpec:
 
 @dataclass(frozen=True)
 class DeploymentLimits:
-    """How many things happen at once on deployment, and for how long."""
+    """How many things happen at once on deployment, 0 for no limit, and for how long."""
 
     max_concurrent_services: int = 4
+    max_concurrent_services_per_node: int = 0
     deployment_timeout_s: int = 450
     max_concurrent_health_checks: int = 7
     health_check_timeout_s: int = 300
@@ -143,19 +155,33 @@ class DeploymentLimits:
 class RetrySpec:
     """How a service that failed to come up is tried again."""
 
-    service_level_retries: int = 2
+    service_level_retries: int = 0
     retry_delay_s: int = 30
     retry_only_failed: bool = True
 
 
 @dataclass(frozen=True)
+class RecoverySpec:
+    """What is mended by the cell itself. restart_services: how often each service may be started again during the test.
+
+    set_aside_nodes: how many nodes that fail may be left out, each in one more attempt.
+    """
+
+    restart_services: int = 0
+    set_aside_nodes: int = 0
+
+
+@dataclass(frozen=True)
 class BenchmarkSpec:
-    """Who measures what: port is the published one of service, from_labels maps a test_config key to a label."""
+    """Who measures what: port is the published one of service, from_labels maps a test_config key to a label.
+
+    path: "" where the API of each case decides.
+    """
 
     client: str = "testcell"
     service: str | None = None
     port: int | None = None
-    path: str = "/v1/completions"
+    path: str = ""
     model: str = ""
     config_file: str = "test_config.json"
     from_labels: Mapping[str, str] = field(default_factory=dict)
@@ -193,6 +219,7 @@ class Scenario:
     allow: tuple[str, ...] = ()
     limits: DeploymentLimits = DeploymentLimits()
     retry: RetrySpec = RetrySpec()
+    recovery: RecoverySpec = RecoverySpec()
     test: TestSpec = field(default_factory=TestSpec)
     collection: CollectionSpec = CollectionSpec()
     health: HealthSpec = HealthSpec()

@@ -40,6 +40,7 @@ class Declared:
     line: int = 0
     column: int = 0
     needs: Needs = field(default_factory=Needs)
+    start_period_s: float = 0.0
 
 
 def join(
@@ -112,6 +113,7 @@ def _joined(entry: Mapping[str, Any], declared: Declared | None) -> Service:
         image=base.image,
         ports=base.ports,
         needs=base.needs,
+        start_period_s=base.start_period_s,
     )
 
 

@@ -42,15 +42,17 @@ TEST_EXECUTION = Mapping({
         Seq(Str(test=names.wrong_pattern, rule=names.PATTERN), min=1, max=100, unique=True), default=["results/"]
     ),
     "collection_mode": Key(Choice("basic", "standard", "comprehensive"), default="standard"),
+    "on_service_death": Key(Choice("end_test", "continue"), default="end_test"),
     "env": Key(
         MapOf(Str(max=32_768, empty=True, lines=True), key=Str(test=names.wrong_env_name, rule=names.ENV_NAME))
     ),
 })  # fmt: skip
 
 CONCURRENT_EXECUTION = Mapping({
-    "max_concurrent_services": Key(Int(1, 256), default=4),
+    "max_concurrent_services": Key(Int(0, 256), default=4),
+    "max_concurrent_services_per_node": Key(Int(0, 256), default=0),
     "deployment_timeout": Key(Int(1, _DAY_S, unit="seconds"), default=450),
-    "max_concurrent_health_checks": Key(Int(1, 256), default=7),
+    "max_concurrent_health_checks": Key(Int(0, 256), default=7),
     "health_check_timeout": Key(Int(1, _DAY_S, unit="seconds"), default=300),
 })  # fmt: skip
 
@@ -68,9 +70,14 @@ ARTIFACTS_COLLECTION = Mapping({
 })  # fmt: skip
 
 RETRY_STRATEGY = Mapping({
-    "service_level_retries": Key(Int(0, 10), default=2),
+    "service_level_retries": Key(Int(0, 10), default=0),
     "retry_delay": Key(Int(0, 3600, unit="seconds"), default=30),
     "retry_only_failed": Key(Bool(), default=True),
+})  # fmt: skip
+
+RECOVERY = Mapping({
+    "restart_services": Key(Int(0, 10), default=0),
+    "set_aside_nodes": Key(Int(0, 10), default=0),
 })  # fmt: skip
 
 VALIDITY = Mapping({
@@ -112,13 +119,14 @@ SECTIONS: dict[str, Mapping] = {
     "concurrent_execution": CONCURRENT_EXECUTION,
     "artifacts_collection": ARTIFACTS_COLLECTION,
     "retry_strategy": RETRY_STRATEGY,
+    "recovery": RECOVERY,
     "validity": VALIDITY,
     "inter_scenario": INTER_SCENARIO,
     "filters": FILTERS,
     "execution": EXECUTION,
 }
 GLOBAL = Mapping(SECTIONS)
-IN_SCENARIO = ("service_health_check", "test_execution", "artifacts_collection", "validity")
+IN_SCENARIO = ("service_health_check", "test_execution", "artifacts_collection", "recovery", "validity")
 IN_DEPLOYMENT = ("concurrent_execution", "retry_strategy")
 
 

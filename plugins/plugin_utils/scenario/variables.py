@@ -37,6 +37,8 @@ RUN_VARIABLES = tuple(
         "address",
         "enabled",
         "environment",
+        "install",
+        "install_packages",
         "lease_ttl_s",
         "min_free_bytes",
         "node_root",

@@ -27,6 +27,10 @@ class StepFailure(Exception):
         self.evidence = evidence
 
 
+# Notes of a case that count how often the connection to a node was made anew: `reconnected.<node>`.
+RECONNECTED = "reconnected."
+
+
 def run_board(run_dir: Path) -> Board:
     """Return the board of a run: notes that outlive a case, such as leases."""
     return Board(run_dir / ".board" / "run")

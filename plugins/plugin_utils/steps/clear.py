@@ -15,6 +15,7 @@ STOP_TIMEOUT_S = 10
 
 def stop(cell: Cell) -> dict[str, Any]:
     """Stop this run's containers and processes on the node."""
+    _spare_unused_engine(cell)
     result = cell.client.call("stop", timeout_s=STOP_TIMEOUT_S)
     if result["errors"]:
         raise StepFailure("cleanup_failed", f"could not stop everything on {cell.node}: {_join(result['errors'])}")
@@ -23,6 +24,7 @@ def stop(cell: Cell) -> dict[str, Any]:
 
 def clean(cell: Cell) -> dict[str, Any]:
     """Remove this run's containers, networks, volumes, processes and files from the node; once more where it failed."""
+    _spare_unused_engine(cell)
     result = cell.client.call("clean")
     if result["errors"]:
         cell.event(f"cleaning {cell.node} again: {_join(result['errors'])}", level="warning")
@@ -57,6 +59,12 @@ def describe(result: dict[str, Any]) -> str:
         for i in result["leftovers"]
     ]
     return "; ".join([*left, *(str(error) for error in result["errors"])])
+
+
+def _spare_unused_engine(cell: Cell) -> None:
+    """Let the node be cleaned without an engine where prep took no snapshot: nothing of this case was given to one."""
+    if cell.board.read(f"snapshot.{cell.node}") is None:
+        cell.client.engine = False
 
 
 def _join(errors: list[Any]) -> str:

@@ -38,10 +38,10 @@ def gather(cell: Cell) -> dict[str, Any]:
 
 
 def _evidence(cell: Cell, note: dict[str, Any]) -> None:
-    found = cell.client.call("evidence", mode=cell.case.collection_mode, log_cap_bytes=EVIDENCE_LOG_CAP_BYTES)
+    gathering = ("evidence", {"mode": cell.case.collection_mode, "log_cap_bytes": EVIDENCE_LOG_CAP_BYTES})
+    found, listing = cell.client.many(gathering, _manifest(EVIDENCE, ["**"]))
     note["containers"] = found["containers"]
     note["missing"] += found["missing"]
-    listing = cell.client.call("manifest", base_rel=EVIDENCE, patterns=["**"], max_files=MAX_FILES, max_bytes=MAX_BYTES)
     target = cell.case_dir / "nodes" / cell.node
     got = receive(cell.client, EVIDENCE, listing["files"], target, _evidence_place)
     note["files"] += [{**entry, "path": f"nodes/{cell.node}/{_evidence_place(entry['path'])}"} for entry in got.files]
@@ -49,11 +49,16 @@ def _evidence(cell: Cell, note: dict[str, Any]) -> None:
 
 def _artifacts(cell: Cell, note: dict[str, Any]) -> None:
     patterns = [f"{path}**" if path.endswith("/") else path for path in cell.case.test.result_paths]
-    listing = cell.client.call("manifest", base_rel=WORK, patterns=patterns, max_files=MAX_FILES, max_bytes=MAX_BYTES)
+    (listing,) = cell.client.many(_manifest(WORK, patterns))
     got = receive(cell.client, WORK, listing["files"], cell.case_dir / "test_artifacts")
     note["files"] += [{**entry, "path": f"test_artifacts/{entry['path']}"} for entry in got.files]
     note["missing"] += [{"what": pattern, "why": "no file of this name"} for pattern in listing["missing"]]
     note["refused"] += listing["refused"]
+
+
+def _manifest(base_rel: str, patterns: list[str]) -> tuple[str, dict[str, Any]]:
+    limits = {"max_files": MAX_FILES, "max_bytes": MAX_BYTES}
+    return "manifest", {"base_rel": base_rel, "patterns": patterns, **limits}
 
 
 def _evidence_place(path: str) -> str:

@@ -7,17 +7,19 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..deploy.board import Board
+from ..node import line as node_line
 from ..report import case_files, run_files
 from ..run import journal
 from ..run.folder import point_latest
 from ..run.plan import CasePlan, RunPlan
 from ..scenario.model import ValiditySpec
 from ..verdict import clients, failure, verdicts
-from . import record
+from . import care, record
 
 ARTIFACTS = "test_artifacts"
 
@@ -67,6 +69,7 @@ def report_run(plan: RunPlan, shared: Board, now: float) -> dict[str, Any]:
         plan.run_dir,
         {"t": now, "step": "report", "phase": "end", "verdict": run["verdict"], "exit_code": code, "ok": True},
     )
+    node_line.end_all(shared)
     shutil.rmtree(plan.run_dir / ".board")
     return summary
 
@@ -81,7 +84,7 @@ def line(summary: dict[str, Any], run_dir: Path) -> str:
 
 def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[str, Any]:
     ended = board.read("test") or {}
-    found = [failure.from_dict(entry) for entry in record.failures(board)]
+    found = _causes([failure.from_dict(entry) for entry in record.failures(board)])
     measured, judgement = None, None
     if ended.get("state") == "exited":
         folder = case.ref.folder(plan.run_dir) / ARTIFACTS
@@ -99,6 +102,10 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
     decided = verdicts.combine(
         control_ok=control_ok, script_exit=ended.get("exit_code"), judgement=judgement, failures=found, at=now
     )
+    helped = _helped(board)
+    if helped and decided.verdict == "pass":
+        decided = replace(decided, verdict="flaky", result_ok=False)
+    decided = replace(decided, reasons=(*decided.reasons, *helped))
     return {
         "verdict": decided.verdict,
         "control": {"ok": decided.control_ok},
@@ -108,6 +115,19 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
         "checks": [check.as_dict() for check in judgement.checks] if judgement else [],
         "benchmark": measured.benchmark if measured else None,
     }
+
+
+def _causes(found: list[failure.Failure]) -> list[failure.Failure]:
+    """Leave out what only follows from another failure: a node that waits may tell of it before the one that failed."""
+    return [entry for entry in found if entry.error_kind != "dependency_failed"] or found
+
+
+def _helped(board: Board) -> list[str]:
+    """Return what the cell did for the engine while the test ran: a pass that needed it is no clean one."""
+    return [
+        f"service {note['service']} on {note['node']} {note['last']} while the test ran and was started again, {note['restarts']} time(s)"
+        for note in board.notes(care.RECOVERED).values()
+    ]
 
 
 def _skipped(plan: RunPlan, case: CasePlan, reason: str, now: float) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..node.client import NodeClient, NodeError
+from ..node.client import NodeClient
+from ..node.errors import NodeError
 from ..run import owner
 from .cell import Cell, StepFailure
 
@@ -19,12 +20,30 @@ def acquire(cell: Cell) -> dict[str, Any]:
     lease = _take(cell)
     cell.shared.post(f"lease.{cell.node}", lease)
     cell.client.run = {**(cell.client.run or {}), "epoch": lease["epoch"]}
-    result = {"epoch": lease["epoch"]}
-    reaped = cell.client.call("reap")
-    if any(reaped.get("removed", {}).values()):
-        cell.event(f"removed what a dead run had left: {told(reaped['removed'])}")
-        result["reaped"] = reaped["removed"]
-    return result
+    removed = _reap(cell)
+    return {"epoch": lease["epoch"], **({"reaped": removed} if removed else {})}
+
+
+def reap_if_due(cell: Cell) -> None:
+    """Reap now where no engine answered when the node was taken: one that came up since may hold what a dead run left."""
+    if cell.board.read(f"unreaped.{cell.node}"):
+        _reap(cell)
+
+
+def _reap(cell: Cell) -> dict[str, int]:
+    """Remove what dead runs left and return it, empty when there was nothing; an absent engine is for prep to judge."""
+    try:
+        reaped = cell.client.call("reap")
+    except NodeError as exc:
+        if exc.kind != "docker_daemon_down":
+            raise
+        cell.board.post(f"unreaped.{cell.node}", {"message": str(exc)})
+        return {}
+    if not any(reaped.get("removed", {}).values()):
+        return {}
+    cell.event(f"removed what a dead run had left: {told(reaped['removed'])}")
+    removed: dict[str, int] = reaped["removed"]
+    return removed
 
 
 def _take(cell: Cell) -> dict[str, Any]:

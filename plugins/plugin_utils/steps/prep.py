@@ -6,32 +6,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..run.plan import CasePlan
+from . import install, lease
 from .cell import Cell, StepFailure
 from .needs import need_problems, wanted
 
 MAX_CLOCK_OFFSET_S = 5.0
+ENGINE_START_S = 30.0
 GIB = 1 << 30
 
 
 def check(cell: Cell) -> dict[str, Any]:
     """Read the node's facts, hold them against the case, and take the snapshot that verify compares with."""
-    asked = cell.clock()
-    facts = cell.client.call("facts", paths=[], deep=True, **wanted(cell.case, cell.node))
-    offset = facts["time_unix"] - (asked + cell.clock()) / 2
+    facts, offset = _settled_facts(cell)
     problems = node_problems(facts, cell.case, cell.node, cell.plan.min_free_bytes)
     if problems:
         kinds = [kind for kind, _ in problems]
-        raise StepFailure(kinds[0], f"node {cell.node} cannot do the job: " + "; ".join(text for _, text in problems))
+        texts = [*(text for _, text in problems), *install_words(cell, facts)]
+        raise StepFailure(kinds[0], f"node {cell.node} cannot do the job: " + "; ".join(texts))
     warnings = [text for text in [clock_warning(cell.node, offset), *leftover_warnings(cell.node, facts)] if text]
     for text in warnings:
         cell.event(text, level="warning")
+    lease.reap_if_due(cell)
     cell.board.post(f"facts.{cell.node}", {**facts, "clock_offset_s": round(offset, 3), "warnings": warnings})
     cell.board.post(f"snapshot.{cell.node}", cell.client.call("snapshot"))
     return {"engine": facts["engine"].get("version"), "compose": compose_title(facts)}
+
+
+def _settled_facts(cell: Cell) -> tuple[dict[str, Any], float]:
+    """Return the node's facts and how far its clock is off; an engine that was just installed is given time to start."""
+    deadline = cell.clock() + ENGINE_START_S
+    while True:
+        asked = cell.clock()
+        facts = cell.client.call("facts", paths=[], deep=True, **wanted(cell.case, cell.node))
+        offset = facts["time_unix"] - (asked + cell.clock()) / 2
+        if facts["engine"]["ok"] or not install.kept(cell).get("changed") or cell.clock() >= deadline:
+            return facts, offset
+        cell.sleep(0.5)
+
+
+def install_words(cell: Cell, facts: dict[str, Any]) -> list[str]:
+    """Return what became of installing, or that it was not asked for; nothing where nothing could be installed."""
+    kept = install.kept(cell)
+    if kept:
+        return [install.told(kept)]
+    parts = install.lacks(facts) if cell.case.services_on(cell.node) else []
+    return [f"testcell_install=true would install {' and '.join(parts)}"] if parts else []
 
 
 def node_problems(facts: dict[str, Any], case: CasePlan, node: str, min_free_bytes: int) -> list[tuple[str, str]]:
@@ -39,14 +62,15 @@ def node_problems(facts: dict[str, Any], case: CasePlan, node: str, min_free_byt
     services = case.services_on(node)
     found: list[tuple[str, str]] = []
     if services:
-        found += _engine_problems(facts)
+        found += engine_problems(facts)
         found += _port_problems(facts, [port for service in services for port in service.ports])
         found += _gpu_problems(facts, case.min_gpu_memory_bytes)
         found += need_problems(facts, case, node)
-    return found + _disk_problems(facts, min_free_bytes)
+    return found + disk_problems(facts, min_free_bytes)
 
 
-def _engine_problems(facts: dict[str, Any]) -> list[tuple[str, str]]:
+def engine_problems(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (error_kind, sentence) for an engine or a Compose that is not there."""
     engine = facts["engine"]
     if not engine["ok"]:
         return [
@@ -67,11 +91,18 @@ def _port_problems(facts: dict[str, Any], ports: Sequence[int]) -> list[tuple[st
     return [
         (
             "port_conflict",
-            f"port {port} is taken by {taken[port].get('program') or 'a program'} (pid {taken[port].get('pid')})",
+            f"port {port} is taken by {_holder(taken[port])}; end it or choose another port",
         )
         for port in ports
         if port in taken
     ]
+
+
+def _holder(entry: Mapping[str, Any]) -> str:
+    """Return who listens on a port, in words; a container rather than the engine's process that listens for it."""
+    if entry.get("container"):
+        return f"container {entry['container']}"
+    return f"{entry.get('program') or 'a program'} (pid {entry.get('pid')})"
 
 
 def _gpu_problems(facts: dict[str, Any], needed: int) -> list[tuple[str, str]]:
@@ -93,7 +124,8 @@ def _gpu_problems(facts: dict[str, Any], needed: int) -> list[tuple[str, str]]:
     return []
 
 
-def _disk_problems(facts: dict[str, Any], needed: int) -> list[tuple[str, str]]:
+def disk_problems(facts: dict[str, Any], needed: int) -> list[tuple[str, str]]:
+    """Return (error_kind, sentence) for each disk with less free space than needed, in bytes."""
     advice = f"below {needed / GIB:.2f} GiB; free space or lower testcell_min_free_bytes"
     return [
         ("disk_full", f"{disk['path']} has {disk['free_bytes'] / GIB:.2f} GiB free, {advice}")

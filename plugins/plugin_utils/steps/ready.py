@@ -9,12 +9,19 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
+from ...module_utils.cellload.answer import kind_of_text
+from ..verdict import kinds
 from .cell import Cell, StepFailure
 from .environment import base_url
 
 PAIR_HEADER = "X-Testcell-Pair"
 CANARY_TOKENS = 4
+FIRST_PAUSE_S, PAUSE_GROWTH = 0.25, 2.0
 PROMPT = "Say one word."
+# How an engine refuses work that is ready by its own account.
+NO_WORK = frozenset({"http_timeout", "http_reset", "http_5xx"})
+# An engine that a question has killed breaks the connection a moment before the container is seen to have ended.
+DEATH_SEEN_S = 0.5
 
 
 def check(cell: Cell) -> dict[str, Any]:
@@ -33,11 +40,11 @@ def check(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _still_running(cell: Cell) -> None:
+def _still_running(cell: Cell, wait_s: float = 0.0) -> None:
     mine = [service.name for service in cell.case.services_on(cell.node) if service.serves]
     if not mine:
         return
-    for entry in cell.client.call("watch", services=mine, wait_s=0)["died"]:
+    for entry in cell.client.call("watch", services=mine, wait_s=wait_s)["died"]:
         raise StepFailure(
             entry.get("error_kind") or "container_exited",
             f"service {entry['service']} on {cell.node} ended with exit status {entry.get('exit_code')} after it had been ready",
@@ -70,21 +77,53 @@ def _pairs(cell: Cell) -> list[tuple[str, str] | None]:
 
 def _canary(cell: Cell, pair: tuple[str, str] | None) -> dict[str, Any]:
     """Ask for one real token, through one pair where there are pairs, within the canary's time."""
-    answer = cell.client.call(
+    answer, asked = _patiently(cell, pair)
+    through = f" through {pair[0]} and {pair[1]}" if pair else ""
+    if not answer["ok"]:
+        _still_running(cell, DEATH_SEEN_S)
+        again = f" (asked {asked} times)" if asked > 1 else ""
+        raise StepFailure(
+            _kind(answer),
+            f"no token came back{through}{again} although all services are ready: {answer['error']}",
+            evidence=tuple(answer.get("evidence", ())),
+        )
+    if asked > 1:
+        warning = f"a token came back{through} only when asked {asked} times"
+        cell.board.post(f"warning.canary.{'.'.join(pair or ('engine',))}", {"message": warning})
+        cell.event(warning, level="warning")
+    return {"pair": list(pair or ()), "ms": answer["ms"], "tokens": answer["tokens"], "text": answer["text"]}
+
+
+def _kind(answer: dict[str, Any]) -> str:
+    """Return what a bad answer says of an engine whose services are all ready: by its own words, else that it is dead."""
+    kind = str(answer["error_kind"])
+    return (kind_of_text(answer["error"]) or "engine_dead") if kind in NO_WORK else kind
+
+
+def _patiently(cell: Cell, pair: tuple[str, str] | None) -> tuple[dict[str, Any], int]:
+    """Return the answer to the question for a token and how often it was asked.
+
+    A bad answer that may be better a moment later is asked for again, as often as the case allows and while its time lasts.
+    """
+    until, pause, asked = cell.clock() + cell.case.canary_timeout_s, FIRST_PAUSE_S, 1
+    answer = _ask(cell, pair, cell.case.canary_timeout_s)
+    while not answer["ok"] and asked <= cell.case.canary_retries and kinds.get(answer["error_kind"]).retriable:
+        left = until - cell.clock() - pause
+        if left <= 0:
+            break
+        cell.sleep(pause)
+        answer, pause, asked = _ask(cell, pair, left), pause * PAUSE_GROWTH, asked + 1
+    return answer, asked
+
+
+def _ask(cell: Cell, pair: tuple[str, str] | None, timeout_s: float) -> dict[str, Any]:
+    return cell.client.call(
         "canary",
         url=f"{base_url(cell)}{cell.case.test.path}",
         body=question(cell.case.test.path, str(cell.case.config.get("model", "default"))),
         headers={PAIR_HEADER: ",".join(pair)} if pair else {},
-        timeout_s=cell.case.canary_timeout_s,
+        timeout_s=timeout_s,
     )
-    if not answer["ok"]:
-        through = f" through {pair[0]} and {pair[1]}" if pair else ""
-        raise StepFailure(
-            answer["error_kind"],
-            f"no token came back{through}: {answer['error']}",
-            evidence=tuple(answer.get("evidence", ())),
-        )
-    return {"pair": list(pair or ()), "ms": answer["ms"], "tokens": answer["tokens"], "text": answer["text"]}
 
 
 def question(path: str, model: str) -> dict[str, Any]:

@@ -7,13 +7,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..deploy.board import Board
 from ..run import atomic, journal
-from ..run.plan import CasePlan, RunPlan
+from ..run.plan import CasePlan, RunPlan, ServicePlan
+from . import moments
+from .cell import RECONNECTED
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEMA = 1
@@ -22,6 +24,8 @@ MANIFEST_SCHEMA = 1
 def build(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[str, Any]:
     """Return the record without its verdict; write_manifest has been called before."""
     began = (board.read("opened") or {"t": now})["t"]
+    entries = _journal(plan, case)
+    found = services(case, board, began, moments.recoveries(entries, began))
     return {
         "run_id": plan.run_id,
         "scenario": case.ref.scenario,
@@ -30,31 +34,33 @@ def build(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[str, 
         "attempt": case.ref.attempt,
         "started_at": began,
         "seconds": round(now - began, 3),
-        "steps": steps(plan, case, began),
+        "steps": steps(entries, began),
         "nodes": list(case.nodes),
-        "services": services(case, board, began),
+        "services": found,
+        "deployment": moments.deployment(case, found),
         "artifacts": artifacts(case.ref.folder(plan.run_dir), board),
         "cleaning": {node: note["removed"] for node, note in board.notes("cleaned.").items()},
         "verify": {
             node: {key: note[key] for key in ("clean", "leftovers", "foreign", "errors")}
             for node, note in board.notes("verified.").items()
         },
-        "warnings": warnings(case, board),
+        "warnings": [*warnings(case, board), *moments.retries(found)],
         "versions": versions(board),
         "environment": environment(plan, case, board),
     }
 
 
-def steps(plan: RunPlan, case: CasePlan, began: float) -> list[dict[str, Any]]:
+def _journal(plan: RunPlan, case: CasePlan) -> list[dict[str, Any]]:
+    """Return the entries of the case in the run's journal."""
+    mine = (case.ref.scenario, case.ref.case, case.ref.attempt)
+    entries = journal.read(plan.run_dir)
+    return [entry for entry in entries if (entry.get("scenario"), entry.get("case"), entry.get("attempt")) == mine]
+
+
+def steps(entries: Iterable[Mapping[str, Any]], began: float) -> list[dict[str, Any]]:
     """Return the steps of the case with start and length in seconds, in the order in which they ended."""
     found, starts = [], {}
-    for entry in journal.read(plan.run_dir):
-        if (entry.get("scenario"), entry.get("case"), entry.get("attempt")) != (
-            case.ref.scenario,
-            case.ref.case,
-            case.ref.attempt,
-        ):
-            continue
+    for entry in entries:
         key = (entry["step"], entry.get("node"))
         if entry["phase"] == "begin":
             starts[key] = entry["t"]
@@ -74,15 +80,16 @@ def steps(plan: RunPlan, case: CasePlan, began: float) -> list[dict[str, Any]]:
     return found
 
 
-def services(case: CasePlan, board: Board, began: float) -> list[dict[str, Any]]:
-    """Return the services with image, moments and last state, in file order."""
+def services(
+    case: CasePlan, board: Board, began: float, recovered: Mapping[str, list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Return the services with image, moments and last state, in file order; recovered: see moments.recoveries."""
     images = {c["service"]: c for note in board.notes("containers.").values() for c in note["containers"]}
     ends = {c["service"]: c for note in board.notes("collected.").values() for c in note["containers"]}
     found = []
     for service in case.services:
         note = board.read(f"service.{service.name}") or {}
         end, image = ends.get(service.name, {}), images.get(service.name, {})
-        ready = note.get("t") if note.get("state") == "ready" else None
         found.append(
             {
                 "name": service.name,
@@ -90,8 +97,11 @@ def services(case: CasePlan, board: Board, began: float) -> list[dict[str, Any]]
                 "role": service.role,
                 "image": image.get("image", service.image),
                 "image_id": image.get("image_id", ""),
-                "started_s": _since(note.get("started_at"), began),
-                "ready_s": _since(ready, began),
+                **moments.of_service(board, service.name, began),
+                "ended_s": moments.since(_ended(end, board, service), began),
+                "recovered": recovered.get(service.name, []),
+                "estimate_s": service.estimate_s,
+                "serves": service.serves,
                 "state": end.get("state", note.get("state", "not started")),
                 "exit_code": end.get("exit_code"),
                 "oom": end.get("oom", False),
@@ -99,6 +109,14 @@ def services(case: CasePlan, board: Board, began: float) -> list[dict[str, Any]]
             }
         )
     return found
+
+
+def _ended(end: Mapping[str, Any], board: Board, service: ServicePlan) -> float | None:
+    """Return when a container ended by itself, on the controller's clock, None when it still ran at the collection."""
+    seen = end or board.read(f"died.{service.name}") or {}
+    moment = seen.get("finished_unix")
+    offset = (board.read(f"facts.{service.node}") or {}).get("clock_offset_s") or 0.0
+    return None if moment is None else moment - offset
 
 
 def write_manifest(case_dir: Path, board: Board) -> None:
@@ -136,6 +154,10 @@ def warnings(case: CasePlan, board: Board) -> list[str]:
             f"{node}: new since the start and not ours: {item['type']} {item.get('name') or item['id']}"
             for item in note["foreign"]
         ]
+    found += [
+        f"{node}: the connection was lost and made again, {note['count']} time(s)"
+        for node, note in board.notes(RECONNECTED).items()
+    ]
     found += [
         f"later: {note['message']}"
         for note in board.notes("later-failure.").values()
@@ -178,7 +200,3 @@ def dirty_nodes(nodes: Sequence[str], board: Board) -> list[str]:
         if board.read(f"snapshot.{node}") is not None
         and not (board.read(f"verified.{node}") or {"clean": False})["clean"]
     ]
-
-
-def _since(moment: float | None, began: float) -> float | None:
-    return None if moment is None else round(moment - began, 3)

@@ -10,7 +10,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from ..node.client import NodeError
+from ..node.errors import NodeError
 from ..run import owner
 from ..run import plan as run_plan
 from . import collect

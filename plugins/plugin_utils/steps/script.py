@@ -9,15 +9,20 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from ..node.client import NodeError
+from ..deploy.bell import Bell, ring
+from ..node.errors import NodeError
+from ..node.following import follow
 from . import environment
+from .care import DIED, Care, end_of, must_end
 from .cell import Cell, StepFailure
 
 UNIT = "test"
 LOG = "test.log"
 POLL_S = 1.0
-# A watching node asks for a tenth of the time the test has run, so that it notices the end of a short test at once.
+# Without a link a watching node asks for a tenth of the time the test has run, to notice the end of a short test soon.
 WATCH_S = (0.3, 5.0)
+# With a link the bell ends the question; each one renews the lease.
+LONGEST_WATCH_S = 15.0
 CHUNK_BYTES = 1 << 20
 ENDED = ("exited", "timed_out", "killed", "lost")
 LOG_CAP_BYTES = 64 << 20
@@ -28,38 +33,46 @@ REACH_KINDS = frozenset({"ssh_refused", "ssh_timeout", "ssh_dropped", "dns_failu
 
 def run(cell: Cell) -> dict[str, Any]:
     """Run the test on its node, or watch this node's services until the test has ended elsewhere."""
-    return _Test(cell).run() if cell.node == cell.case.test.node else _Watch(cell).run()
+    try:
+        return _Test(cell).run() if cell.node == cell.case.test.node else _Watch(cell).run()
+    except NodeError as exc:
+        raise exc.on(cell.node) from None
 
 
 class _Watch:
-    """On a node without the test: keep the lease, and tell the board when a critical service dies."""
+    """On a node without the test: keep the lease, and tell the board when a critical service dies or turns unhealthy."""
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
-        self._services = [service.name for service in cell.case.services_on(cell.node) if service.serves]
-        self._critical = {service.name for service in cell.case.services_on(cell.node) if service.critical}
+        self.bell = Bell(cell.board.folder, cell.node)
+        self.services = [service.name for service in cell.case.services_on(cell.node) if service.serves]
+        self.known: list[str] = []
+        self._care = Care(cell)
 
     def run(self) -> dict[str, Any]:
         began = self._cell.clock()
         limit = began + self._cell.case.test.timeout_s + self._cell.case.test.grace_s + 2 * PATIENCE_S
         while self._cell.board.read("test") is None and self._cell.clock() < limit:
-            dead = self.look(min(max((self._cell.clock() - began) / 10, WATCH_S[0]), WATCH_S[1]))
-            if dead:
-                return {"died": dead}
+            answer = follow(self._cell.client, self.bell, {"name": "", "wait_s": self._wait_s(began), **self.asked()})
+            if self.hear(answer):
+                return {"died": self._care.ended}
         return {"died": ""}
 
-    def look(self, wait_s: float) -> str:
-        """Return the name of a critical service that died, "" when none did; the board is told."""
-        for entry in self._cell.client.call("watch", services=self._services, wait_s=wait_s)["died"]:
-            if entry["service"] not in self._critical:
-                continue
-            note = {**entry, "node": self._cell.node, "error_kind": "service_died"}
-            if self._cell.board.claim(f"died.{entry['service']}", note):
-                self._cell.event(
-                    f"{entry['service']} died with exit status {entry.get('exit_code')}", service=entry["service"]
-                )
-            return str(entry["service"])
-        return ""
+    def asked(self) -> dict[str, Any]:
+        """Return the part of the question that is about services."""
+        return {"services": self.services, "known": self.known}
+
+    def hear(self, answer: dict[str, Any]) -> bool:
+        """Take in how the services are; return whether one of them ends the test, which the board is told."""
+        for entry in (*answer["died"], *answer["unhealthy"]):
+            if not self._care.mend(entry):
+                self.known.append(entry["service"])
+        return bool(self._care.ended)
+
+    def _wait_s(self, began: float) -> float:
+        if self._cell.client.line is not None:
+            return LONGEST_WATCH_S
+        return min(max((self._cell.clock() - began) / 10, WATCH_S[0]), WATCH_S[1])
 
 
 class _Test:
@@ -77,6 +90,7 @@ class _Test:
         finally:
             if self._cell.board.read("test") is None:
                 self._cell.board.post("test", {"state": "not ended", "t": self._cell.clock()})
+            ring(self._cell.board.folder, [node for node in self._cell.case.nodes if node != self._cell.node])
         self._judge(outcome)
         return {
             key: outcome.get(key)
@@ -105,9 +119,10 @@ class _Test:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as stream:
             while True:
-                outcome = self._poll()
-                if outcome is None:
+                answer = self._ask()
+                if answer is None:
                     continue
+                outcome: dict[str, Any] = answer["unit"]
                 chunk = base64.b64decode(outcome.pop("log_b64", ""))
                 stream.write(chunk)
                 stream.flush()
@@ -116,14 +131,15 @@ class _Test:
                 if outcome["state"] in ENDED and not chunk:
                     self._cell.board.post("test", {**outcome, "t": self._cell.clock()})
                     return outcome
-                self._end_when_a_service_died()
+                self._watch.hear(answer)
+                if must_end(self._cell):
+                    self._cell.client.call("supervise", action="kill", name=UNIT)
 
-    def _poll(self) -> dict[str, Any] | None:
-        """Return the state of the unit, None when the node could not be asked this time."""
+    def _ask(self) -> dict[str, Any] | None:
+        """Return how the unit and the services here are, None when the node could not be asked this time."""
+        unit = {"name": UNIT, "offset": self._offset, "wait_s": POLL_S, "max_bytes": CHUNK_BYTES}
         try:
-            outcome = self._cell.client.call(
-                "supervise", action="poll", name=UNIT, offset=self._offset, wait_s=POLL_S, max_bytes=CHUNK_BYTES
-            )
+            answer = follow(self._cell.client, self._watch.bell, {**unit, **self._watch.asked()})
         except NodeError as exc:
             if exc.kind not in REACH_KINDS or self._cell.clock() - self._last_answer > PATIENCE_S:
                 raise
@@ -131,7 +147,7 @@ class _Test:
             self._cell.sleep(1.0)
             return None
         self._last_answer = self._cell.clock()
-        return outcome
+        return answer
 
     def _show(self, chunk: bytes) -> None:
         *lines, self._rest = (self._rest + chunk.decode("utf-8", "replace")).split("\n")
@@ -139,18 +155,12 @@ class _Test:
             self._cell.say(f"| {line.rstrip()[:200]}")
         self._rest = self._rest[-4096:]
 
-    def _end_when_a_service_died(self) -> None:
-        if self._cell.case.services_on(self._cell.node):
-            self._watch.look(0)
-        if self._cell.board.notes("died."):
-            self._cell.client.call("supervise", action="kill", name=UNIT)
-
     def _judge(self, outcome: dict[str, Any]) -> None:
         """Raise for what is not the script's own answer; its exit status is judged with the case."""
-        for service, note in self._cell.board.notes("died.").items():
+        for service, note in self._cell.board.notes(DIED).items():
             raise StepFailure(
-                "service_died",
-                f"service {service} on {note['node']} ended with exit status {note.get('exit_code')} while the test ran",
+                note["error_kind"],
+                f"service {service} on {note['node']} {end_of(note)} while the test ran",
                 service=service,
                 evidence=tuple(note.get("log_tail") or ()),
             )

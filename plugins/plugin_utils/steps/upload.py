@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +23,22 @@ SCENARIO_FOLDER = "scenario"
 BIN_FOLDER = "bin"
 LAUNCHER = "testcell-load"
 
+# Relative path -> content and mode.
+Files = dict[str, tuple[bytes, int]]
+
 
 def send(cell: Cell) -> dict[str, Any]:
     """Bring the scenario folder, and on the test node the load client, to the node's case folder."""
     files = scenario_files(Path(cell.case.directory))
-    sent = _sync(cell, SCENARIO_FOLDER, files | case_config(cell.case, files))
+    folders = {SCENARIO_FOLDER: files | case_config(cell.case, files)}
     if cell.node == cell.case.test.node:
-        sent += _sync(cell, BIN_FOLDER, load_client(cell.client.python))
-    return {"files": sent}
+        folders[BIN_FOLDER] = load_client(cell.client.python)
+    return {"files": _sync(cell, folders)}
 
 
-def scenario_files(directory: Path) -> dict[str, tuple[bytes, int]]:
+def scenario_files(directory: Path) -> Files:
     """Return relative path -> (content, mode) of the regular files below directory; StepFailure above 64 MiB."""
-    files: dict[str, tuple[bytes, int]] = {}
+    files: Files = {}
     total = 0
     for path in sorted(directory.rglob("*")):
         if path.is_symlink() or not path.is_file() or "__pycache__" in path.parts:
@@ -49,7 +53,7 @@ def scenario_files(directory: Path) -> dict[str, tuple[bytes, int]]:
     return files
 
 
-def case_config(case: CasePlan, files: dict[str, tuple[bytes, int]]) -> dict[str, tuple[bytes, int]]:
+def case_config(case: CasePlan, files: Files) -> Files:
     """Return the test configuration with the values that the case's labels give, where the scenario has one."""
     name = case.test.config_file
     if name not in files or json.loads(files[name][0]) == case.config:
@@ -57,19 +61,31 @@ def case_config(case: CasePlan, files: dict[str, tuple[bytes, int]]) -> dict[str
     return {name: (json.dumps(case.config, indent=2).encode(), files[name][1])}
 
 
-def load_client(python: str) -> dict[str, tuple[bytes, int]]:
+def load_client(python: str) -> Files:
     """Return the load client's zip and the launcher that TESTCELL_LOAD names."""
     program = package.build("cellload")
     launcher = f'#!/bin/sh\nexec "{python}" -I -S -E "$(dirname "$0")/cellload.pyz" "$@"\n'
     return {"cellload.pyz": (program.content, 0o644), LAUNCHER: (launcher.encode(), 0o755)}
 
 
-def _sync(cell: Cell, folder: str, files: dict[str, tuple[bytes, int]]) -> int:
-    listing = [
+def _sync(cell: Cell, folders: Mapping[str, Files]) -> int:
+    """Ask for all folders at once what the node lacks, send it, and return how many files that were."""
+    asked = [{"dest_rel": folder, "files": _listing(files)} for folder, files in folders.items()]
+    needs = [answer["need"] for answer in cell.client.many(*(("upload", args) for args in asked))]
+    sent = [
+        ("upload", {**args, "data": {path: _packed(files[path][0]) for path in need}})
+        for args, need, files in zip(asked, needs, folders.values(), strict=True)
+    ]
+    cell.client.many(*sent)
+    return sum(map(len, needs))
+
+
+def _listing(files: Files) -> list[dict[str, Any]]:
+    return [
         {"path": path, "size": len(content), "mode": mode, "sha256": hashlib.sha256(content).hexdigest()}
         for path, (content, mode) in files.items()
     ]
-    needed = cell.client.call("upload", dest_rel=folder, files=listing)["need"]
-    data = {path: base64.b64encode(zlib.compress(files[path][0])).decode() for path in needed}
-    cell.client.call("upload", dest_rel=folder, files=listing, data=data)
-    return len(needed)
+
+
+def _packed(content: bytes) -> str:
+    return base64.b64encode(zlib.compress(content)).decode()

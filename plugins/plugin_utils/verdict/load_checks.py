@@ -19,7 +19,10 @@ from .records import Record, is_number
 
 @dataclass(frozen=True)
 class Tally:
-    """The counts of a load, made from its records. broken: answers that failed after HTTP 200."""
+    """The counts of a load, made from its records. broken: answers that failed after HTTP 200.
+
+    kinds, broken_kinds: the errors of all requests that failed, and of the broken answers among them, with counts.
+    """
 
     sent: int
     completed: int
@@ -27,6 +30,7 @@ class Tally:
     broken: int
     tokens: int
     kinds: str
+    broken_kinds: str
 
     @property
     def failed(self) -> int:
@@ -44,15 +48,22 @@ def tally(records: Sequence[Record]) -> Tally:
     done = [record for record in records if record["ok"]]
     full = [record for record in done if not record["no_tokens"]]
     failed = [record for record in records if not record["ok"]]
-    kinds = Counter(record["error_kind"] for record in failed).most_common()
+    broken = [record for record in failed if record["status"] == 200]
     return Tally(
         sent=len(records),
         completed=len(done),
         with_tokens=len(full),
-        broken=sum(record["status"] == 200 for record in failed),
+        broken=len(broken),
         tokens=sum(record["output_tokens"] for record in full),
-        kinds=", ".join(f"{kind} {count}" for kind, count in kinds),
+        kinds=_kinds(failed),
+        broken_kinds=_kinds(broken),
     )
+
+
+def _kinds(failed: Sequence[Record]) -> str:
+    """Return the errors with their counts, the most frequent first: ` (http_reset 8, engine_dead 1)`; "" for none."""
+    counts = Counter(record["error_kind"] for record in failed).most_common()
+    return f" ({', '.join(f'{kind} {count}' for kind, count in counts)})" if counts else ""
 
 
 def answers(benchmark: Mapping[str, Any], counts: Tally, spec: Limits, wanted: int | None) -> Iterator[Check]:
@@ -61,10 +72,10 @@ def answers(benchmark: Mapping[str, Any], counts: Tally, spec: Limits, wanted: i
     yield Check("sent", counts.sent >= goal, counts.sent, goal, f"{counts.sent} of {goal} wanted requests were sent")
     broken, failed = _share(counts.broken, counts.sent), _share(counts.failed, counts.sent)
     limit = spec.max_error_ratio
-    kinds = f" ({counts.kinds})" if counts.kinds else ""
-    message = f"{counts.broken} of {counts.sent} answers broke off after HTTP 200{kinds}, limit {_percent(limit)}"
+    told = f"{counts.broken} of {counts.sent} answers broke off after HTTP 200{counts.broken_kinds}"
+    message = f"{told}, limit {_percent(limit)}"
     yield Check("streams", broken <= limit, broken, limit, message)
-    message = f"{counts.failed} of {counts.sent} requests failed{kinds}, limit {_percent(limit)}"
+    message = f"{counts.failed} of {counts.sent} requests failed{counts.kinds}, limit {_percent(limit)}"
     yield Check("errors", failed <= limit, failed, limit, message)
     completed, least = _share(counts.completed, goal), spec.min_completed_ratio
     message = f"{counts.completed} of {goal} wanted requests completed, at least {_percent(least)} needed"

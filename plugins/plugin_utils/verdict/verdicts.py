@@ -26,7 +26,7 @@ CONCLUSIONS = ("test_failed", "bench_failed", "bench_no_data", "bench_partial", 
 OWNERS_UNDER_TEST = ("engine", "test")
 
 # Nothing of the engine runs yet in these steps, so what fails there says nothing about it.
-STEPS_BEFORE_THE_ENGINE = ("lease", "prep", "upload")
+STEPS_BEFORE_THE_ENGINE = ("lease", "install", "prep", "upload")
 
 
 @dataclass(frozen=True)

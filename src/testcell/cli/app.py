@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from testcell import __version__
-from testcell.cli import cleanup, config, init, lab, nodes, output, results, run, scenarios, status
+from testcell.cli import cleanup, config, health, init, lab, nodes, output, results, run, scenarios, status
 from testcell.cli.settings import Format, LogLevel, Settings, State, StrictCommand, StrictGroup, configure_logging
 
 EPILOG = "Exit codes: 0 pass, 1 a test failed, 2 usage, 3 invalid input, 4 no believable data, 5 infrastructure, " \
@@ -60,8 +60,8 @@ def options(
     ctx.ensure_object(State).settings = Settings(form=form.value, verbose=verbose, project_dir=project)
 
 
-def _add(parent: typer.Typer, name: str, function: object) -> None:
-    parent.command(name, cls=StrictCommand)(function)  # type: ignore[type-var]
+def _add(parent: typer.Typer, name: str, function: object, cls: type[StrictCommand] = StrictCommand) -> None:
+    parent.command(name, cls=cls)(function)  # type: ignore[type-var]
 
 
 def _group(name: str, help_text: str) -> typer.Typer:
@@ -75,7 +75,7 @@ _add(app, "status", status.status)
 _add(app, "scenarios", scenarios.scenarios)
 _add(app, "scenario", scenarios.scenario)
 _add(app, "nodes", nodes.nodes)
-_add(app, "health", nodes.health)
+_add(app, "health", health.health, health.HealthCommand)
 _add(app, "validate", scenarios.validate)
 _config = _group("config", "Show settings and where they come from.")
 _add(_config, "show", config.show)

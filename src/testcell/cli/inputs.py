@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from testcell.cli import output
 from testcell.cli.errors import CliError
 from testcell.exits import Exit
 from testcell.project import Project
@@ -51,20 +52,23 @@ def asked(
     """Return what a command asks of the domain: nodes and settings. reach: whether ssh would get in is checked too."""
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import access, run_variables
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.asked import Asked
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.inventory_files import VARIABLES
 
     from testcell.ansible_process import checks_host_keys
 
     settings = overrides or {}
-    fields, wrong = run_variables.read({**found.variables, **settings})
+    kept = {name: value for name, value in found.variables.items() if name not in settings}
+    fields, wrong = run_variables.read(kept, VARIABLES)
+    given, wrongly_given = run_variables.read(settings)
     return Asked(
-        **{"scenario": "", **fields, **more},
+        **{"scenario": "", **fields, **given, **more},
         hosts=found.hosts,
         sources=found.sources,
         variables=found.variables,
         overrides=settings,
         access=access.access_of(os.environ, project.root, checks_host_keys(project)) if reach else None,
         refused=found.refused,
-        wrong=wrong,
+        wrong=(*wrong, *wrongly_given),
     )
 
 
@@ -92,3 +96,25 @@ def catalog(project: Project, found: Layers, environ: Mapping[str, str] | None =
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import catalog as reader
 
     return checked(lambda: reader.read(scenarios_root(project, found), found, environ=environ))
+
+
+def scenarios(project: Project, wanted: Sequence[str] = ()) -> Catalog:
+    """Return every scenario as a run on the wanted inventories, or on the project's own, would read it.
+
+    Scenarios can be read without an inventory too: one of the project's own that cannot be read is named and left out.
+    """
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import raise_if_errors
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.inventory_files import placed
+
+    from testcell import inventory as inventories
+
+    try:
+        found = inventories.read(project, wanted)
+    except inventories.InventoryError as exc:
+        if wanted:
+            raise CliError(str(exc), Exit.INVALID_INPUT) from None
+        output.note(f"read without the variables of an inventory: {exc}")
+        found = inventories.Inventory((), ())
+    settings = asked(project, found, reach=False)
+    checked(lambda: raise_if_errors(placed(settings.wrong, found.sources)))
+    return catalog(project, layers(project, found=found), settings.environment)

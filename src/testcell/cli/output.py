@@ -18,7 +18,7 @@ from testcell.exits import Exit
 from testcell.process import silence
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, Group, RenderableType
 
 FORMATS = ("table", "json", "yaml")
 STYLES = {
@@ -33,6 +33,10 @@ STYLES = {
     "no_data": "yellow",
     "flaky": "yellow",
     "warning": "yellow",
+    "unhealthy": "red",
+    "healthy": "green",
+    "restarting": "yellow",
+    "exited": "yellow",
     "running": "cyan",
     "starting": "cyan",
 }
@@ -72,13 +76,23 @@ def is_terminal(stream: TextIO) -> bool:
 def emit(document: Any, human: Human, *, form: str, target: Path | None = None) -> None:
     """Write the answer of a command: the document as JSON or YAML, or what human makes of it."""
     if target is not None:
-        _write_new(target, _plain(human()) if form == "table" else _document(document, form))
-    elif form != "table":
-        write(sys.stdout, _document(document, form))
-    elif is_terminal(sys.stdout):
+        _write_new(target, as_text(document, human, form))
+    elif form == "table" and is_terminal(sys.stdout):
         _show(human())
     else:
-        write(sys.stdout, _plain(human()))
+        write(sys.stdout, as_text(document, human, form))
+
+
+def as_text(document: Any, human: Human, form: str) -> str:
+    """Return the answer of a command as it stands in a file."""
+    return _plain(human()) if form == "table" else _document(document, form)
+
+
+def drawn(parts: Sequence[Part]) -> Group:
+    """Return parts as a terminal shows them, in one piece."""
+    from rich.console import Group
+
+    return Group(*(piece for part in parts for piece in _pieces(part)))
 
 
 def write(stream: TextIO, text: str) -> None:
@@ -160,27 +174,36 @@ def _show(parts: Sequence[Part]) -> None:
     screen = console()
     try:
         for part in parts:
-            if isinstance(part, Table):
-                _show_table(screen, part)
-            else:
-                screen.print(_line(part).text, style=_line(part).style or None, soft_wrap=True)
+            for piece in _pieces(part):
+                screen.print(piece, soft_wrap=not isinstance(part, Table))
     except OSError:
         silence(sys.stdout)  # type: ignore[arg-type]
 
 
-def _show_table(screen: Console, table: Table) -> None:
+def _pieces(part: Part) -> list[RenderableType]:
+    from rich.text import Text
+
+    if isinstance(part, Table):
+        return _table_pieces(part)
+    line = _line(part)
+    return [Text(line.text, style=line.style)]
+
+
+def _table_pieces(table: Table) -> list[RenderableType]:
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
+    pieces: list[RenderableType] = []
     if table.rows:
-        drawn = RichTable(box=box.SIMPLE_HEAD, title=table.title or None, title_justify="left", title_style="bold")
+        grid = RichTable(box=box.SIMPLE_HEAD, title=table.title or None, title_justify="left", title_style="bold")
         for name in table.columns:
-            drawn.add_column(name, justify="right" if name in table.right else "left", overflow="fold")
+            grid.add_column(name, justify="right" if name in table.right else "left", overflow="fold")
         for row in table.rows:
-            drawn.add_row(*(Text(str(cell), style=STYLES.get(str(cell), "")) for cell in row))
-        screen.print(drawn)
+            grid.add_row(*(Text(str(cell), style=STYLES.get(str(cell), "")) for cell in row))
+        pieces.append(grid)
     elif table.title:
-        screen.print(table.title, style="bold")
+        pieces.append(Text(table.title, style="bold"))
     if table.note:
-        screen.print(table.note, style="dim")
+        pieces.append(Text(table.note, style="dim"))
+    return pieces

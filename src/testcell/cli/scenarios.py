@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.model import Scenario
 
 
-def scenarios(ctx: typer.Context, form: FormatOption = None, target: OutputOption = None) -> None:
+def scenarios(
+    ctx: typer.Context,
+    inventory: InventoryOption = None,
+    form: FormatOption = None,
+    target: OutputOption = None,
+) -> None:
     """List all scenarios."""
     settings = of(ctx, form, target)
-    project = settings.project()
-    catalog = inputs.catalog(project, inputs.layers(project))
+    catalog = inputs.scenarios(settings.project(), inventory or ())
     found = catalog.scenarios
     settings.emit([_facts(scenario) for scenario in found], lambda: [_table(found)])
     errors = [problem for problem in catalog.problems if problem.is_error]
@@ -44,6 +48,7 @@ def scenario(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the scenario or of its folder.")],
     enable: Annotated[bool, typer.Option("--enable", help="Turn the scenario on, in its own file.")] = False,
     disable: Annotated[bool, typer.Option("--disable", help="Turn the scenario off, in its own file.")] = False,
+    inventory: InventoryOption = None,
     form: FormatOption = None,
     target: OutputOption = None,
 ) -> None:
@@ -51,8 +56,7 @@ def scenario(
     if enable and disable:
         usage(ctx, "--enable and --disable were both given.")
     settings = of(ctx, form, target)
-    project = settings.project()
-    chosen = find(ctx, name, inputs.catalog(project, inputs.layers(project)))
+    chosen = find(ctx, name, inputs.scenarios(settings.project(), inventory or ()))
     if enable or disable:
         changed = _switch(chosen, enable)
         document = {"name": chosen.name, "enabled": enable, "changed": changed, "file": str(chosen.metadata_file)}

@@ -67,7 +67,7 @@ def _nodes(project: Project) -> dict[str, Any]:
 
 
 def _scenarios(project: Project) -> dict[str, Any]:
-    found = inputs.catalog(project, inputs.layers(project))
+    found = inputs.scenarios(project)
     enabled = sum(scenario.enabled for scenario in found.scenarios)
     return {"enabled": enabled, "all": len(found.refs), "broken": len(found.refs) - len(found.scenarios)}
 

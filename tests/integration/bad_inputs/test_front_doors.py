@@ -53,8 +53,10 @@ def command(project: Path, *words: object) -> Said:
     return Said(done.returncode, done.stdout + done.stderr)
 
 
-def playbook(project: Path, *options: str, inventory: str = INVENTORY, **variables: str) -> Said:
-    line = ansible_command(project / inventory, {"scenario": "example", **variables})
+def playbook(
+    project: Path, *options: str, inventory: str = INVENTORY, name: str = "site.yml", **variables: str
+) -> Said:
+    line = ansible_command(project / inventory, {"scenario": "example", **variables}, name)
     done = subprocess.run(
         [*line, *options],
         cwd=project,
@@ -66,6 +68,11 @@ def playbook(project: Path, *options: str, inventory: str = INVENTORY, **variabl
         check=False,
     )
     return Said(done.returncode, done.stdout.decode(errors="replace"))
+
+
+def closed(line: list[str], stream: str) -> list[str]:
+    """Return a command line that starts line with a standard stream closed, as `>&-` has it."""
+    return ["/bin/sh", "-c", f'exec "$@" {stream}', "sh", *line]
 
 
 def swap(name: str, old: str, new: str) -> Spoil:
@@ -253,7 +260,25 @@ def test_both_front_doors_name_what_is_wrong_and_run_nothing(project: Path, spoi
 
 def test_the_project_that_is_spoilt_here_is_right(project: Path) -> None:
     assert command(project, "validate").code == 0
-    assert playbook(project, dry_run="true").code == 0
+    planned = playbook(project, dry_run="true")
+    assert planned.code == 0 and "plan: 1 attempt(s) at most; nothing has been touched" in planned.text
+    for noise in ("[WARNING]", "no node matches", "Could not match"):
+        assert noise not in planned.text
+
+
+@pytest.mark.parametrize("environment", ["A=1", "{'A': '1'}"])
+def test_the_playbook_that_checks_says_what_it_has_checked(project: Path, environment: str) -> None:
+    add(INVENTORY, f"[all:vars]\ntestcell_environment={environment}\n")(project)
+    checked = playbook(project, name="playbooks/validate.yml")
+    assert checked.code == 0 and "localhost    1 scenario(s) checked: no error\n" in checked.text
+
+
+def test_the_playbook_that_checks_names_an_environment_that_it_cannot_take(project: Path) -> None:
+    add(INVENTORY, "[all:vars]\ntestcell_environment=hunter2\n")(project)
+    line = len((project / INVENTORY).read_text().splitlines())
+    refused = playbook(project, name="playbooks/validate.yml")
+    assert refused.code == 2 and SECRET not in refused.text
+    assert f"{INVENTORY}:{line}:1: testcell_environment: must give environment variables" in refused.text
 
 
 def test_a_run_shows_every_problem_of_every_file_as_objects(project: Path) -> None:
@@ -291,3 +316,31 @@ def test_a_limit_never_leaves_half_a_run(project: Path, limit: str, words: str) 
     played = playbook(project, "--limit", limit, inventory="hosts")
     assert played.code == 2 and words in played.text
     assert not (project / "results").exists()
+
+
+@pytest.mark.parametrize("streams", ["<&-", ">&-"])
+def test_a_closed_standard_stream_stops_no_playbook(project: Path, streams: str) -> None:
+    """B71. With standard error closed, or in a deleted folder, ansible-core ends with a traceback before it reads us."""
+    line = closed(ansible_command(project / INVENTORY, {"scenario": "example", "dry_run": "true"}), streams)
+    done = subprocess.run(
+        line,
+        cwd=project,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        timeout=IN_ALL_S,
+        check=False,
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+
+
+def test_a_reader_that_goes_away_stops_no_playbook(project: Path) -> None:
+    """B71"""
+    reader, writer = os.pipe()
+    os.close(reader)
+    line = ansible_command(project / INVENTORY, {"scenario": "example", "dry_run": "true"})
+    done = subprocess.run(
+        line, cwd=project, env=environment(), stdin=subprocess.DEVNULL, stdout=writer, timeout=IN_ALL_S, check=False
+    )
+    os.close(writer)
+    assert done.returncode == 0

@@ -89,7 +89,7 @@ def test_a_failing_script_ends_with_1_and_says_why(project: Path, start: Start) 
 
 def test_health_and_cleanup_answer_for_the_node(start: Start) -> None:
     health = start("health", "--format", "json")
-    (node,) = json.loads(health.stdout)
+    (node,) = json.loads(health.stdout)["nodes"]
     assert (health.returncode, node["name"], node["ok"]) == (0, "local", True)
     cleaned = start("cleanup", "20200101_000000", "--format", "json")
     (node,) = json.loads(cleaned.stdout)

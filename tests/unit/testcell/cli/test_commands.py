@@ -63,6 +63,58 @@ def test_a_broken_scenario_is_named_and_the_others_are_still_listed(project: Pat
     assert cli("scenario", "002_broken").code == 3
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param("testcell_environment=TAG=7\n", id="words"),
+        pytest.param("testcell_environment={'TAG': '7'}\n", id="mapping"),
+    ],
+)
+@pytest.mark.parametrize("command", [("scenarios",), ("scenario", "example"), ("status",), ("validate",)])
+def test_variables_of_an_inventory_reach_compose_files(
+    project: Path, cli: Cli, command: tuple[str, ...], lines: str
+) -> None:
+    compose = project / "scenarios" / "001_example" / "docker-compose.yml"
+    compose.write_text(compose.read_text().replace("engine-sim:1", "engine-sim:${TAG}"))
+    if command[0] != "status":
+        answer = cli(*command)
+        assert answer.code == 3 and "variable TAG is not set" in answer.out + answer.err
+    inventory = project / "inventories" / "local"
+    inventory.write_text(f"{inventory.read_text()}[all:vars]\n{lines}")
+    answer = cli(*command, "--format", "json")
+    assert answer.code == 0 and "TAG" not in answer.out + answer.err
+    if command[0] == "status":
+        assert answer.json["scenarios"]["broken"] == 0
+    if command[0] == "scenario":
+        assert answer.json["services"][0]["image"] == "testcell/engine-sim:7"
+
+
+def test_scenarios_are_listed_with_the_variables_of_the_inventory_that_is_named(project: Path, cli: Cli) -> None:
+    compose = project / "scenarios" / "001_example" / "docker-compose.yml"
+    compose.write_text(compose.read_text().replace("engine-sim:1", "engine-sim:${TAG}"))
+    (project / "other").write_text("node1\n[all:vars]\ntestcell_environment=TAG=7\n")
+    assert cli("scenarios", "-i", "other").code == 0
+    assert cli("scenario", "example", "-i", "other").code == 0
+    missing = cli("scenarios", "-i", "none")
+    assert missing.code == 3 and "none does not exist" in missing.err
+
+
+def test_scenarios_are_listed_where_there_is_no_inventory(project: Path, cli: Cli) -> None:
+    (project / "inventories" / "local").unlink()
+    answer = cli("scenarios", "--format", "json")
+    assert answer.code == 0 and answer.json[0]["name"] == "example"
+    assert "read without the variables of an inventory: " in answer.err and "does not exist" in answer.err
+
+
+def test_an_environment_that_cannot_be_taken_is_named_by_scenarios(project: Path, cli: Cli) -> None:
+    inventory = project / "inventories" / "local"
+    inventory.write_text(f"{inventory.read_text()}[all:vars]\ntestcell_environment=hunter2\n")
+    line = len(inventory.read_text().splitlines())
+    answer = cli("scenarios")
+    assert answer.code == 3 and f"{inventory}:{line}:1: testcell_environment: must give environment" in answer.err
+    assert "hunter2" not in answer.err
+
+
 def test_a_scenario_is_turned_off_and_on_with_its_comments_kept(project: Path, cli: Cli) -> None:
     path = project / "scenarios" / "001_example" / "metadata.yml"
     path.write_text("# on top\n" + path.read_text().replace("enabled: true", "enabled: true  # why"))

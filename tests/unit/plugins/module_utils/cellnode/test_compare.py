@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.compare import Ours, compare
 
-OURS = Ours("r1", frozenset({"testcell-r1-s"}), ("/root/runs/r1/s/a1",))
+OURS = Ours("r1", frozenset({"testcell-r1-s"}), "/root/runs/r1")
 MIB = 1 << 20
 
 
@@ -66,13 +66,24 @@ TABLE = [
         [],
         id="cgroup",
     ),
-    pytest.param({}, {"folders": ["/root/runs/r1/s/a1"]}, ["folder /root/runs/r1/s/a1"], [], id="folder"),
+    pytest.param(
+        {},
+        {
+            "left": [
+                {"type": "folder", "path": "/root/runs/r1/s/a1"},
+                {"type": "file", "path": "/root/runs/r1/stray"},
+            ]
+        },
+        ["folder /root/runs/r1/s/a1", "file /root/runs/r1/stray"],
+        [],
+        id="left-of-the-folder",
+    ),
     pytest.param(
         {},
         {
             "mounts": [
                 {"path": "/root/runs/r1/s/a1/m", "kind": "tmpfs", "source": "x"},
-                {"path": "/root/runs/r1/s/a10", "kind": "tmpfs", "source": "x"},
+                {"path": "/root/runs/r10/s/a1", "kind": "tmpfs", "source": "x"},
             ]
         },
         ["mount /root/runs/r1/s/a1/m"],

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import containers, procs
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Clock, Context, RunRef
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.objects import parse_container
 
 LISTENING = [
     {"port": 8000, "address": "127.0.0.1", "pid": 7, "program": "nginx"},
@@ -35,15 +36,18 @@ class Engine:
     def containers(self, _labels, _timeout=None):
         return list(self.boxes.values())
 
-    def start(self, name):
+    def start(self, name, _timeout=None):
         self._do("start", name, "running")
+
+    def restart(self, name, _timeout=None):
+        self._do("restart", name, "running")
+
+    def unpause(self, name):
+        self.said.append(("unpause", name))
 
     def stop(self, name, grace):
         self._do("stop", name, "exited")
         self.said.append(("grace", grace))
-
-    def call(self, method, path):
-        self.said.append((method, path))
 
     def _do(self, word, name, state):
         self.said.append((word, name))
@@ -78,6 +82,28 @@ def test_each_service_has_its_own_answer(ask):
         "d": (False, "container_gone"),
     }
     assert (started["a"]["changed"], started["b"]["changed"], started["a"]["at_unix"]) == (True, False, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("state", "again", "said"),
+    [
+        ("created", False, [("start", "id-a")]),
+        ("exited", True, [("restart", "id-a")]),
+        ("running", True, [("restart", "id-a")]),
+        ("paused", True, [("unpause", "id-a"), ("restart", "id-a")]),
+    ],
+)
+def test_a_start_again_ends_what_runs(state, again, said):
+    engine = Engine(box("a", state))
+    assert containers.start_service(engine, [parse_container(box("a", state))], again) == {}
+    assert engine.said == said
+
+
+def test_the_request_can_ask_for_a_start_again(ask):
+    engine = Engine(box("a", "running"), box("b", "exited"))
+    started = ask("start", engine, services=["a", "b"], again=True)["started"]
+    assert [(one["ok"], one["changed"]) for one in started.values()] == [(True, True)] * 2
+    assert sorted(engine.said) == [("restart", "id-a"), ("restart", "id-b")]
 
 
 OURS = [
@@ -132,7 +158,7 @@ def test_a_stop_gives_its_grace_and_wakes_what_is_paused(ask):
     answer = ask("stop", engine, timeout_s=3)
     assert sorted(answer["stopped"]) == ["p-a-1", "p-b-1"]
     assert answer["errors"] == []
-    assert ("POST", "/containers/id-b/unpause") in engine.said
+    assert engine.said.index(("unpause", "id-b")) < engine.said.index(("stop", "id-b"))
     assert ("stop", "id-c") not in engine.said
     assert ("grace", 3) in engine.said
 

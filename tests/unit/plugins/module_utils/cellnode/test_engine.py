@@ -239,7 +239,7 @@ def test_a_forbidden_socket_is_a_permission(monkeypatch):
     def forbidden(_connection) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(engine._UnixConnection, "connect", forbidden)
+    monkeypatch.setattr(engine.UnixConnection, "connect", forbidden)
     with pytest.raises(CellError) as caught:
         engine.Engine("/var/run/docker.sock").version()
     assert caught.value.kind == "docker_permission"
@@ -250,25 +250,6 @@ def test_an_answer_that_is_not_json_is_told(server, client):
     with pytest.raises(CellError) as caught:
         client.info()
     assert caught.value.kind == "docker_api_mismatch"
-
-
-@pytest.mark.parametrize(
-    ("environ", "existing", "path"),
-    [
-        pytest.param({}, ["/var/run/docker.sock"], "/var/run/docker.sock", id="default"),
-        pytest.param({"DOCKER_HOST": "unix:///x/y.sock"}, [], "/x/y.sock", id="docker-host"),
-        pytest.param({"XDG_RUNTIME_DIR": "/run/me"}, ["/run/me/docker.sock"], "/run/me/docker.sock", id="rootless"),
-        pytest.param({"XDG_RUNTIME_DIR": "/run/me"}, [], "/var/run/docker.sock", id="none"),
-    ],
-)
-def test_the_socket_is_the_one_that_is_named_or_there(environ, existing, path):
-    assert engine.socket_path(environ, existing.__contains__) == path
-
-
-def test_another_kind_of_docker_host_is_refused():
-    with pytest.raises(CellError) as caught:
-        engine.socket_path({"DOCKER_HOST": "tcp://127.0.0.1:2375"})
-    assert "tcp://127.0.0.1:2375" in caught.value.message
 
 
 def context_without_socket(tmp_path, needed):

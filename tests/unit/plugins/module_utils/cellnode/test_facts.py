@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import facts
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import command, facts
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context
 
 
@@ -25,6 +25,39 @@ def test_a_node_without_an_engine_is_described_all_the_same(lonely):
     assert found["uid"] == os.geteuid()
     assert found["memory_bytes"] > 0
     assert not lonely.root.exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_engine_that_does_not_answer_is_told_from_one_that_is_absent(monkeypatch, tmp_path, there):
+    monkeypatch.setattr(command, "DEFAULT_PATH", str(tmp_path))
+    if there:
+        (tmp_path / "dockerd").touch(0o755)
+    ctx = Context(tmp_path / "root", environ={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
+    found = facts.engine_facts(ctx)
+    assert (found["ok"], found["installed"]) == (False, there)
+
+
+@pytest.mark.parametrize(
+    ("version", "platform"),
+    [
+        ({"Platform": {"Name": "Docker Engine - Community"}}, "Docker Engine - Community"),
+        ({"Platform": {"Name": ""}}, ""),
+        ({"Platform": None}, ""),
+        ({}, ""),
+    ],
+)
+def test_an_engine_says_who_made_it(monkeypatch, lonely, version, platform):
+    class Answering:
+        path = "/run/docker.sock"
+
+        def version(self, _limit):
+            return version
+
+        def info(self, _limit):
+            return {}
+
+    monkeypatch.setattr(facts, "connect", lambda *_: Answering())
+    assert facts.engine_facts(lonely)["platform"] == platform
 
 
 def test_the_disk_of_a_folder_that_is_not_there_yet_is_its_parents(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import gpus
 
 MIB = 1 << 20
-CARDS = "0, NVIDIA H100 80GB HBM3, GPU-aa, 81559, 4\\n1, NVIDIA H100, GPU-bb, 81559, [N/A]\\n"
+CARDS = "0, NVIDIA H100 80GB HBM3, GPU-aa, 81559, 4, 37\\n1, NVIDIA H100, GPU-bb, 81559, [N/A], [N/A]\\n"
 NONE = "/nonexistent"
 
 
@@ -37,10 +37,19 @@ def test_cards_and_their_users_are_listed(smi, tmp_path):
         "uuid": "GPU-aa",
         "memory_total_bytes": 81559 * MIB,
         "memory_used_bytes": 4 * MIB,
+        "utilization_percent": 37,
     }
-    assert found.cards[1]["memory_used_bytes"] is None
+    assert (found.cards[1]["memory_used_bytes"], found.cards[1]["utilization_percent"]) == (None, None)
     assert found.users == ({"pid": 123, "uuid": "GPU-aa", "memory_used_bytes": 4096 * MIB},)
     assert found.error == ""
+
+
+def test_whoever_wants_the_cards_alone_asks_for_them_alone(smi, tmp_path):
+    environ = smi(CARDS, "123, GPU-aa, 4096\\n")
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(tool.read_text().replace("*compute-apps*)", "*compute-apps*) exit 9;;\n*other*)"))
+    assert [card["index"] for card in gpus.read(environ, tmp_path, users=False).cards] == [0, 1]
+    assert "exit code 9" in gpus.read(environ, tmp_path).error
 
 
 def test_no_tool_is_no_gpu_and_no_error(tmp_path, monkeypatch):
@@ -82,10 +91,10 @@ def test_amd_cards_are_read_from_the_kernel(tmp_path, monkeypatch):
             ("vendor", vendor),
             ("mem_info_vram_total", "1000"),
             ("mem_info_vram_used", "10"),
+            ("gpu_busy_percent", "12"),
             ("unique_id", "u1"),
         ):
             (device / file).write_text(text + "\n")
     found = gpus.read({"PATH": NONE}, tmp_path)
-    assert found.cards == (
-        {"index": 0, "name": "AMD GPU", "uuid": "u1", "memory_total_bytes": 1000, "memory_used_bytes": 10},
-    )
+    memory = {"memory_total_bytes": 1000, "memory_used_bytes": 10}
+    assert found.cards == ({"index": 0, "name": "AMD GPU", "uuid": "u1", **memory, "utilization_percent": 12},)

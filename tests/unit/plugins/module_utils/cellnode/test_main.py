@@ -29,7 +29,7 @@ def ask(tmp_path, monkeypatch):
         }
         out = io.BytesIO()
         monkeypatch.setattr(lease, "check_fence", lambda _context: fenced.append(request["op"]))
-        code = main.main(io.BytesIO(json.dumps(request).encode() if raw is None else raw), out)
+        code = main.main([], io.BytesIO(json.dumps(request).encode() if raw is None else raw), out)
         lines = out.getvalue().decode().splitlines()
         assert all(line.startswith("@cell ") for line in lines)
         return code, [json.loads(line.removeprefix("@cell ")) for line in lines]
@@ -123,11 +123,11 @@ def test_every_failure_is_an_answer_with_its_kind(ask, monkeypatch, error, kind)
     assert (code, len(lines), lines[0]["error"]["kind"]) == (0, 1, kind)
 
 
-def test_operations_are_fenced_but_for_facts_and_lease(ask, monkeypatch):
+def test_operations_are_fenced_but_for_those_that_only_look_and_the_lease_itself(ask, monkeypatch):
     operation(monkeypatch, lambda _context, _args: {})
     for op in main.MODULES:
         ask(op=op)
-    assert set(main.MODULES) - set(ask.fenced) == {"facts", "lease"}
+    assert set(main.MODULES) - set(ask.fenced) == {"facts", "health", "lease"}
 
 
 def test_a_refused_epoch_does_nothing(ask, monkeypatch):
@@ -140,7 +140,7 @@ def test_a_refused_epoch_does_nothing(ask, monkeypatch):
     out = io.BytesIO()
     monkeypatch.setattr(lease, "check_fence", refuse)
     request = {"op": "clean", "root": str(ask.root), "run": {"id": "r1"}, "args": {}}
-    main.main(io.BytesIO(json.dumps(request).encode()), out)
+    main.main([], io.BytesIO(json.dumps(request).encode()), out)
     assert b'"kind":"lock_held"' in out.getvalue()
     assert done == []
 
@@ -160,4 +160,4 @@ def test_nobody_reading_is_not_a_crash(monkeypatch):
 
     monkeypatch.setattr(main.os, "dup2", lambda _old, _new: None)
     monkeypatch.setattr(main.os, "open", lambda _path, _flags: 0)
-    assert main.main(io.BytesIO(b"{}"), Closed()) == 1
+    assert main.main([], io.BytesIO(b"{}"), Closed()) == 1

@@ -45,6 +45,41 @@ def test_health_is_read_from_the_status_text(status, health):
     assert objects.parse_container({**RECORD, "Status": status}).health == health
 
 
+INSPECTED = {
+    "Id": "c1",
+    "Name": "/p-web-1",
+    "Image": "sha256:1",
+    "Created": "1970-01-01T00:01:40Z",
+    "Config": {"Image": "img:1", "Labels": {"com.docker.compose.service": "web"}},
+    "State": {"Status": "running", "Health": {"Status": "starting"}, "StartedAt": "1970-01-01T00:02:00.5Z"},
+    "NetworkSettings": {
+        "Ports": {
+            "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}, {"HostIp": "::", "HostPort": "8080"}],
+            "9/tcp": None,
+        }
+    },
+}
+
+
+def test_an_inspected_container_is_read_as_the_list_would_show_it():
+    assert objects.parse_record(INSPECTED) == objects.parse_container(RECORD)
+
+
+@pytest.mark.parametrize(
+    ("health", "expected"),
+    [({"Status": "none"}, ""), (None, ""), ({"Status": "unhealthy"}, "unhealthy"), ({"Status": "healthy"}, "healthy")],
+)
+def test_health_is_read_from_the_record(health, expected):
+    assert objects.parse_record({"Id": "c", "State": {"Health": health}}).health == expected
+
+
+@pytest.mark.parametrize(
+    ("record", "started"), [(INSPECTED, 120.5), ({"State": {"StartedAt": "0001-01-01T00:00:00Z"}}, None), ({}, None)]
+)
+def test_the_last_start_is_read_from_the_record(record, started):
+    assert objects.started_at(record) == started
+
+
 def test_a_record_without_labels_and_names_is_no_accident():
     found = objects.parse_container({"Id": "c", "Labels": None, "Ports": None})
     assert (found.service, found.name, found.ports) == ("", "", ())
@@ -83,12 +118,13 @@ def test_an_end_is_told_in_words(code, oom, error, text):
 class Engine:
     """An engine whose container ended; each look at it takes the next record, the last one stays."""
 
-    def __init__(self, *states: dict) -> None:
+    def __init__(self, *states: dict, memory: int = 1 << 20) -> None:
         self.states = list(states)
+        self.memory = memory
 
     def inspect(self, _container):
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        return {"Id": "c1", "State": state, "Config": {"Tty": False}}
+        return {"Id": "c1", "State": state, "Config": {"Tty": False}, "HostConfig": {"Memory": self.memory}}
 
     def log_tail(self, _container, _tty, lines):
         return ["last"][:lines]
@@ -102,12 +138,16 @@ def test_a_kill_is_looked_at_again_since_memory_is_told_later():
     assert len(slept) == 2
 
 
-def test_other_ends_are_told_at_once():
+@pytest.mark.parametrize(
+    ("code", "memory"), [pytest.param(1, 1 << 20, id="no-kill"), pytest.param(137, 0, id="no-limit-of-memory")]
+)
+def test_other_ends_are_told_at_once(code, memory):
     def no_sleep(_seconds):
         raise AssertionError("waited for nothing")
 
-    end = objects.death(Engine({"ExitCode": 1}), objects.parse_container(RECORD), Clock(sleep=no_sleep))
-    assert (end.error_kind, end.exit_code) == ("container_exited", 1)
+    engine = Engine({"ExitCode": code}, memory=memory)
+    end = objects.death(engine, objects.parse_container(RECORD), Clock(sleep=no_sleep))
+    assert (end.error_kind, end.exit_code) == ("container_exited", code)
 
 
 def test_a_container_that_is_gone_is_an_end_too():

@@ -46,6 +46,32 @@ def test_a_port_is_reached_where_it_is_published_first(shown, port, places):
     assert probes.targets(shown, port) == places
 
 
+NEAR = {"net": {"IPAddress": "172.18.0.2", "Gateway": "172.18.0.1"}}
+BOTH = {**NEAR, "far": {"IPAddress": "172.19.0.2", "Gateway": "172.19.0.1"}, "new": {"Gateway": "172.18.0.1"}}
+
+
+@pytest.mark.parametrize(
+    ("shown", "port", "places"),
+    [
+        pytest.param(record(PUBLISHED, NEAR), 9000, [("172.18.0.2", 8000)], id="published"),
+        pytest.param(record({}, NEAR), 8000, [("172.18.0.2", 8000)], id="not-published"),
+        pytest.param(record({}, BOTH), 80, [("172.18.0.2", 80)], id="only-where-the-network-is-this-nodes"),
+        pytest.param(record({}, INSIDE), 80, [], id="network-without-gateway"),
+        pytest.param(record({}, {}, "host"), 8000, [("127.0.0.1", 8000)], id="host-network"),
+        pytest.param(record(), 8000, [], id="no-address-yet"),
+    ],
+)
+def test_a_port_is_reached_without_the_proxy_where_the_network_is_this_nodes(shown, port, places):
+    assert probes.direct_targets(shown, port, lambda address: address == "172.18.0.1") == places
+
+
+@pytest.mark.parametrize(
+    ("address", "ours"), [("127.0.0.1", True), ("192.0.2.1", False), ("", False), ("fe80::1", False)]
+)
+def test_an_address_of_this_node_is_known(address, ours):
+    assert probes.is_ours(address) is ours
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
@@ -68,6 +94,7 @@ def test_a_check_that_cannot_work_is_refused(args, words):
 def test_a_check_has_defaults():
     check = probes.parse_check({"service": "a", "kind": "http", "port": 80, "path": None, "expect_status": [200, 204]})
     assert (check.path, check.expect_status, check.timeout_s) == ("/", frozenset({200, 204}), 1.0)
+    assert check.interval_s == 60.0
 
 
 @pytest.fixture
@@ -129,6 +156,15 @@ def test_a_connection_that_is_closed_at_once_is_the_port_proxy_without_a_server(
 def test_a_port_that_keeps_the_connection_is_ready():
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert probes.ask_tcp([server.getsockname()], Check("a", "tcp", 1)).ok
+
+
+def test_where_there_is_a_way_without_the_proxy_it_decides(monkeypatch):
+    monkeypatch.setattr(probes, "_lasts", lambda _connection: pytest.fail("waited although nothing is between"))
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        open_place, closed_place = server.getsockname(), closed.getsockname()
+        assert probes.ask_tcp([closed_place], Check("a", "tcp", 1), [open_place]).ok
+        assert not probes.ask_tcp([open_place], Check("a", "tcp", 1), [closed_place]).ok
 
 
 @pytest.mark.parametrize("ask", [probes.ask_http, probes.ask_tcp])

@@ -62,10 +62,40 @@ def test_a_case_folder_that_is_there_is_a_leftover(ask, tmp_path):
     folder = tmp_path / "runs/r1/s/a1"
     folder.mkdir(parents=True)
     assert [entry["name"] for entry in ask({"errors": []})["leftovers"]] == [str(folder)]
+    (folder / "file").write_text("")
+    assert [entry["name"] for entry in ask({"errors": []})["leftovers"]] == [str(folder)]
     assert [entry["name"] for entry in ask({"errors": []}, run=RunRef("r1"))["leftovers"]] == [
         str(tmp_path / "runs/r1")
     ]
-    assert ask({"errors": []}, run=RunRef("r1", "other"))["clean"] is True
+    assert ask({"errors": []}, run=RunRef("r2", "s"))["clean"] is True
+
+
+@pytest.mark.parametrize(
+    ("stray", "kind"),
+    [
+        pytest.param("runs/r1/stray", "file", id="beside-the-scenario"),
+        pytest.param("runs/r1/s/stray.txt", "file", id="beside-the-attempt"),
+        pytest.param("runs/r1/s/a10/work/out", "file", id="in-another-attempt"),
+        pytest.param("runs/r1/earlier/case/a1/empty/", "folder", id="of-an-earlier-case"),
+        pytest.param("runs/r1/", "folder", id="run-folder-itself"),
+    ],
+)
+def test_a_stray_file_anywhere_in_the_folder_of_the_run_is_a_leftover(ask, tmp_path, stray, kind):
+    path = tmp_path / stray
+    (path if stray.endswith("/") else path.parent).mkdir(parents=True)
+    if not stray.endswith("/"):
+        path.write_text("")
+    answer = ask({"errors": []})
+    assert answer["clean"] is False
+    assert [(i["type"], i["name"], i["owner"]) for i in answer["leftovers"]] == [(kind, str(path), "r1")]
+
+
+def test_many_stray_files_are_told_by_the_first_ones(ask, tmp_path):
+    (tmp_path / "runs/r1").mkdir(parents=True)
+    for number in range(30):
+        (tmp_path / f"runs/r1/{number:02}").write_text("")
+    names = [entry["name"] for entry in ask({"errors": []})["leftovers"]]
+    assert names == [str(tmp_path / f"runs/r1/{number:02}") for number in range(20)]
 
 
 def test_a_dangling_link_in_place_of_the_folder_is_a_leftover(ask, tmp_path):

@@ -16,7 +16,10 @@ class Files:
         self.content = content
         self.flips = flips
 
-    def call(self, op, base_rel, path, offset, max_bytes):
+    def many(self, *asked):
+        return [self.read(**args) for op, args in asked if op == "read"]
+
+    def read(self, base_rel, path, offset, max_bytes):
         data = self.content[path][offset : offset + 3]
         if self.flips and data:
             self.flips -= 1

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node import package
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.client import NodeClient, NodeError, Output
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.client import NodeClient, Output
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.reach import connection_kind
 
 

@@ -27,6 +27,7 @@ VOID = {"meta", "br"}
 KNOWN = {
     "html", "head", "meta", "title", "style", "body", "main", "header", "section", "h1", "h2", "h3", "p", "ul", "li", "b", "i",
     "span", "div", "table", "tr", "th", "td", "pre", "code", "a", "br", "details", "summary", "svg", "line", "text", "rect",
+    "polyline",
 }  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.run_variabl
         ({"testcell_environment": {"A": 1}}, {"environment": {"A": "1"}}),
         ({"testcell_environment": ' {"A": "1"}'}, {"environment": {"A": "1"}}),
         ({"testcell_environment": "A=1 B='x y'"}, {"environment": {"A": "1", "B": "x y"}}),
+        ({"testcell_environment": "{'A': 'x', 'B': 2}"}, {"environment": {"A": "x", "B": "2"}}),
+        ({"testcell_environment": "{{ my_environment }}"}, {}),
         ({"other": "x"}, {}),
     ],
 )
@@ -29,6 +31,7 @@ def test_settings_of_a_run_come_out_of_text(variables, fields):
             "testcell_environment", "hunter2", "must give environment variables; allowed: NAME=VALUE", id="word"
         ),
         pytest.param("testcell_environment", '{"A": "hunter2"', "must give environment variables", id="broken-json"),
+        pytest.param("testcell_environment", "{'A': hunter2()}", "must give environment variables", id="no-literal"),
         pytest.param("testcell_environment", '["hunter2"]', "must give environment variables", id="list"),
         pytest.param("testcell_environment", "A='hunter2", "must give environment variables", id="open-quote"),
     ],

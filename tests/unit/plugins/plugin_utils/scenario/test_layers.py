@@ -124,7 +124,8 @@ def test_B33_delay_beyond_the_timeout_is_a_contradiction(write):
 
 
 def test_B33_short_timeout_over_a_lower_delay_is_a_warning(write):
-    loaded = layers.load(write("concurrent_execution: {deployment_timeout: 20}\n"))
+    text = "concurrent_execution: {deployment_timeout: 20}\nretry_strategy: {service_level_retries: 1}\n"
+    loaded = layers.load(write(text))
     (warning,) = loaded.warnings
     assert warning.severity == "warning" and "retry_delay is 30 s (built-in layer)" in warning.message
 

@@ -8,6 +8,7 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.matrix
     LONGEST_ID,
     case_ids,
     expand,
+    path_of,
     test_config_of,
 )
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.model import BenchmarkSpec, Scenario
@@ -75,3 +76,22 @@ def test_labels_replace_the_test_parameters_that_name_them():
     )  # fmt: skip
     assert test_config_of(scenario, expand(scenario)[0]) == {"max_concurrency": 4, "model": "m"}
     assert scenario.test_config["max_concurrency"] == 20
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "config", "label", "path"),
+    [
+        pytest.param(BenchmarkSpec(), {}, "x", "/v1/completions", id="by-default"),
+        pytest.param(BenchmarkSpec(), {"api": "chat"}, "x", "/v1/chat/completions", id="by-the-scenario"),
+        pytest.param(
+            BenchmarkSpec(from_labels={"api": "api"}), {"api": "chat"}, "completions", "/v1/completions", id="by-label"
+        ),
+        pytest.param(
+            BenchmarkSpec(from_labels={"api": "api"}), {}, "chat", "/v1/chat/completions", id="by-label-alone"
+        ),
+        pytest.param(BenchmarkSpec(path="/x", from_labels={"api": "api"}), {}, "chat", "/x", id="its-own-path-stands"),
+    ],
+)
+def test_a_case_is_asked_where_its_own_api_is(benchmark, config, label, path):
+    scenario = Scenario("a", FOLDER, test_config=config, benchmark=benchmark, matrix=({"api": label},))
+    assert path_of(scenario, expand(scenario)[0]) == path

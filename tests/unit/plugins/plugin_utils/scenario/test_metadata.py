@@ -87,6 +87,7 @@ def test_layers_reach_the_scenario_and_know_their_origin(make_scenario):
     assert [one.value for one in origins["test_execution.timeout"].shadows] == [5, 2400]
     assert (origins["retry_strategy.retry_delay"].layer, origins["retry_strategy.retry_delay"].line) == ("scenario", 5)
     assert origins["test_execution.grace"].file == "inventory variables"
+    assert (origins["recovery.restart_services"].value, origins["recovery.restart_services"].layer) == (0, "built-in")
     assert (origins["name"].value, origins["name"].line) == ("baseline", 1)
     assert origins["enabled"].layer == "built-in"
 
@@ -97,11 +98,12 @@ def test_extra_variables_beat_the_scenario(make_scenario):
     assert loaded.test.collection_mode == "comprehensive"
 
 
-def test_benchmark_finds_service_port_path_and_model(make_scenario):
+def test_benchmark_finds_service_port_and_model(make_scenario):
     text = NAME + "deployment: {services: [{name: router, role: router}, {name: worker}]}\n"
     config = '{"base_url": "http://127.0.0.1:1", "model": "m", "api": "chat", "num_prompts": 1}'
     found = load(make_scenario(text, test_config=config)).benchmark
-    assert (found.service, found.port, found.path, found.model) == ("router", 18008, "/v1/chat/completions", "m")
+    assert (found.service, found.port, found.model) == ("router", 18008, "m")
+    assert found.path == "", "the API of each case decides"
 
 
 def test_without_an_entry_role_no_service_is_guessed(make_scenario):
@@ -182,6 +184,15 @@ WRONG = [
     ("B33-huge", NAME + "service_health_check: {max_retries: 1000000}\n", ["got integer 1000000; allowed: 0..100"]),
     ("B33-contradiction", NAME + "deployment:\n  retry_strategy: {retry_delay: 600}\n  concurrent_execution: {deployment_timeout: 60}\n",
      ["metadata.yml:3:33: deployment.retry_strategy.retry_delay: a retry after 600 s never starts: deployment_timeout is 60 s (scenario layer"]),
+    ("B33-limits", NAME + "deployment: {concurrent_execution: {max_concurrent_services: -1, max_concurrent_services_per_node: 257, max_concurrent_health_checks: x}}\n",
+     [":2:62: deployment.concurrent_execution.max_concurrent_services: is out of range; got integer -1; allowed: 0..256",
+      "max_concurrent_services_per_node: is out of range; got integer 257; allowed: 0..256",
+      "max_concurrent_health_checks: must be an integer; got string 'x'; allowed: 0..256"]),
+    ("B33-recovery", NAME + "recovery: {restart_services: 11}\n",
+     [":2:30: recovery.restart_services: is out of range; got integer 11; allowed: 0..10"]),
+    ("B33-service-death", NAME + "test_execution: {on_service_death: end_tests}\n",
+     [":2:36: test_execution.on_service_death: must be one of the allowed words; got string 'end_tests'; allowed: end_test, continue",
+      "did you mean end_test?"]),
     ("B34-name", f'name: "{TEMPLATE}"\n', ["name: cannot hold template text, names are taken as they are written"]),
     ("B34-path", NAME + f'test_execution: {{script: "{TEMPLATE}"}}\n', ["test_execution.script: cannot hold template text"]),
     ("B34-result-path", NAME + f'test_execution: {{result_paths: ["{TEMPLATE}"]}}\n', ["result_paths[0]: cannot hold template text"]),

@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: MIT
+"""The workers of all nodes at one board, each with a node that does what it is told, or fails as the table says."""
+
 from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import deploy
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 
 COMPOSE = "services:\n  a: {image: 'x:1'}\n  b: {image: 'x:1'}\n"
+EXIT = {"state": "failed", "error_kind": "container_exited", "detail": "exited with code 3", "exit_code": 3}
+HALF_KNOWN = {**EXIT, "complete": False}
+WHOLE = {**EXIT, "state": "explained", "log_tail": ["boom"]}
 
 
-class Engine:
-    """A node whose services become ready at the second question, or end as the table says."""
+class Node:
+    """The calls to a node besides the deployment itself."""
 
-    python = "python3"
+    python, line = "python3", None
 
-    def __init__(self, fates=None, broken=()):
-        self.fates = fates or {}
-        self.broken = broken
-        self.asked = {}
-        self.order = []
+    def __init__(self):
+        self.reaped = 0
 
     def call(self, op, **args):
         return getattr(self, op)(**args)
@@ -26,101 +31,127 @@ class Engine:
         self.composed = args
         return {"containers": [{"service": name} for name in args["services"]], "images": [], "warnings": []}
 
-    def start(self, services):
-        self.order += services
-        ok = {
-            name: {"ok": name not in self.broken, "error_kind": "port_conflict", "error": "taken"} for name in services
-        }
-        return {"started": ok}
+    def reap(self):
+        self.reaped += 1
 
-    def ready(self, checks, known, wait_s):
-        states = {}
-        for check in checks:
-            name = check["service"]
-            self.asked[name] = self.asked.get(name, 0) + 1
-            fate = self.fates.get(name, "ready")
-            state = {"state": fate if self.asked[name] > 1 else "starting"}
-            if state["state"] == "failed":
-                state.update(
-                    detail="exited with 3", error_kind="container_exited", exit_code=3, oom=False, log_tail=["boom"]
-                )
-            states[name] = state
-        return {"states": states}
+
+class Deployment:
+    """Services that run and are ready as soon as they are started. fates: service -> events of its first, second ... try."""
+
+    def __init__(self, fates, log):
+        self.fates, self.log, self.news, self.tries = fates, log, [], {}
+
+    def order(self, start, again):
+        self.log += [*start, *(f"{name} again" for name in again)]
+        for name in (*start, *again):
+            self.tries[name] = self.tries.get(name, 0) + 1
+            fates = self.fates.get(name, [])
+            fate = fates[self.tries[name] - 1] if len(fates) >= self.tries[name] else [{"state": "ready"}]
+            self.news += [{"service": name, **event} for event in ({"state": "running"}, *fate)]
+
+    def events(self):
+        news, self.news = self.news, []
+        return news
+
+    def watched(self):
+        return []
+
+    def renew(self):
+        pass
+
+    def finish(self):
+        return {name: {"state": "running", "detail": "port 1 is closed"} for name in self.tries}
 
 
 @pytest.fixture
-def scenario(tmp_path):
+def run(make_cell, build, tmp_path, monkeypatch):
+    """Return a function that runs the workers of all nodes and gives (node -> result or failure, order of starts, board)."""
     (tmp_path / "docker-compose.yml").write_text(COMPOSE)
-    return str(tmp_path)
+
+    def workers(services, fates=None, **fields):
+        log = []
+        case = build.case(services=services, directory=str(tmp_path), **fields)
+        monkeypatch.setattr(deploy, "deployment", lambda client, checks, limits: Deployment(fates or {}, log))
+        monkeypatch.setattr(deploy, "replace", lambda client, **changes: client)
+        cells = {node: make_cell(case, node=node, client=Node()) for node in case.nodes}
+        for cell in cells.values():
+            cell.clock = time.time
+        with ThreadPoolExecutor(4) as pool:
+            ended = dict(zip(cells, pool.map(attempt, cells.values())))
+        return ended, log, cells
+
+    return workers
 
 
-def test_services_start_in_dependency_order_and_are_told_to_the_board(make_cell, build, scenario):
-    services = [build.service("b", needs=["a"]), build.service("a")]
-    engine = Engine()
-    cell = make_cell(build.case(services=services, directory=scenario), client=engine)
-    result = deploy.run(cell)
-    assert engine.order == ["a", "b"]
-    assert result["containers"] == 2 and set(result["ready_after_s"]) == {"a", "b"}
-    assert {name: note["state"] for name, note in cell.board.notes("service.").items()} == {"a": "ready", "b": "ready"}
-    assert engine.composed["services"] == ["b", "a"]
-    assert engine.composed["override"]["services"]["a"]["labels"]["testcell.run"] == "20260101_000000"
+def attempt(cell):
+    try:
+        return deploy.run(cell)
+    except StepFailure as exc:
+        cell.board.claim("failure", {"message": str(exc), "node": cell.node, "error_kind": exc.kind})
+        return exc
 
 
-def test_a_service_waits_for_one_on_another_node(make_cell, build, scenario):
-    services = [build.service("a", node="n2"), build.service("b", needs=["a"])]
-    engine = Engine()
-    cell = make_cell(build.case(services=services, directory=scenario), client=engine)
-    slept = []
-
-    def sleep(seconds):
-        slept.append(seconds)
-        assert engine.order == []
-        if len(slept) == 3:
-            cell.board.post("service.a", {"state": "ready"})
-
-    cell.sleep = sleep
-    deploy.run(cell)
-    assert engine.order == ["b"] and len(slept) == 3
+def test_services_start_in_dependency_order_and_are_told_to_the_board(run, build):
+    ended, log, cells = run([build.service("b", needs=["a"]), build.service("a")])
+    assert log == ["a", "b"]
+    assert ended["n1"]["containers"] == 2 and set(ended["n1"]["ready_after_s"]) == {"a", "b"}
+    notes = cells["n1"].board.notes("service.")
+    assert {name: note["state"] for name, note in notes.items()} == {"a": "ready", "b": "ready"}
+    assert notes["b"]["runnable_at"] <= notes["b"]["started_at"] <= notes["b"]["running_at"] <= notes["b"]["t"]
+    composed = cells["n1"].client.composed
+    assert composed["services"] == ["b", "a"]
+    assert composed["override"]["services"]["a"]["labels"]["testcell.run"] == "20260101_000000"
 
 
-def test_a_failed_service_is_named_with_its_last_log_lines(make_cell, build, scenario):
-    engine = Engine({"a": "failed"})
+def test_a_chain_over_three_nodes_is_followed_and_all_nodes_end_together(run, build):
+    places = ("n1", "n2", "local")
+    chain = [build.service(f"s{n}", node=places[n % 3], needs=[f"s{n - 1}"] if n else []) for n in range(9)]
+    ended, log, _cells = run(chain)
+    assert log == [f"s{n}" for n in range(9)]
+    assert all(isinstance(result, dict) for result in ended.values())
+
+
+def test_a_failed_service_is_named_with_its_last_log_lines_and_its_dependants_never_start(run, build):
+    services = [build.service("a"), build.service("b", needs=["a"]), build.service("c", node="n2", needs=["b"])]
+    ended, log, cells = run(services, {"a": [[HALF_KNOWN, WHOLE]]})
+    failure = ended["n1"]
+    assert (failure.kind, failure.service, failure.evidence) == ("container_exited", "a", ("boom",))
+    assert "exited with code 3" in str(failure) and log == ["a"]
+    assert (ended["n2"].kind, str(ended["n2"])) == ("dependency_failed", "c on n2 cannot start: a failed on n1")
+    assert cells["n1"].board.read("service.a")["state"] == "failed"
+
+
+def test_a_retry_starts_the_failed_service_alone(run, build):
+    services = [build.service("a"), build.service("b"), build.service("c", node="n2", needs=["a", "b"])]
+    ended, log, cells = run(services, {"a": [[EXIT]]}, retry={"retries": 1, "delay_s": 0, "only_failed": True})
+    assert sorted(log[:2]) == ["a", "b"] and log[2:] == ["a again", "c"]
+    assert all(isinstance(result, dict) for result in ended.values())
+    assert cells["n1"].board.read("service.a")["try"] == 2
+
+
+def test_f40_a_stranger_s_port_is_named_with_pid_and_program(run, build):
+    holder = {"port": 8000, "pid": 4242, "program": "nginx", "container": "", "run": ""}
+    taken = {"state": "failed", "error_kind": "port_conflict", "detail": "port is taken", "holder": holder}
+    ended, log, _cells = run(
+        [build.service("a")], {"a": [[taken]]}, retry={"retries": 2, "delay_s": 0, "only_failed": True}
+    )
+    assert "port 8000 is held by nginx (pid 4242)" in str(ended["n1"]) and log == ["a"]
+
+
+def test_f40_our_own_leftover_is_cleaned_before_one_more_start(run, build):
+    holder = {"port": 8000, "pid": None, "program": "", "container": "old", "run": "20250101_000000"}
+    taken = {"state": "failed", "error_kind": "port_conflict", "detail": "port is taken", "holder": holder}
+    ended, log, cells = run([build.service("a")], {"a": [[taken]]})
+    assert isinstance(ended["n1"], dict) and log == ["a", "a again"] and cells["n1"].client.reaped == 1
+
+
+def test_the_time_limit_names_who_is_late_and_why(run, build):
     services = [build.service("a"), build.service("b", needs=["a"])]
-    cell = make_cell(build.case(services=services, directory=scenario), client=engine)
-    with pytest.raises(StepFailure, match="exited with 3") as caught:
-        deploy.run(cell)
-    assert (caught.value.kind, caught.value.service, caught.value.evidence) == ("container_exited", "a", ("boom",))
-    assert engine.order == ["a"]
-    assert cell.board.read("service.a")["state"] == "failed"
+    ended, _log, _cells = run(services, {"a": [[]]}, startup_timeout_s=0.5)
+    assert str(ended["n1"]) == "not ready on n1 within 0.5 s: a (port 1 is closed), b (waits for a)"
+    assert ended["n1"].kind == "health_timeout"
 
 
-def test_f40_a_service_that_cannot_start_fails_at_once(make_cell, build, scenario):
-    cell = make_cell(build.case(services=[build.service("a")], directory=scenario), client=Engine(broken=("a",)))
-    with pytest.raises(StepFailure, match="taken") as caught:
-        deploy.run(cell)
-    assert caught.value.kind == "port_conflict"
-
-
-def test_f39_dependants_of_a_service_failed_elsewhere_never_start_and_say_whose_fault_it_is(make_cell, build, scenario):
-    services = [build.service("a", node="n2"), build.service("b", needs=["a"])]
-    engine = Engine()
-    cell = make_cell(build.case(services=services, directory=scenario), client=engine)
-    cell.board.post("service.a", {"state": "failed"})
-    cell.board.claim("failure", {"message": "service a on n2: exited", "node": "n2"})
-    with pytest.raises(StepFailure, match="b waits for a: service a on n2: exited") as caught:
-        deploy.run(cell)
-    assert caught.value.kind == "dependency_failed"
-    assert engine.order == []
-
-
-def test_the_time_limit_names_who_is_late_and_why(make_cell, build, scenario):
-    services = [build.service("a", node="n2"), build.service("b", needs=["a"]), build.service("c")]
-    cell = make_cell(build.case(services=services, directory=scenario, startup_timeout_s=30), client=Engine())
-    with pytest.raises(StepFailure, match=r"within 30 s: b \(waits for a\)") as caught:
-        deploy.run(cell)
-    assert caught.value.kind == "health_timeout"
-
-
-def test_a_node_without_services_has_nothing_to_deploy(make_cell, build, scenario):
-    cell = make_cell(build.case(services=[build.service("a")], directory=scenario), node="n2", client=Engine())
+def test_a_node_without_services_has_nothing_to_deploy(make_cell, build):
+    cell = make_cell(build.case(services=[build.service("a")]), node="n2", client=Node())
     assert deploy.run(cell) == {"containers": 0, "ready_after_s": {}}

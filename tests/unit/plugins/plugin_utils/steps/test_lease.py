@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.client import NodeError
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import owner
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import lease
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
@@ -28,6 +28,8 @@ class Node:
             self.holder = None
         if op == "lease" and self.holder:
             raise NodeError("lock_held", "held", {"holder": self.holder})
+        if op == "reap" and isinstance(self.reaped, NodeError):
+            raise self.reaped
         return {"lease": {"epoch": 8}, "reap": self.reaped, "clean": {"removed": {"containers": 2}, "errors": []}}[op]
 
 
@@ -56,6 +58,20 @@ def test_a_free_node_is_taken_and_its_epoch_goes_with_every_call(make_cell, buil
 def test_what_a_dead_run_left_is_reaped_and_told(make_cell, build):
     node = Node(reaped={"removed": {"containers": 2, "files": 0}, "errors": []})
     assert lease.acquire(cell_with(make_cell, build, node))["reaped"] == {"containers": 2, "files": 0}
+
+
+def test_a_node_without_an_engine_is_taken_all_the_same_and_prep_judges_it(make_cell, build):
+    node = Node(reaped=NodeError("docker_daemon_down", "no engine answers"))
+    cell = cell_with(make_cell, build, node)
+    assert lease.acquire(cell) == {"epoch": 8}
+    node.reaped = {"removed": {"containers": 1}}
+    lease.reap_if_due(cell)
+    assert [call[0] for call in node.calls].count("reap") == 2
+
+
+def test_what_else_keeps_dead_runs_from_being_reaped_is_an_error(make_cell, build):
+    with pytest.raises(NodeError, match="denied"):
+        lease.acquire(cell_with(make_cell, build, Node(reaped=NodeError("docker_permission", "denied"))))
 
 
 def test_f11_a_living_holder_is_named_and_not_touched(make_cell, build):

@@ -74,6 +74,59 @@ def test_a_node_that_only_runs_the_test_needs_no_engine(make_cell, build):
     assert cell.board.read("snapshot.n1") == {"n": 1}
 
 
+ABSENT = {"engine": {"ok": False, "installed": False, "error_kind": "docker_daemon_down", "error": "no socket"}}
+ADVICE = [
+    ("not asked for", {"compose": []}, None, "V1\\); testcell_install=true would install compose$"),
+    ("not asked for, engine", ABSENT, None, "no socket; testcell_install=true would install engine$"),
+    (
+        "failed",
+        {"compose": []},
+        {"packages": [], "changed": False, "error": "no package x"},
+        "Compose is absent.*; installing what is missing failed: no package x$",
+    ),
+    (
+        "without effect",
+        {"compose": []},
+        {"packages": ["docker-compose"], "changed": False, "error": ""},
+        "Compose is absent.*; docker-compose is installed already$",
+    ),
+]
+
+
+@pytest.mark.parametrize(("facts", "kept", "text"), [row[1:] for row in ADVICE], ids=[row[0] for row in ADVICE])
+def test_what_is_missing_is_named_together_with_what_became_of_installing_it(make_cell, build, facts, kept, text):
+    cell = make_cell(build.case(services=[build.service("a")]), client=build.node(facts={**GOOD, **facts}))
+    if kept:
+        cell.board.post("install.n1", kept)
+    with pytest.raises(StepFailure, match=text):
+        prep.check(cell)
+
+
+@pytest.mark.parametrize(("starts_at", "ready"), [(1010.0, True), (9999.0, False)], ids=["in time", "never"])
+def test_an_engine_that_was_just_installed_is_given_time_to_start(make_cell, build, starts_at, ready):
+    cell = make_cell(build.case(services=[build.service("a")]), step="prep")
+
+    def facts(**_):
+        return GOOD if cell.clock() >= starts_at else {**GOOD, **ABSENT}
+
+    cell.client = build.node(facts=facts, snapshot={})
+    cell.board.post("install.n1", {"packages": ["docker.io"], "changed": True, "error": ""})
+    if ready:
+        assert prep.check(cell)["engine"] == "20.10.24"
+    else:
+        with pytest.raises(StepFailure, match=r"no socket; installed docker\.io"):
+            prep.check(cell)
+        assert cell.clock() == pytest.approx(1000.0 + prep.ENGINE_START_S, abs=1)
+
+
+def test_what_a_dead_run_left_is_reaped_once_an_engine_answers(make_cell, build):
+    node = build.node(facts=GOOD, snapshot={}, reap={"removed": {"containers": 2}})
+    cell = make_cell(build.case(services=[build.service("a")]), client=node)
+    cell.board.post("unreaped.n1", {"message": "no engine"})
+    prep.check(cell)
+    assert [op for op, _ in node.calls] == ["facts", "reap", "snapshot"]
+
+
 def test_f61_a_clock_that_is_off_is_a_warning(make_cell, build):
     node = build.node(facts={**GOOD, "time_unix": 1000.0 + 86400}, snapshot={})
     cell = make_cell(build.case(services=[build.service("a")]), client=node)

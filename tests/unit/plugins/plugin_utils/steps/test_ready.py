@@ -44,6 +44,43 @@ def test_a_pair_without_a_token_is_named(make_cell, build):
     assert caught.value.kind == "kv_transfer_failed"
 
 
+def bad(kind, seconds=0.0):
+    return {"ok": False, "error_kind": kind, "error": kind, "seconds": seconds}
+
+
+@pytest.mark.parametrize(
+    ("said", "retries", "asked"),
+    [
+        pytest.param([bad("overloaded"), bad("http_5xx"), answers()], 4, 3, id="better-a-moment-later"),
+        pytest.param([bad("overloaded")] * 9, 2, 3, id="as-often-as-allowed"),
+        pytest.param([bad("http_4xx"), answers()], 4, 1, id="never-better"),
+        pytest.param([bad("http_timeout", 5.0), answers()], 4, 1, id="time-is-over"),
+        pytest.param([bad("http_timeout", 4.0)] * 2, 4, 2, id="within-one-time-limit"),
+        pytest.param([bad("overloaded"), answers()], 0, 1, id="not-at-all"),
+    ],
+)
+def test_a_bad_answer_is_asked_for_again_while_that_may_help(make_cell, build, said, retries, asked):
+    services = (build.service("router", role="router"),)
+    case = build.replace(case_of(build, canary_retries=retries), services=services)
+    cell, replies, limits = make_cell(case), iter(said), []
+
+    def canary(timeout_s, **_):
+        reply = next(replies)
+        limits.append(timeout_s)
+        cell.clock.sleep(min(reply.get("seconds", 0.0), timeout_s))
+        return reply
+
+    cell.client = build.node(watch=ALIVE, canary=canary)
+    if said[asked - 1]["ok"]:
+        assert ready.check(cell)["canaries"] == 1
+        assert cell.board.read("warning.canary.engine")["message"] == f"a token came back only when asked {asked} times"
+    else:
+        with pytest.raises(StepFailure, match="asked 3 times" if asked == 3 else said[0]["error"]):
+            ready.check(cell)
+    assert len(limits) == asked and limits[0] == case.canary_timeout_s
+    assert cell.clock.now - 1000.0 <= case.canary_timeout_s
+
+
 def test_workers_that_the_router_does_not_see_are_counted(make_cell, build):
     node = build.node(watch=ALIVE, workers={"ok": False, "counts": {"prefill": 1}})
     with pytest.raises(StepFailure, match="prefill 1 of 2, decode 0 of 1"):

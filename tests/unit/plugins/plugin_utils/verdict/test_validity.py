@@ -94,6 +94,16 @@ def test_result_has_its_verdict_and_reason(made: Any, name: str) -> None:
     assert (found.verdict, found.error_kind, found.reasons[0]) == (verdict, kind, reason)
 
 
+def test_each_sentence_counts_the_errors_that_it_is_about(made: Any) -> None:
+    broken = [made.failed(i, "http_reset", 200, chunks=1, output_tokens=1) for i in range(4)]
+    refused = [made.failed(i, "http_reset") for i in range(4, 8)]
+    found = of(made, [*broken, *refused, made.failed(8, "overloaded", 503), *(made.record(i) for i in range(9, 20))])
+    assert found.reasons[:2] == (
+        "4 of 20 answers broke off after HTTP 200 (http_reset 4), limit 0 %",
+        "9 of 20 requests failed (http_reset 8, overloaded 1), limit 0 %",
+    )
+
+
 def test_the_scenario_s_number_counts_beside_the_client_s(made: Any) -> None:
     records = [made.record(0)]
     assert judge(made, made.benchmark(records), records, wanted=2).reasons[0] == "1 of 2 wanted requests were sent"

@@ -1,0 +1,114 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Services that should run: tell at once which one died or turned unhealthy."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Any
+
+from .context import Clock, Context
+from .engine import Engine, connect
+from .errors import CellError
+from .objects import Container, by_service, containers, death, of_case, parse_record
+from .signs import LOOK_S, Sign, Signs
+
+ENGINE_LIMIT_S = 10.0
+
+
+class Lookout:
+    """The services that should run. The engine's list is asked at first and every LOOK_S; its events lie between.
+
+    wake: set when there is an event.
+    """
+
+    def __init__(self, ctx: Context, wanted: set[str], wake: threading.Event) -> None:
+        self._clock = ctx.clock
+        self._wanted = wanted
+        self._wake = wake
+        self._engine, self._labels = connect(ctx.environ, ENGINE_LIMIT_S), of_case(ctx.needed_run)
+        self._seen: deque[Sign] = deque()
+        self._signs = Signs(self._engine, self._labels, self._notice, ctx.clock)
+        self._next_look = ctx.clock.monotonic()
+
+    def _notice(self, sign: Sign) -> None:
+        if sign.service in self._wanted:
+            self._seen.append(sign)
+            self._wake.set()
+
+    def trouble(self) -> dict[str, Any]:
+        """Return {died: [...], unhealthy: [...]} as far as it is known now."""
+        if self._clock.monotonic() >= self._next_look:
+            self._next_look = self._clock.monotonic() + LOOK_S
+            answer = look(self._engine, self._labels, self._wanted, self._clock)
+            if answer["died"] or answer["unhealthy"]:
+                return answer
+        answer = {"died": [], "unhealthy": []}
+        told: set[str] = set()
+        while self._seen:
+            sign = self._seen.popleft()
+            if sign.container not in told:
+                told.add(sign.container)
+                self._judge(sign, answer)
+        return answer
+
+    def _judge(self, sign: Sign, answer: dict[str, Any]) -> None:
+        """Put the container of an event into the answer when it is not as it should be now."""
+        try:
+            found = parse_record(self._engine.inspect(sign.container))
+        except CellError as exc:
+            if exc.kind != "container_gone":
+                raise
+            answer["died"].append(gone(sign.service))
+        else:
+            judge(self._engine, sign.service, found, answer, self._clock)
+
+    def listen(self) -> None:
+        """Have events told from now on, those of the last moments included."""
+        if not self._signs.is_alive():
+            self._signs.start()
+
+    def close(self) -> None:
+        """End the stream of events."""
+        if self._signs.is_alive():
+            self._signs.close()
+
+
+def look(engine: Engine, labels: list[str], wanted: set[str], clock: Clock) -> dict[str, Any]:
+    """Return which of the wanted services do not run, are unhealthy, or are frozen."""
+    found = by_service(containers(engine, labels))
+    answer: dict[str, Any] = {"died": [], "unhealthy": []}
+    for service in sorted(wanted):
+        if service not in found:
+            answer["died"].append(gone(service))
+        for container in found.get(service, []):
+            judge(engine, service, container, answer, clock)
+    return answer
+
+
+def judge(engine: Engine, service: str, container: Container, answer: dict[str, Any], clock: Clock) -> None:
+    """Put a container that is not as it should be into the answer {died, unhealthy}."""
+    if container.state not in ("running", "paused", "restarting"):
+        end = death(engine, container, clock)
+        kind = end.error_kind if end.oom else "service_died"
+        answer["died"].append({"service": service, "container": container.name, **end.as_dict(), "error_kind": kind})
+    elif container.state == "restarting":
+        answer["unhealthy"].append(_sick(service, container, "service_flapping", "is restarted by the engine"))
+    elif container.state == "paused":
+        answer["unhealthy"].append(_sick(service, container, "service_unhealthy", "is paused"))
+    elif container.health == "unhealthy":
+        answer["unhealthy"].append(_sick(service, container, "service_unhealthy", "is unhealthy"))
+
+
+def _sick(service: str, container: Container, kind: str, words: str) -> dict[str, Any]:
+    text = f"container {container.name} {words}"
+    return {"service": service, "container": container.name, "error_kind": kind, "detail": text}
+
+
+def gone(service: str) -> dict[str, Any]:
+    """Return the death of a service whose container was removed."""
+    record: dict[str, Any] = {"service": service, "container": "", "error_kind": "container_gone", "exit_code": None}
+    record.update(detail="its container does not exist any more", oom=False, log_tail=[], finished_unix=None)
+    return record

@@ -1,0 +1,63 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The way to a node's program that a run keeps open, found or made when a task first needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from ..deploy.board import Board
+from . import link
+from .link import Link, LinkError
+
+NOTE = "link."
+
+
+class Line:
+    """The link of one node during a task. command: what runs the program on the node, as the controller starts it.
+
+    shared: the board on which the run notes where its links are. owner: the pid with which a new link ends.
+    """
+
+    def __init__(self, shared: Board, node: str, command: Sequence[str], owner: int) -> None:
+        self._shared = shared
+        self._note = f"{NOTE}{node}"
+        self._command = command
+        self._owner = owner
+        self._link: Link | None = None
+
+    def link(self) -> Link:
+        """Return the open link; the one that an earlier task left, or a new one."""
+        if self._link is None:
+            self._link = self._left() or self._made()
+        return self._link
+
+    def lose(self) -> None:
+        """Let go of a link that broke, so that the next request opens a new one."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def _left(self) -> Link | None:
+        note = self._shared.read(self._note)
+        if note is None:
+            return None
+        with suppress(LinkError):
+            return Link(Path(note["socket"]))
+        return None
+
+    def _made(self) -> Link:
+        place = link.start(self._command, self._owner)
+        self._shared.post(self._note, {"socket": str(place)})
+        return Link(place)
+
+
+def end_all(shared: Board) -> None:
+    """End every link of a run; one that is gone already is no matter."""
+    for note in shared.notes(NOTE).values():
+        with suppress(LinkError):
+            Link(Path(note["socket"])).end()

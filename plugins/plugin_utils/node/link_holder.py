@@ -1,0 +1,249 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The process that keeps one node's program running for a run, so that a step is a line of JSON and not a new command.
+
+It is started as a script with its settings as one JSON line on standard input: argv (the command that runs the program
+there), socket (where tasks of this run connect, one at a time) and owner (the pid of the controller). It passes lines
+both ways and ends when the command ends, when the controller is gone, or when a client says CLOSE.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+CLOSE = b"@close\n"
+GONE = b'\n{"gone":true}\n'
+ENDED = "@ended "
+READY = b"ready\n"
+CHUNK = 1 << 16
+LEAVE_WITHIN_S = 3.0
+FIRST_WITHIN_S = 10.0
+OWNER_LOOK_S = 1.0
+STDERR_KEPT = 4096
+
+
+class Holder:
+    """One command, one listening socket, one client at a time; the others wait, but any of them may say CLOSE."""
+
+    def __init__(self, argv: list[str], listener: socket.socket, owner: int) -> None:
+        self._child = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
+        self._listener = listener
+        self._owner = owner
+        self._client: socket.socket | None = None
+        self._waiting: list[socket.socket] = []
+        self._served = False
+        self._stderr = b""
+        self._early = b""
+        self._over = False
+        self._silent = False
+        self._wait = selectors.DefaultSelector()
+
+    def run(self) -> None:
+        """Pass lines on until the end of the command, of the controller, or of the run."""
+        assert self._child.stdout and self._child.stderr
+        self._on(self._child.stdout.fileno(), self._from_node)
+        self._on(self._child.stderr.fileno(), self._from_stderr)
+        self._on(self._listener.fileno(), self._accept)
+        watched = _watch(self._owner)
+        if watched is not None:
+            self._on(watched, self._leave)
+        while not self._over and not self._silent:
+            for key, _mask in self._wait.select(OWNER_LOOK_S):
+                key.data()
+            if watched is None and not Path(f"/proc/{self._owner}").exists():
+                self._leave()
+
+    def _on(self, descriptor: int, work: Callable[[], None]) -> None:
+        self._wait.register(descriptor, selectors.EVENT_READ, work)
+
+    def _accept(self) -> None:
+        comer, _address = self._listener.accept()
+        self._waiting.append(comer)
+        if self._client is None:
+            self._serve_next()
+        else:
+            self._on(comer.fileno(), lambda: self._hear_waiting(comer))
+
+    def _hear_waiting(self, comer: socket.socket) -> None:
+        """Look at what one who waits wants: only the end cannot wait."""
+        if comer is self._client:
+            return  # its turn came while this was to be looked at
+        self._wait.unregister(comer.fileno())
+        with suppress(ConnectionError):
+            if comer.recv(len(CLOSE), socket.MSG_PEEK) == CLOSE:
+                self._leave()
+
+    def _serve_next(self) -> None:
+        if not self._waiting:
+            return
+        self._client = self._waiting.pop(0)
+        self._welcome()
+        with suppress(KeyError):
+            self._wait.unregister(self._client.fileno())
+        self._on(self._client.fileno(), self._from_client)
+
+    def _welcome(self) -> None:
+        self._served = True
+        early, self._early = self._early, b""
+        self._to_client(early)
+
+    def _from_client(self) -> None:
+        assert self._client is not None
+        data = b""
+        with suppress(ConnectionError):
+            data = self._client.recv(CHUNK)
+        if data == CLOSE:
+            self._leave()
+        elif data:
+            self._to_node(data)
+        else:
+            self._to_node(GONE)
+            self._drop_client()
+
+    def _drop_client(self) -> None:
+        assert self._client is not None
+        self._wait.unregister(self._client.fileno())
+        self._client.close()
+        self._client = None
+        self._serve_next()
+
+    def _to_node(self, data: bytes) -> None:
+        assert self._child.stdin
+        try:
+            self._child.stdin.write(data)
+            self._child.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            self._silent = True
+
+    def _from_node(self) -> None:
+        assert self._child.stdout
+        data = os.read(self._child.stdout.fileno(), CHUNK)
+        if data:
+            self._to_client(data)
+        else:
+            self._silent = True
+
+    def _from_stderr(self) -> None:
+        assert self._child.stderr
+        data = os.read(self._child.stderr.fileno(), CHUNK)
+        self._stderr = (self._stderr + data)[-STDERR_KEPT:]
+        if not data:
+            self._wait.unregister(self._child.stderr.fileno())
+
+    def _to_client(self, data: bytes) -> None:
+        """Hand on what the node said; without a client it is the end of an answer that nobody waits for.
+
+        What comes before the first client is kept for it: the program may be absent, and says so at once.
+        """
+        if self._client is None:
+            self._early += b"" if self._served else data
+            return
+        with suppress(ConnectionError):
+            self._client.sendall(data)
+
+    def _leave(self) -> None:
+        self._over = True
+
+    @property
+    def is_new(self) -> bool:
+        """Return whether the command ended before the task that asked for this link could hear of it."""
+        return self._silent and not self._served
+
+    def end(self) -> None:
+        """End the command and tell a client that waits why there is no answer."""
+        assert self._child.stdin and self._child.stderr
+        with suppress(BrokenPipeError):
+            self._child.stdin.close()
+        code = _ended(self._child)
+        os.set_blocking(self._child.stderr.fileno(), False)
+        with suppress(BlockingIOError):
+            self._stderr += os.read(self._child.stderr.fileno(), CHUNK)
+        last = {"code": code, "stderr": self._stderr[-STDERR_KEPT:].decode("utf-8", "replace")}
+        if self.is_new:
+            self._await_first()
+        if self._client is not None:
+            self._to_client(f"\n{ENDED}{json.dumps(last)}\n".encode())
+            _see_off(self._client)
+
+    def _await_first(self) -> None:
+        """Wait for the task that asked for this link: a command that ended at once has told nobody why."""
+        self._listener.settimeout(FIRST_WITHIN_S)
+        with suppress(TimeoutError):
+            self._client, _address = self._listener.accept()
+            self._welcome()
+
+
+def _see_off(client: socket.socket) -> None:
+    """Let the client read our last words: closing on top of what it still writes would reset the connection."""
+    client.settimeout(LEAVE_WITHIN_S)
+    with suppress(TimeoutError, OSError):
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(CHUNK):
+            pass
+
+
+def _ended(child: subprocess.Popen[bytes]) -> int:
+    """Return the exit status of the command, which has LEAVE_WITHIN_S to go by itself."""
+    try:
+        return child.wait(LEAVE_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return child.wait()
+
+
+def _watch(pid: int) -> int | None:
+    """Return a descriptor that is readable when the process is gone, None where this kernel cannot give one."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return os.open(os.devnull, os.O_RDONLY)
+    except (AttributeError, OSError):
+        return None
+
+
+def main() -> None:
+    """Hold the link that standard input describes, and leave no socket behind."""
+    settings = json.loads(sys.stdin.buffer.readline())
+    if os.fork():
+        os._exit(0)  # whoever started us need not wait for the end of the link
+    place = Path(settings["socket"])
+    os.umask(0o077)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(place))
+        listener.listen(8)
+        try:
+            holder = Holder(settings["argv"], listener, int(settings["owner"]))
+            os.write(1, READY)
+            _forget_output()
+            holder.run()
+            if not holder.is_new:
+                place.unlink()  # before anybody hears of the end, so that nobody joins a link that is going
+            holder.end()
+        finally:
+            place.unlink(missing_ok=True)
+            with suppress(OSError):
+                place.parent.rmdir()
+
+
+def _forget_output() -> None:
+    """Let go of the streams of whoever started us, so that nobody waits for their end."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+
+
+if __name__ == "__main__":
+    main()

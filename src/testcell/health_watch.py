@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+
+"""Follows the answers of nodes while Ansible asks them, and shows each round as soon as it is whole."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.health import document, latest
+
+from testcell.health_rounds import Rounds
+
+LOOK_S = 0.1
+JOIN_S = 5.0
+Document = dict[str, Any]
+
+
+class Follower:
+    """Shows rounds from a folder of answers in a thread of its own. Where nobody reads any more it takes the folder away,
+    which ends the asking."""
+
+    def __init__(
+        self, folder: Path, rounds: Rounds, scenarios: Sequence[str], show: Callable[[Document], None]
+    ) -> None:
+        self.last: Document | None = None
+        self._folder = folder
+        self._reader = latest.Reader(folder)
+        self._rounds = rounds
+        self._scenarios = scenarios
+        self._show = show
+        self._shown = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="health", daemon=True)
+
+    def __enter__(self) -> Follower:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(JOIN_S)
+
+    def _follow(self) -> None:
+        try:
+            while not self._stop.wait(LOOK_S):
+                self._turn(over=False)
+            self._turn(over=True)
+        except OSError:  # the terminal or the reader of the pipe has gone
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _turn(self, *, over: bool) -> None:
+        now = time.time()
+        heard = self._reader.read()
+        nodes = self._rounds.take(heard, now, over=over) if heard else None
+        if nodes is not None:
+            self._shown += 1
+            self.last = document.of_round(self._shown, now, nodes, self._scenarios)
+            self._show(self.last)

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+
+"""The link with real holders and real programs at its other end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.deploy.board import Board
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node import line, link, package
+
+DEADLINE_S = 20.0
+
+# Answers each request with itself; `tell` waits for a message first, `die` ends, `noise` says other things before.
+ECHO = """
+import json, sys
+for text in sys.stdin:
+    try:
+        asked = json.loads(text)
+    except ValueError:
+        continue
+    if "id" not in asked:
+        continue
+    if asked["op"] == "die":
+        print("last words", file=sys.stderr)
+        sys.exit(7)
+    if asked["op"] == "noise":
+        print("motd\\n@cell not json\\n@cell [1]", flush=True)
+    if asked["op"] == "tell":
+        print("@cell " + json.dumps({"id": asked["id"], "event": "go on"}), flush=True)
+        asked = {"id": asked["id"], "told": sys.stdin.readline()}
+    print("@cell " + json.dumps({"id": asked["id"], "result": asked}), flush=True)
+"""
+
+Start = Callable[..., Path]
+Join = Callable[[Path], link.Link]
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + DEADLINE_S
+    while not true():
+        assert time.monotonic() < end, f"waited in vain: {what}"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Return a function that starts a holder for a Python program and gives its socket; all end with the test."""
+    places: list[Path] = []
+
+    def make(program: str = ECHO, owner: int = 0) -> Path:
+        places.append(link.start([sys.executable, "-I", "-S", "-c", program], owner or os.getpid()))
+        return places[-1]
+
+    yield make
+    for place in places:
+        if place.exists():
+            link.Link(place).end()
+
+
+@pytest.fixture
+def join() -> Iterator[Join]:
+    """Return a function that joins a link as a task does; all let go with the test."""
+    ends: list[link.Link] = []
+
+    def make(place: Path) -> link.Link:
+        ends.append(link.Link(place))
+        return ends[-1]
+
+    yield make
+    for end in ends:
+        end.close()
+
+
+def ask(end: link.Link, op: str, **more: Any) -> dict[str, Any]:
+    *_, last = end.answers(end.send({"op": op, **more}))
+    return last["result"]
+
+
+def test_a_request_gets_its_own_answer(start: Start, join: Join) -> None:
+    end = join(start())
+    assert [ask(end, "echo", n=n)["n"] for n in range(3)] == [0, 1, 2]
+    names = [end.send({"op": "echo", "n": n}) for n in range(3)]
+    assert [next(iter(end.answers(name)))["result"]["n"] for name in names] == [0, 1, 2]
+
+
+def test_what_is_no_answer_is_passed_over(start: Start, join: Join) -> None:
+    assert ask(join(start()), "noise")["op"] == "noise"
+
+
+def test_the_next_client_finds_the_link_whatever_the_one_before_left(start: Start, join: Join) -> None:
+    place = start()
+    first = join(place)
+    first.send({"op": "tell"})
+    first.close()
+    half = join(place)
+    half._socket.sendall(b'{"op": "echo", "id')
+    half.close()
+    assert ask(join(place), "echo", n=1)["n"] == 1
+
+
+def test_an_operation_can_be_told_something_while_it_works(start: Start, join: Join) -> None:
+    end = join(start())
+    name = end.send({"op": "tell"})
+    (event,) = end.heard(name, DEADLINE_S)
+    assert event["event"] == "go on" and end.heard(name, 0.0) == []
+    end.tell(name, {"start": ["a"]})
+    (answer,) = end.answers(name)
+    assert json.loads(answer["result"]["told"]) == {"to": name, "message": {"start": ["a"]}}
+
+
+def test_the_end_of_the_program_is_told_with_status_and_last_words(start: Start, join: Join) -> None:
+    place = start()
+    end = join(place)
+    with pytest.raises(link.LinkError) as caught:
+        list(end.answers(end.send({"op": "die"})))
+    assert (caught.value.code, str(caught.value)) == (7, "last words")
+    until(lambda: not place.parent.exists(), "the socket's folder to go")
+    with pytest.raises(link.LinkError, match="is gone"):
+        link.Link(place)
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["while it runs", "after it has ended"])
+def test_a_program_that_is_not_there_says_so(start: Start, join: Join, tmp_path: Path, ended: bool) -> None:
+    marker = tmp_path / "said"
+    place = start(f"print('@cell-absent', flush=True)\nopen({str(marker)!r}, 'w').close()")
+    if ended:
+        until(marker.exists, "the program to say it")
+    end = join(place)
+    with pytest.raises(link.LinkError) as caught:
+        list(end.answers(end.send({"op": "echo"})))
+    assert "@cell-absent" in caught.value.said
+
+
+def test_a_command_that_cannot_be_started_is_an_error() -> None:
+    with pytest.raises(link.LinkError, match="did not start"):
+        link.start(["/nonexistent/program"], os.getpid())
+
+
+def test_f04_the_link_ends_with_its_controller(start: Start, join: Join, tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as controller:
+        marker = tmp_path / "ended"
+        wait_for_end = f"import sys\nsys.stdin.read()\nopen({str(marker)!r}, 'w').close()\n"
+        place = start(wait_for_end, controller.pid)
+        controller.kill()
+        until(lambda: marker.exists() and not place.parent.exists(), "the program and its holder to end")
+
+
+def test_a_line_makes_a_new_link_where_the_old_one_has_died(tmp_path: Path) -> None:
+    board, command = Board(tmp_path), [sys.executable, "-I", "-S", "-c", ECHO]
+    sockets = []
+    for task in range(4):
+        way = line.Line(board, "node1", command, os.getpid())
+        assert ask(way.link(), "echo", n=task)["n"] == task
+        sockets.append((board.read("link.node1") or {})["socket"])
+        way.lose()
+        if task == 1:
+            line.end_all(board)
+    line.end_all(board)
+    assert sockets[0] == sockets[1] != sockets[2] == sockets[3]
+
+
+def test_the_program_of_the_nodes_serves_many_requests(start: Start, join: Join, tmp_path: Path) -> None:
+    program = tmp_path / "cellnode.pyz"
+    program.write_bytes(package.build("cellnode").content)
+    runner = f"import runpy, sys; sys.argv = ['x', 'serve']; runpy.run_path({str(program)!r}, run_name='__main__')"
+    end = join(start(runner))
+    request = {"root": str(tmp_path / "root"), "run": None, "owner": "me", "check": False, "args": {"action": "show"}}
+    for _ in range(3):
+        assert ask(end, "lease", **request)["held"] is False
+    (refused,) = end.answers(end.send({"op": "nonsense", **request}))
+    assert refused["error"]["kind"] == "protocol_error" and json.dumps(refused)
+    assert ask(end, "lease", **request)["held"] is False, "an error does not end the program"
