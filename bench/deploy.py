@@ -22,10 +22,16 @@ from rig import NODES, Project, Ran, Scenario, Service, line
 
 PER_LEVEL_S, RETRY_S = 0.2, 0.5
 SIX = "a:1: b:4: c:3:a d:1:a,b e:1:c f:1:d,e"
-TWELVE = "a:1: b:2: c:0.5: d:1:a e:2:a,b f:0.5:c g:1:d,e h:1.5:e i:0.5:f j:1:g,h k:0.5:i,h l:1:j,k"
+TWELVE = "a:.5: b:1: c:.3: d:.5:a e:1:a,b f:.3:c g:.5:d,e h:1:e i:.3:f j:.5:g,h k:.3:i,h l:.5:j,k"
 # (graph, seconds between two health checks of the engine, who checks)
-SHORT = (("six", 1.0, "testcell"), ("six", 30.0, "testcell"), ("twelve", 5.0, "testcell"))
-FULL = (*SHORT, ("six", 5.0, "testcell"), ("twelve", 30.0, "testcell"), ("six", 1.0, "container"))
+SHORT = (("six", 30.0, "testcell"), ("twelve", 5.0, "testcell"))
+FULL = (
+    *SHORT,
+    ("six", 1.0, "testcell"),
+    ("six", 5.0, "testcell"),
+    ("twelve", 30.0, "testcell"),
+    ("six", 30.0, "container"),
+)
 
 
 def graph_of(text: str, nodes: Sequence[str] = NODES) -> tuple[Service, ...]:
@@ -74,19 +80,22 @@ def _makespan(figure: str, runs: Sequence[Ran], services: Sequence[Service]) -> 
     return line(figure, statistics.median(spans), "s", "longest path of own times", limit, **facts, **rest)
 
 
-def thirty(fails_once: bool) -> tuple[Service, ...]:
-    """Return 30 services: three in a row ten times. The last leaf takes longest, so that what it costs shows."""
+def thirty(leaf: str = "") -> tuple[Service, ...]:
+    """Return 30 services: three in a row ten times. The last leaf takes longest, so that what it costs shows.
+
+    leaf: what it does before it opens its port.
+    """
     found = [
         Service(f"s{n:02}", 0.3 + 0.1 * (n * 7 % 10), (f"s{n - 10:02}",) * (n >= 10), NODES[n % 3], critical=False)
         for n in range(30)
     ]
-    found[-1] = replace(found[-1], seconds=4.0, fails_once=fails_once)
+    found[-1] = replace(found[-1], seconds=3.0, first=leaf)
     return rig.numbered(found)
 
 
 def retry(plain: Sequence[Ran], failing: Sequence[Ran]) -> dict[str, object]:
     """Return what a leaf that fails at its first start costs, and whether any other container was touched."""
-    leaf = thirty(True)[-1].name
+    leaf = thirty()[-1].name
     extra = statistics.median(map(makespan, failing)) - statistics.median(map(makespan, plain))
     own = statistics.median(run.own_s(leaf) for run in failing)
     touched = sorted({name for run in failing for name in _touched(run) - {leaf}})
@@ -109,9 +118,9 @@ def failures(project: Project, rounds: int) -> Iterator[dict[str, object]]:
     settings = {"retry_strategy": {"service_level_retries": 1, "retry_delay": 0}}
     plain, failing, killed = [], [], []
     for _ in range(rounds):
-        plain.append(project.run(Scenario("thirty", thirty(False), 5.0, deployment=settings)))
-        killer = knowing.KillerInTest(thirty(True))
-        scenario = Scenario("thirty-one-fails", thirty(True), 5.0, knowing.SCRIPT, deployment=settings)
+        plain.append(project.run(Scenario("thirty", thirty(), 5.0, deployment=settings)))
+        killer = knowing.KillerInTest(thirty(rig.FAILS_ONCE))
+        scenario = Scenario("thirty-one-fails", thirty(rig.FAILS_ONCE), 5.0, knowing.SCRIPT, deployment=settings)
         failing.append(project.run(scenario, killer.work))
         killed.append(killer.deaths)
     yield retry(plain, failing)

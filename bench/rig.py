@@ -27,11 +27,11 @@ LIMIT_S = 400
 WAIT_S = 60.0
 
 # A service of known start time: it tells when its process begins and when its port is open, by the node's clock, which
-# is the controller's. {fault}: what it does instead of opening the port.
+# is the controller's. {first}: what it does before it opens the port.
 PROGRAM = """
-import socket, time
+import os, socket, time
 time.sleep({seconds})
-{fault}
+{first}
 listener = socket.create_server(("127.0.0.1", {port}), backlog=64)
 print("open", time.time(), flush=True)
 while True:
@@ -42,10 +42,15 @@ while True:
 """
 # The engine puts a container that failed away with its files, so the second start of it knows of the first.
 FAILS_ONCE = """
-import os
 if not os.path.exists("/tmp/tried"):
     open("/tmp/tried", "w").close()
     raise SystemExit(1)
+"""
+# The port opens when somebody knocks at another one.
+WAITS = """
+gate = socket.create_server(("127.0.0.1", {port} + 1000))
+gate.settimeout(60)
+gate.accept()
 """
 KNOCK = "import socket; socket.create_connection(('127.0.0.1', {port}), 1)"
 
@@ -54,6 +59,7 @@ KNOCK = "import socket; socket.create_connection(('127.0.0.1', {port}), 1)"
 class Service:
     """A service that needs so many seconds until its port is open. needs: what must be ready first.
 
+    first: a program that it runs before, such as FAILS_ONCE.
     probed: Testcell asks over HTTP; without, it runs the health check of the compose file in the container.
     """
 
@@ -62,13 +68,14 @@ class Service:
     needs: tuple[str, ...] = ()
     node: str = NODES[0]
     port: int = 0
-    fails_once: bool = False
+    first: str = ""
     probed: bool = True
     critical: bool = True
 
     def compose(self, interval_s: float) -> dict[str, Any]:
         """Return the service for a compose file, with a health check every so many seconds."""
-        program = PROGRAM.format(seconds=self.seconds, port=self.port, fault=FAILS_ONCE if self.fails_once else "")
+        first = self.first.format(port=self.port)
+        program = PROGRAM.format(seconds=self.seconds, port=self.port, first=first)
         begin = "echo begin $$(date +%s.%N); exec python3 -I -S -c "
         knock = ["CMD", "python3", "-I", "-S", "-c", KNOCK.format(port=self.port)]
         return {
@@ -216,8 +223,8 @@ class Project:
 
     folder: Path
 
-    def write(self, scenario: Scenario) -> None:
-        """Put a scenario there."""
+    def write(self, scenario: Scenario) -> Path:
+        """Put a scenario there and return its folder."""
         place = self.folder / "scenarios" / f"010_{scenario.name}"
         place.mkdir(parents=True, exist_ok=True)
         (place / "metadata.yml").write_text(scenario.metadata())
@@ -225,6 +232,7 @@ class Project:
         script = place / "run_test.sh"
         script.write_text(f'#!/bin/sh\n{scenario.script}\necho over > "$SCENARIO_RESULT_PATH/over.txt"\n')
         script.chmod(0o755)
+        return place
 
     @property
     def runs(self) -> list[Path]:

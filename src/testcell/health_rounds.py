@@ -24,6 +24,7 @@ class Rounds:
         self._interval_s = interval_s
         self._number = 1
         self._awaited = set(names)
+        self._told: dict[str, int] = {}
         self._since: float | None = None
         self._due: float | None = None
 
@@ -36,17 +37,18 @@ class Rounds:
         is known of the reason why it gave no answer.
         """
         fresh = {name for name, (number, _) in heard.items() if number >= self._number}
-        if not self._is_whole(fresh, now) and not (over and (fresh or self._due is None)):
+        news = any(number > self._told.get(name, 0) for name, (number, _) in heard.items())
+        if not self._is_whole(fresh, now, news) and not (over and (news or self._due is None)):
             return None
         names = dict.fromkeys([*self._names, *heard])
         nodes = [self._shown(name, heard.get(name), name in fresh, now, why or {}) for name in names]
         self._begin_next(heard, fresh, now)
         return nodes
 
-    def _is_whole(self, fresh: set[str], now: float) -> bool:
+    def _is_whole(self, fresh: set[str], now: float, news: bool) -> bool:
         if self._since is None and (fresh or (self._due is not None and now >= self._due)):
             self._since = now
-        if fresh and self._awaited <= fresh:
+        if news and fresh and self._awaited <= fresh:
             return True
         limit_s = FIRST_LATE_S if self._due is None else LATE_S
         return self._since is not None and now >= self._since + limit_s
@@ -65,7 +67,8 @@ class Rounds:
 
     def _begin_next(self, heard: Heard, fresh: set[str], now: float) -> None:
         self._awaited = {name for name in fresh if self._keeps_pace(heard[name][1])}
-        self._number = 1 + max([self._number, *(number for number, _ in heard.values())])
+        self._told = {name: number for name, (number, _) in heard.items()}
+        self._number = max([self._number + 1, *self._told.values()])
         self._since, self._due = None, now + self._interval_s
 
     def _keeps_pace(self, node: Node) -> bool:

@@ -22,8 +22,10 @@ Document = dict[str, Any]
 
 
 class Follower:
-    """Shows rounds from a folder of answers in a thread of its own. Where nobody reads any more it takes the folder away,
-    which ends the asking."""
+    """Shows rounds from a folder of answers in a thread of its own.
+
+    Where nobody reads any more, or a round cannot be shown, it takes the folder away, which ends the asking.
+    """
 
     def __init__(
         self, folder: Path, rounds: Rounds, scenarios: Sequence[str], show: Callable[[Document], None]
@@ -35,6 +37,7 @@ class Follower:
         self._scenarios = scenarios
         self._show = show
         self._shown = 0
+        self._fault: Exception | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="health", daemon=True)
 
@@ -47,6 +50,8 @@ class Follower:
     ) -> None:
         self._stop.set()
         self._thread.join(JOIN_S)
+        if self._fault is not None and kind is None:
+            raise self._fault
 
     def _follow(self) -> None:
         try:
@@ -54,6 +59,9 @@ class Follower:
                 self._turn(over=False)
             self._turn(over=True)
         except OSError:  # the terminal or the reader of the pipe has gone
+            shutil.rmtree(self._folder, ignore_errors=True)
+        except Exception as exc:  # raised again where the command waits for its end
+            self._fault = exc
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _turn(self, *, over: bool) -> None:

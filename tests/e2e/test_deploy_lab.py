@@ -12,6 +12,7 @@ from deployments import FIRST, UP, make_project, run, running, service, wait_unt
 
 pytestmark = [pytest.mark.docker, pytest.mark.lab]
 
+ENDLESS = "echo began; sleep 50\n"
 NEVER = "0001-01-01T00:00:00Z"
 ENGINE = "$(pgrep -x dockerd)"
 KEEPER = "$(pgrep -f '^/bin/sh /opt/testcell/entry')"  # starts the engine again when it dies
@@ -94,6 +95,12 @@ def assert_names_the_node(ended, kind):
     assert other["failure"]["error_kind"] == "dependency_failed" and "node2" in other["failure"]["message"]
 
 
+def assert_cleanup_is_clean():
+    cleaned = run_command("cleanup", "--all", "-i", LAB_INVENTORY)
+    assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr
+    assert {node: leavings(node) for node in NODES} == {node: [] for node in NODES}
+
+
 def test_f29_an_engine_that_is_killed_is_named_and_cleanup_is_clean_once_it_is_back(live):
     with live(TWO) as going:
         going.waits_for(service="slow", state="started")
@@ -104,9 +111,7 @@ def test_f29_an_engine_that_is_killed_is_named_and_cleanup_is_clean_once_it_is_b
     assert ended.summary["exit_code"] == 7 and "not clean: node2" in ended.summary["reasons"]
     assert ended.step("deploy", "node2")["t"] - done_at <= 15.0
     assert leavings("node1") == [] and leavings("node2") != []
-    cleaned = run_command("cleanup", "--all", "-i", LAB_INVENTORY)
-    assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr
-    assert {node: leavings(node) for node in NODES} == {node: [] for node in NODES}
+    assert_cleanup_is_clean()
 
 
 def test_f29_an_engine_that_is_frozen_is_named_in_time_and_cleaned_once_it_goes_on(live):
@@ -120,6 +125,21 @@ def test_f29_an_engine_that_is_frozen_is_named_in_time_and_cleaned_once_it_goes_
     assert ended.summary["exit_code"] == 5
     assert ended.step("deploy", "node2")["t"] - done_at <= 15.0
     assert ended.file("nodes/node2/services/slow.log") == "loading\n"
+
+
+@pytest.mark.parametrize(("during", "how"), [("deploy", "TERM"), ("test", "KILL")])
+def test_f29_an_engine_that_is_started_again_is_to_blame_for_what_ended_with_it(live, during, how):
+    with live(TWO if during == "deploy" else TWO | {"slow": service(node="node2")}, ENDLESS) as going:
+        if during == "deploy":
+            going.waits_for(service="slow", state="started")
+        else:
+            going.waits_for_test()
+        on_node("node2", f"kill -{how} {ENGINE}")
+        ended = clean(going.ended())
+    assert ended.ends == ("error", 5, "docker_daemon_down"), ended.screen
+    assert (ended.failure["step"], ended.failure["service"]) == (during, "slow")
+    assert "the Docker engine of node2 went away and was started again" in ended.failure["message"]
+    assert len(ended.starts("node1")["steady"]) == 1
 
 
 # -- services that fail ---------------------------------------------------------------------------------------------
@@ -173,7 +193,7 @@ def test_no_two_services_of_a_node_are_in_their_start_when_one_a_node_may_be(to_
 
 
 def test_f30_a_killed_shim_on_one_node_ends_the_test_on_another(live):
-    with live(TWO | {"slow": service(node="node2")}, "echo began; sleep 50\n", test={"node": "node3"}) as going:
+    with live(TWO | {"slow": service(node="node2")}, ENDLESS, test={"node": "node3"}) as going:
         going.waits_for_test()
         done_at = time.time()
         find = "docker inspect -f '{{.State.Pid}}' $(docker ps -q --filter label=testcell.run)"

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 from cellruns import ROOT
@@ -58,7 +58,9 @@ def live(project, results):
 def clean(ended):
     """Return a run that left nothing of its own on this machine."""
     assert left_by(ended.folder.name) == [], ended.screen
-    assert {node: state["clean"] for node, state in ended.details["verify"].items()} in ({"local": True}, {}), ended.screen
+    assert {node: state["clean"] for node, state in ended.details["verify"].items()} in ({"local": True}, {}), (
+        ended.screen
+    )
     return ended
 
 
@@ -91,11 +93,19 @@ BAD_ANSWERS = "exec python3 -m http.server 80 --directory /tmp"
 @pytest.mark.parametrize(
     ("command", "check", "told", "log"),
     [
-        pytest.param(BAD_ANSWERS, {"kind": "http", "port": 80, "path": "/absent"}, "HTTP 404 from", "GET /absent", id="bad-answers"),
+        pytest.param(
+            BAD_ANSWERS,
+            {"kind": "http", "port": 80, "path": "/absent"},
+            "HTTP 404 from",
+            "GET /absent",
+            id="bad-answers",
+        ),
         pytest.param("echo loading; sleep 30; echo up", None, "no line matches '^up$' yet", "loading", id="slow"),
     ],
 )
-def test_f38_a_service_that_is_not_ready_in_its_time_is_named_with_the_last_answer(to_the_end, command, check, told, log):
+def test_f38_a_service_that_is_not_ready_in_its_time_is_named_with_the_last_answer(
+    to_the_end, command, check, told, log
+):
     slow = service(command, check=check, init=True)
     limits = {"concurrent_execution": {"health_check_timeout": 1}}
     ended = to_the_end({"quick": service(), "slow": slow}, deployment=limits)
@@ -122,9 +132,15 @@ def test_f38_when_the_time_for_all_is_over_those_that_are_not_ready_are_named(to
 @pytest.mark.parametrize(
     ("faults", "kind", "told"),
     [
-        pytest.param("engine_dead=500", "engine_dead", "no token came back although all services are ready", id="errors"),
-        pytest.param("engine_dead=hang", "engine_dead", "no token came back although all services are ready", id="silent"),
-        pytest.param("crash_after_requests=0:3", "service_died", "ended with exit status 3 after it had been ready", id="dies"),
+        pytest.param(
+            "engine_dead=500", "engine_dead", "no token came back although all services are ready", id="errors"
+        ),
+        pytest.param(
+            "engine_dead=hang", "engine_dead", "no token came back although all services are ready", id="silent"
+        ),
+        pytest.param(
+            "crash_after_requests=0:3", "service_died", "ended with exit status 3 after it had been ready", id="dies"
+        ),
     ],
 )
 def test_f38_an_engine_that_is_dead_behind_a_healthy_face_is_found_by_a_token(to_the_end, faults, kind, told):
@@ -286,7 +302,7 @@ def test_a_service_that_is_good_at_its_second_start_costs_only_that(to_the_end, 
 class EmptyRegistry(BaseHTTPRequestHandler):
     """A registry that has no image. asked: the paths of all questions for one."""
 
-    asked: list[str] = []
+    asked: ClassVar[list[str]] = []
 
     def do_GET(self):
         here = self.path == "/v2/"
@@ -377,7 +393,9 @@ def test_f30_f38_a_service_that_was_healthy_ends_the_test_at_once_when_it_is_not
 
 
 def test_f38_where_the_script_runs_on_after_a_death_the_case_fails_all_the_same(live, tmp_path):
-    script = f'until [ -e {tmp_path}/on ]; do sleep 0.02; done; echo ran on; echo data >"$SCENARIO_RESULT_PATH/data.txt"\n'
+    script = (
+        f'until [ -e {tmp_path}/on ]; do sleep 0.02; done; echo ran on; echo data >"$SCENARIO_RESULT_PATH/data.txt"\n'
+    )
     with live({"engine": service(DIES)}, script, test={"on_service_death": "continue"}) as going:
         going.waits_for_test()
         ends_by_itself(going.container("engine"))
@@ -390,7 +408,9 @@ def test_f38_where_the_script_runs_on_after_a_death_the_case_fails_all_the_same(
     assert ended.file("test_artifacts/results/data.txt") == "data\n"
 
 
-@pytest.mark.parametrize(("deaths", "ends"), [(1, ("flaky", 4, "")), (2, ("fail", 1, "service_died"))], ids=["once", "twice"])
+@pytest.mark.parametrize(
+    ("deaths", "ends"), [(1, ("flaky", 4, "")), (2, ("fail", 1, "service_died"))], ids=["once", "twice"]
+)
 def test_a_service_that_is_started_again_during_the_test_never_gives_a_clean_pass(live, tmp_path, deaths, ends):
     script = f'until [ -e {tmp_path}/on ]; do sleep 0.02; done; echo data >"$SCENARIO_RESULT_PATH/data.txt"\n'
     with live({"engine": service(), "other": service()}, script, recovery={"restart_services": 1}) as going:

@@ -150,6 +150,23 @@ def test_f24_a_node_that_dies_is_named_and_the_others_keep_their_evidence(lab, r
     assert_clean()
 
 
+def test_f23_a_node_that_is_gone_is_set_aside_and_the_case_is_no_clean_pass(lab, results, project):
+    folder = project(script=LOAD)
+    subprocess.run(["docker", "kill", "testcell-lab-node1"], check=True, capture_output=True)
+    try:
+        run = run_site(lab, results, testcell_project_dir=folder, scenario="probe", testcell_recovery_set_aside_nodes=1)
+    finally:
+        subprocess.run(["docker", "start", "testcell-lab-node1"], check=True, capture_output=True)
+        wait_until(lambda: docker_answers("node1"), "the engine of node1")
+    lost, moved = run.summary["cases"]
+    assert (lost["verdict"], lost["failure"]["node"]) == ("error", "node1"), run.screen
+    details = json.loads((run.folder / moved["path"] / "result_summary.json").read_text())
+    assert moved["verdict"] == "pass" and [service["node"] for service in details["services"]] == ["node2"]
+    assert (run.summary["verdict"], run.summary["exit_code"]) == ("flaky", 4)
+    assert "node1 set aside" in (run.folder / moved["path"] / "test_report.md").read_text()
+    assert_clean()
+
+
 def test_f04_after_kill_9_of_the_controller_cleanup_finds_everything(lab, results, project):
     folder = project(script="sleep 60\n", node="node2", timeout=120)
     with running_site(lab, results, testcell_project_dir=folder, scenario="probe") as process:

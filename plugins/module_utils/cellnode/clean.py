@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from . import cgroup, procs, remove
-from .containers import end_processes, in_parallel
+from .containers import RUNNING, end_processes, in_parallel
 from .context import Context, RunRef
 from .engine import Engine, engine_of
 from .errors import CellError
@@ -58,9 +59,7 @@ def clean_run(ctx: Context, engine: Engine) -> Report:
     images: list[str] = []
     _end_processes(ctx, report)
     try:
-        images = _remove_containers(ctx, engine, report)
-        for kind in KINDS:
-            _remove_named(ctx, engine, kind, report)
+        images = _remove_objects(ctx, engine, report)
     except CellError as exc:
         report.error(exc.kind, "engine objects", exc.message)
     if not report.errors:
@@ -85,6 +84,23 @@ def _remove_groups(ctx: Context) -> bool:
     for group in cgroup.groups_left(ctx.root, ctx.needed_run.id):
         cgroup.remove(group)
     return not cgroup.groups_left(ctx.root, ctx.needed_run.id)
+
+
+def _remove_objects(ctx: Context, engine: Engine, report: Report) -> list[str]:
+    """Remove the run's containers, networks and volumes and return the images that the containers were made of.
+
+    A network takes the engine longest. It can go while stopped containers do; one that runs would hold it.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        held = any(one.state in RUNNING for one in containers(engine, of_run(ctx.needed_run)))
+        early = None if held else beside.submit(_remove_named, ctx, engine, "networks", report)
+        images = _remove_containers(ctx, engine, report)
+        if early is None:
+            _remove_named(ctx, engine, "networks", report)
+        else:
+            early.result()
+    _remove_named(ctx, engine, "volumes", report)
+    return images
 
 
 def _remove_containers(ctx: Context, engine: Engine, report: Report) -> list[str]:

@@ -63,7 +63,9 @@ class Call:
 def compose(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
     """Make the containers of args.services and return {containers, images, warnings, seconds}.
 
-    args.override: the override file's content, already escaped for Compose; args.images: service -> image, if known.
+    args.override: the override file's content, already escaped for Compose. args.images: service -> image, and
+    args.compose: the Compose of this node as `facts` has it; each saves a call of Compose where it is known. Without
+    args.compose, args.argv names the program.
     """
     began = ctx.clock.monotonic()
     call = _prepare(ctx, args)
@@ -79,7 +81,7 @@ def compose(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
         }
     _write_override(ctx, args)
     said = _have_images(call, mapping(args, "images"), choice(args, "pull", PULLS, "missing"))
-    said += call.run(*_up(call)).err
+    said += _make(call).err
     _prove_labels(call)
     made = _made(call)
     _prove_mounts(call, made)
@@ -103,7 +105,7 @@ def _prepare(ctx: Context, args: dict[str, Any]) -> Call:
     engine = connect(ctx.environ)
     own = {str(key): str(value) for key, value in mapping(args, "env").items()}
     env = compose_cli.environment(ctx.environ, own, engine.path, _mark(ctx), timeout_s)
-    chosen = compose_cli.choose(env, texts(args, "argv"))
+    chosen = compose_cli.told(mapping(args, "compose")) or compose_cli.choose(env, texts(args, "argv"))
     folder = ctx.case_dir.joinpath(*beneath.base_parts(args.get("dir_rel") or ""))
     paths = [str(folder.joinpath(*beneath.parts(name))) for name in (*files, OVERRIDE)]
     base = [*chosen.argv, "--project-name", project, "--project-directory", str(folder)]
@@ -119,6 +121,16 @@ def _mark(ctx: Context) -> str:
 
 def _up(call: Call) -> list[str]:
     return ["up", "--no-start", "--no-deps", "--no-build", *call.services]
+
+
+def _make(call: Call) -> Done:
+    """Make the containers; where Compose's words say nothing to us, ask whether its files are to blame."""
+    try:
+        return call.run(*_up(call))
+    except CellError as exc:
+        if exc.kind == "unknown":
+            call.run("config")
+        raise
 
 
 def _write_override(ctx: Context, args: dict[str, Any]) -> None:

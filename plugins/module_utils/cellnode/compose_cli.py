@@ -15,6 +15,8 @@ from typing import Any
 from .command import run, search_path, which
 from .errors import CellError
 from .messages import plain
+from .params import refuse, text, texts
+from .request import choice
 
 PLUGIN, V1 = "plugin", "v1"
 CANDIDATES = (("docker", "compose"), ("docker-compose",))
@@ -37,9 +39,9 @@ class Compose:
         return {"kind": self.kind, "argv": list(self.argv), "version": self.version}
 
 
-def parse_version(text: str) -> tuple[str, str] | None:
+def parse_version(said: str) -> tuple[str, str] | None:
     """Return (kind, version) from what `version` printed, or None when that is no Compose."""
-    for line in plain(text).splitlines():
+    for line in plain(said).splitlines():
         match = _VERSION.search(line) or _SHORT.match(line.strip())
         if match:
             version = match.group(1)
@@ -61,6 +63,16 @@ def probe(argv: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> 
     done = run([*argv, "version"], environ, timeout_s)
     parsed = parse_version(done.out) if done.ok else None
     return None if parsed is None else Compose(parsed[0], tuple(argv), parsed[1])
+
+
+def told(found: Mapping[str, Any]) -> Compose | None:
+    """Return the Compose that the caller has found on this node before, as `as_dict` gives it; None for nothing."""
+    if not found:
+        return None
+    kind, argv = choice(found, "kind", (PLUGIN, V1), ""), texts(found, "argv")
+    if not argv:
+        raise refuse("compose.argv", [], "at least one word")
+    return Compose(kind, argv, text(found, "version", ""))
 
 
 def choose(environ: Mapping[str, str], argv: Sequence[str]) -> Compose:
@@ -91,14 +103,14 @@ def environment(
     return env
 
 
-def images(kind: str, text: str) -> dict[str, str]:
+def images(kind: str, said: str) -> dict[str, str]:
     """Return service -> image from what `config` printed: JSON by the plugin, YAML of a fixed layout by V1."""
     if kind == PLUGIN:
-        services = (json.loads(text).get("services") or {}).items()
+        services = (json.loads(said).get("services") or {}).items()
         return {str(name): str((service or {}).get("image") or "") for name, service in services}
     found: dict[str, str] = {}
     section, service = "", ""
-    for line in text.splitlines():
+    for line in said.splitlines():
         indent, words = len(line) - len(line.lstrip(" ")), line.strip()
         if indent == 0:
             section, service = words, ""
@@ -110,8 +122,8 @@ def images(kind: str, text: str) -> dict[str, str]:
     return found
 
 
-def warnings(text: str) -> list[str]:
+def warnings(said: str) -> list[str]:
     """Return the warnings in what Compose printed, each once, at most 20."""
-    matches = (_WARNING.search(line) for line in plain(text).splitlines())
+    matches = (_WARNING.search(line) for line in plain(said).splitlines())
     found = [(match.group(1) or match.group(2)).strip() for match in matches if match]
     return list(dict.fromkeys(found))[:20]

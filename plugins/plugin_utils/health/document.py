@@ -26,7 +26,7 @@ GPU = ("index", "name", "uuid", "memory_total_bytes", "memory_used_bytes", "util
 LEASE = ("held", "state", "run", "owner", "epoch", "ttl_s", "expires_in_s")
 SERVICE = ("run", "scenario", "case", "service", "container", "image", "state", "health", "exit_code", "oom",
            "restarts", "age_s", "up_s", "ports")  # fmt: skip
-LEFTOVER = ("run", "type", "id", "name", "age_s")
+LEFTOVER = ("run", "type", "id", "name", "age_s", "ours")
 
 
 @dataclass(frozen=True)

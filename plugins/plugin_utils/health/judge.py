@@ -20,6 +20,7 @@ Problem = dict[str, str]
 CLOCK_STEP = "let the node take its time from where the controller takes it (chrony, ntpd, systemd-timesyncd)"
 GPU_STEP = "look at `nvidia-smi` on the node"
 CLEANUP_STEP = "testcell cleanup {run}"
+OTHERS_STEP = "leave it to whoever started that run; cleaning up from here does not touch it"
 FAILED_STATES = ("restarting", "exited", "dead")
 
 
@@ -61,8 +62,9 @@ def living_run(facts: Facts) -> str:
 
 
 def published(facts: Facts) -> dict[int, Mapping[str, Any]]:
-    """Return port -> the container of a run that has it."""
-    return {port: entry for entry in facts["services"] for port in entry["ports"]}
+    """Return port -> the container of a run of ours that has it."""
+    runs = {living_run(facts), *_removable(facts)}
+    return {port: entry for entry in facts["services"] if entry["run"] in runs for port in entry["ports"]}
 
 
 def wanted_ports(cases: Iterable[CasePlan], node: str) -> list[int]:
@@ -142,13 +144,21 @@ def _trouble(entry: Mapping[str, Any]) -> tuple[str, str]:
     return "container_exited", f"has ended with exit code {entry['exit_code']}"
 
 
+def _removable(facts: Facts) -> set[str]:
+    """Return the runs that cleaning up from here would remove: those that were started from this node's folder."""
+    return {str(item["run"]) for item in facts["leftovers"] if item["ours"]}
+
+
 def _leftovers(facts: Facts) -> Iterator[Problem]:
     """Yield one problem a run: what it left may be thousands of things."""
-    found = dead_leftovers(facts)
+    found, removable = dead_leftovers(facts), _removable(facts)
     for run in dict.fromkeys(str(item["run"]) for item in found):
-        items = [item for item in found if item["run"] == run]
-        step = CLEANUP_STEP.format(run=run)
-        yield problem("warning", "leftover", "docker_leftover", f"run {run} has left {told(items)}", step)
+        things = told([item for item in found if item["run"] == run])
+        if run in removable:
+            detail, step = f"run {run} has left {things}", CLEANUP_STEP.format(run=run)
+        else:
+            detail, step = f"run {run}, which has its files elsewhere, has {things} here", OTHERS_STEP
+        yield problem("warning", "leftover", "docker_leftover", detail, step)
     if facts["leftovers_error"] and facts["engine"]["ok"]:
         yield problem("warning", "leftover", "docker_timeout", f"cannot be listed: {facts['leftovers_error']}")
 

@@ -30,14 +30,17 @@ def rounds(
 ) -> Iterator[int]:
     """Yield 1, 2 and so on, each when it is due; count 0 is without end.
 
-    A round that was due while an answer was waited for is left out, so that the nodes of a watch stay together.
-    wait: waits so many seconds, and says whether to go on.
+    A round that was due while an answer was waited for is left out, so that the nodes of a watch stay together; the
+    last one never is. wait: waits so many seconds, and says whether to go on.
     """
     began, number = clock(), 1
     while True:
         yield number
+        if number == count:
+            return
         number = max(number + 1, math.ceil((clock() - began) / interval_s) + 1)
-        if (count and number > count) or not wait(began + (number - 1) * interval_s - clock()):
+        number = min(number, count) if count else number
+        if not wait(max(0.0, began + (number - 1) * interval_s - clock())):
             return
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from . import engine_life
 from .cell import Cell
 
 CONTINUE = "continue"
@@ -38,6 +39,9 @@ class Care:
         ends_test = self._cell.case.on_service_death != CONTINUE
         kind = "service_died" if entry["error_kind"] == "container_exited" else entry["error_kind"]
         note = {**entry, "node": self._cell.node, "error_kind": kind, "ends_test": ends_test}
+        fault = engine_life.fault(self._cell, kind)
+        if fault:
+            note |= {"error_kind": fault.kind, "because": fault.words}
         if self._cell.board.claim(f"{DIED}{service}", note):
             self._cell.event(f"{service} {end_of(entry)}", service=service, state="died")
         self.ended = service if ends_test else ""
@@ -49,15 +53,20 @@ class Care:
             return False
         self._restarts[service] = done + 1
         answer = self._cell.client.call("start", services=[service], again=True)["started"][service]
+        if not answer["ok"]:
+            self._cell.event(
+                f"{service} {end_of(entry)}; it cannot be started again: {answer['error']}", service=service
+            )
+            return False
         note = {"service": service, "node": self._cell.node, "restarts": done + 1, "last": end_of(entry)}
         self._cell.board.post(f"{RECOVERED}{service}", note)
         self._cell.event(f"{service} {end_of(entry)}; started again ({done + 1})", service=service, state="recovered")
-        return bool(answer["ok"])
+        return True
 
 
 def must_end(cell: Cell) -> bool:
-    """Return whether a service has died, on whatever node, whose death ends the test."""
-    return any(note["ends_test"] for note in cell.board.notes(DIED).values())
+    """Return whether the case has failed on another node, or a service has died anywhere whose death ends the test."""
+    return bool(cell.failed) or any(note["ends_test"] for note in cell.board.notes(DIED).values())
 
 
 def end_of(entry: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ decides for all what is started when (see lead.py).
 from __future__ import annotations
 
 import select
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from ..deploy import bell, override
 from ..deploy.lead import Lead
 from ..node.deployment import Event, deployment
 from ..node.errors import NodeError
-from ..run.plan import ServicePlan
+from ..run.plan import CasePlan, ServicePlan
 from ..scenario import strict_yaml
-from . import environment
+from . import engine_life, environment
 from .cell import Cell, StepFailure
 from .prep import compose_choice
 from .upload import SCENARIO_FOLDER
@@ -48,6 +48,8 @@ def run(cell: Cell) -> dict[str, Any]:
         return {"containers": len(created["containers"]), "ready_after_s": _Worker(cell, mine).run()}
     except NodeError as exc:
         raise exc.on(cell.node) from None
+    except StepFailure as exc:
+        raise engine_life.blamed(cell, exc) from None
 
 
 def _create(cell: Cell, mine: tuple[ServicePlan, ...]) -> dict[str, Any]:
@@ -64,12 +66,20 @@ def _create(cell: Cell, mine: tuple[ServicePlan, ...]) -> dict[str, Any]:
         services=[service.name for service in mine],
         env=environment.for_compose(cell),
         override=override.build(override.objects_of(documents), marks),
-        argv=compose_choice(cell.facts),
+        images=known_images(cell.case, mine),
+        compose=compose_choice(cell.facts),
         pull="missing",
         timeout_s=cell.case.deployment_timeout_s,
     )
     cell.board.post(f"containers.{cell.node}", created)
     return created
+
+
+def known_images(case: CasePlan, services: Sequence[ServicePlan]) -> dict[str, str]:
+    """Return service -> image as far as the plan can tell: another file may name another image, and so may a variable."""
+    if len(case.compose_files) != 1:
+        return {}
+    return {service.name: service.image for service in services if service.image and "$" not in service.image}
 
 
 class _Worker:

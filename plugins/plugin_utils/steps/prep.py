@@ -149,13 +149,11 @@ def leftover_warnings(node: str, facts: dict[str, Any]) -> list[str]:
     ]
 
 
-def compose_choice(facts: dict[str, Any]) -> list[str]:
-    """Return the argv of Compose on the node: the plugin where there is one, else V1."""
-    found = sorted(facts["compose"], key=lambda entry: entry["kind"] != "plugin")
-    return list(found[0]["argv"])
+def compose_choice(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the Compose that is used on the node, as its facts tell it: the plugin where there is one, else V1."""
+    return dict(min(facts["compose"], key=lambda entry: entry["kind"] != "plugin"))
 
 
 def compose_title(facts: dict[str, Any]) -> str:
     """Return kind and version of the Compose that is used, for people."""
-    found = sorted(facts["compose"], key=lambda entry: entry["kind"] != "plugin")
-    return f"{found[0]['kind']} {found[0]['version']}" if found else "none"
+    return "{kind} {version}".format(**compose_choice(facts)) if facts["compose"] else "none"

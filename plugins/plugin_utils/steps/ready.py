@@ -11,6 +11,7 @@ from typing import Any
 
 from ...module_utils.cellload.answer import kind_of_text
 from ..verdict import kinds
+from . import engine_life
 from .cell import Cell, StepFailure
 from .environment import base_url
 
@@ -45,12 +46,13 @@ def _still_running(cell: Cell, wait_s: float = 0.0) -> None:
     if not mine:
         return
     for entry in cell.client.call("watch", services=mine, wait_s=wait_s)["died"]:
-        raise StepFailure(
+        ended = StepFailure(
             entry.get("error_kind") or "container_exited",
             f"service {entry['service']} on {cell.node} ended with exit status {entry.get('exit_code')} after it had been ready",
             service=entry["service"],
             evidence=tuple(entry.get("log_tail") or ()),
         )
+        raise engine_life.blamed(cell, ended)
 
 
 def _expected_workers(cell: Cell) -> None:
@@ -81,10 +83,11 @@ def _canary(cell: Cell, pair: tuple[str, str] | None) -> dict[str, Any]:
     through = f" through {pair[0]} and {pair[1]}" if pair else ""
     if not answer["ok"]:
         _still_running(cell, DEATH_SEEN_S)
-        again = f" (asked {asked} times)" if asked > 1 else ""
+        kind, again = _kind(answer), f" (asked {asked} times)" if asked > 1 else ""
+        healthy = " although all services are ready" if kind == "engine_dead" else ""
         raise StepFailure(
-            _kind(answer),
-            f"no token came back{through}{again} although all services are ready: {answer['error']}",
+            kind,
+            f"no token came back{through}{again}{healthy}: {answer['error']}",
             evidence=tuple(answer.get("evidence", ())),
         )
     if asked > 1:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 from ..deploy.bell import Bell, ring
@@ -28,15 +29,21 @@ ENDED = ("exited", "timed_out", "killed", "lost")
 LOG_CAP_BYTES = 64 << 20
 # How long the controller goes on asking a node that does not answer; the test itself runs on under its supervisor.
 PATIENCE_S = 90.0
+ASK_AGAIN_S = 1.0
+# The same for a Docker engine: one that is started again is back within seconds, and may have kept its containers.
+ENGINE_PATIENCE_S = 10.0
 REACH_KINDS = frozenset({"ssh_refused", "ssh_timeout", "ssh_dropped", "dns_failure", "node_unreachable"})
 
 
 def run(cell: Cell) -> dict[str, Any]:
     """Run the test on its node, or watch this node's services until the test has ended elsewhere."""
+    watch = _Watch(cell)
     try:
-        return _Test(cell).run() if cell.node == cell.case.test.node else _Watch(cell).run()
+        return _Test(cell, watch).run() if cell.node == cell.case.test.node else watch.run()
     except NodeError as exc:
         raise exc.on(cell.node) from None
+    finally:
+        watch.bell.close()
 
 
 class _Watch:
@@ -48,19 +55,36 @@ class _Watch:
         self.services = [service.name for service in cell.case.services_on(cell.node) if service.serves]
         self.known: list[str] = []
         self._care = Care(cell)
+        self._silent_since: float | None = None
 
     def run(self) -> dict[str, Any]:
         began = self._cell.clock()
         limit = began + self._cell.case.test.timeout_s + self._cell.case.test.grace_s + 2 * PATIENCE_S
         while self._cell.board.read("test") is None and self._cell.clock() < limit:
-            answer = follow(self._cell.client, self.bell, {"name": "", "wait_s": self._wait_s(began), **self.asked()})
-            if self.hear(answer):
+            answer = self.ask({"name": "", "wait_s": self._wait_s(began)})
+            if answer and self.hear(answer):
                 return {"died": self._care.ended}
         return {"died": ""}
 
-    def asked(self) -> dict[str, Any]:
-        """Return the part of the question that is about services."""
-        return {"services": self.services, "known": self.known}
+    def ask(self, unit: dict[str, Any], reach_s: float = 0.0) -> dict[str, Any] | None:
+        """Return how a unit and the services here are, None when that could not be told this time.
+
+        reach_s: how long the node may be out of reach.
+        """
+        question = {**unit, "services": self.services, "known": self.known}
+        try:
+            answer = follow(self._cell.client, self.bell, question)
+        except NodeError as exc:
+            patience_s = {**dict.fromkeys(REACH_KINDS, reach_s), "docker_daemon_down": ENGINE_PATIENCE_S}
+            now = self._cell.clock()
+            self._silent_since = now if self._silent_since is None else self._silent_since
+            if now - self._silent_since >= patience_s.get(exc.kind, 0.0):
+                raise
+            self._cell.event(f"{self._cell.node} does not answer ({exc}); the test runs on, asking again")
+            self._cell.sleep(ASK_AGAIN_S)
+            return None
+        self._silent_since = None
+        return answer
 
     def hear(self, answer: dict[str, Any]) -> bool:
         """Take in how the services are; return whether one of them ends the test, which the board is told."""
@@ -76,11 +100,10 @@ class _Watch:
 
 
 class _Test:
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, watch: _Watch) -> None:
         self._cell = cell
-        self._watch = _Watch(cell)
+        self._watch = watch
         self._offset = 0
-        self._last_answer = cell.clock()
         self._rest = ""
 
     def run(self) -> dict[str, Any]:
@@ -119,7 +142,8 @@ class _Test:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as stream:
             while True:
-                answer = self._ask()
+                unit = {"name": UNIT, "offset": self._offset, "wait_s": POLL_S, "max_bytes": CHUNK_BYTES}
+                answer = self._watch.ask(unit, PATIENCE_S)
                 if answer is None:
                     continue
                 outcome: dict[str, Any] = answer["unit"]
@@ -135,20 +159,6 @@ class _Test:
                 if must_end(self._cell):
                     self._cell.client.call("supervise", action="kill", name=UNIT)
 
-    def _ask(self) -> dict[str, Any] | None:
-        """Return how the unit and the services here are, None when the node could not be asked this time."""
-        unit = {"name": UNIT, "offset": self._offset, "wait_s": POLL_S, "max_bytes": CHUNK_BYTES}
-        try:
-            answer = follow(self._cell.client, self._watch.bell, {**unit, **self._watch.asked()})
-        except NodeError as exc:
-            if exc.kind not in REACH_KINDS or self._cell.clock() - self._last_answer > PATIENCE_S:
-                raise
-            self._cell.event(f"{self._cell.node} does not answer ({exc}); the test runs on there, asking again")
-            self._cell.sleep(1.0)
-            return None
-        self._last_answer = self._cell.clock()
-        return answer
-
     def _show(self, chunk: bytes) -> None:
         *lines, self._rest = (self._rest + chunk.decode("utf-8", "replace")).split("\n")
         for line in lines[-20:]:
@@ -160,11 +170,13 @@ class _Test:
         for service, note in self._cell.board.notes(DIED).items():
             raise StepFailure(
                 note["error_kind"],
-                f"service {service} on {note['node']} {end_of(note)} while the test ran",
+                f"service {service} on {note['node']} {end_of(note)} while the test ran{_because(note)}",
                 service=service,
                 evidence=tuple(note.get("log_tail") or ()),
             )
         test = self._cell.case.test
+        if self._cell.failed and outcome["state"] == "killed":
+            raise StepFailure("dependency_failed", f"{test.script} was ended: {self._cell.failed['message']}")
         if outcome["state"] == "timed_out":
             raise StepFailure("test_timeout", f"{test.script} did not end within its {test.timeout_s} s on {test.node}")
         if outcome["state"] in ("lost", "killed"):
@@ -172,6 +184,10 @@ class _Test:
                 "internal_error",
                 f"the supervisor of {test.script} on {test.node} ended as {outcome['state']!r}: {outcome.get('error', '')}",
             )
+
+
+def _because(note: Mapping[str, Any]) -> str:
+    return f": {note['because']}" if "because" in note else ""
 
 
 def _folder_of(path: str) -> str:

@@ -109,6 +109,15 @@ def test_a_node_that_is_turned_off_is_shown_and_never_waited_for() -> None:
     assert [node["state"] for node in rounds.take(heard, NOW + 5) or ()] == ["ok", "disabled"]
 
 
+def test_a_slow_start_of_one_node_costs_no_round() -> None:
+    rounds = Rounds(["n1", "n2"], 1.0)
+    heard = {"n1": (2, well("n1", NOW + 1)), "n2": (1, well("n2", NOW, 1.3))}
+    assert states(rounds.take(heard, NOW + 1.3)) == {"n1": "ok", "n2": "ok"}
+    assert rounds.take(heard, NOW + 1.4) is None, "nothing is said twice"
+    heard["n2"] = (2, well("n2", NOW + 1.3))
+    assert states(rounds.take(heard, NOW + 1.5, over=True)) == {"n1": "ok", "n2": "ok"}
+
+
 OVER = [
     pytest.param(False, {}, {"n1": "silent", "n2": "silent"}, id="nothing-was-heard"),
     pytest.param(False, {"n1": 1}, {"n1": "ok", "n2": "silent"}, id="half-of-the-first"),

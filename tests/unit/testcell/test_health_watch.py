@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.health import document, latest
 
 from testcell.health_rounds import Rounds
@@ -40,6 +41,19 @@ def test_without_an_answer_nothing_is_shown(tmp_path: Path) -> None:
     with Follower(tmp_path, Rounds(["n1"], 5.0), [], shown.append) as follower:
         pass
     assert (shown, follower.last) == ([], None)
+
+
+def test_a_fault_of_ours_ends_the_asking_and_is_raised(tmp_path: Path) -> None:
+    folder = tmp_path / "answers"
+    folder.mkdir()
+
+    def faulty(_: Document) -> None:
+        raise TypeError("unexpected")
+
+    answer(folder, 1)
+    with pytest.raises(TypeError, match="unexpected"), Follower(folder, Rounds(["n1"], 5.0), [], faulty) as follower:
+        follower._thread.join(10)
+    assert not folder.exists()
 
 
 def test_where_nobody_reads_any_more_the_asking_ends(tmp_path: Path) -> None:

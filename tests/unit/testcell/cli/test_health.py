@@ -37,7 +37,7 @@ FACTS = {
     "lease": {"held": True, "state": "held", "run": RUN, "owner": "me@box:7/b", "expires_in_s": 90.0},
     "services": [SERVICE],
     "services_error": "",
-    "leftovers": [{"run": "dead", "type": "volume", "id": "v", "name": "v", "age_s": 3.0}],
+    "leftovers": [{"run": "dead", "type": "volume", "id": "v", "name": "v", "age_s": 3.0, "ours": True}],
     "leftovers_error": "",
 }
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import clean, procs
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Clock, Context, RunRef
@@ -106,6 +108,25 @@ def test_a_busy_network_is_tried_again(node):
     node.engine.failing["r1-networks"] = [CellError("docker_leftover", "has active endpoints")] * 2
     assert node()["errors"] == []
     assert "r1-networks" not in node.engine.names()
+
+
+@pytest.mark.parametrize(("state", "beside"), [("exited", True), ("created", True), ("running", False)])
+def test_a_network_goes_beside_containers_that_do_not_hold_it(node, monkeypatch, state, beside):
+    """A container's removal waits here for the network's: where both go at once, it is not in vain."""
+    gone, seen, remove = threading.Event(), [], node.engine.remove
+
+    def removing(kind, name):
+        if kind == "containers":
+            seen.append(gone.wait(0.1 if not beside else 10))
+        answer = remove(kind, name)
+        if kind == "networks":
+            gone.set()
+        return answer
+
+    node.engine.objects["containers"]["r1-containers"]["State"] = state
+    monkeypatch.setattr(node.engine, "remove", removing)
+    assert node()["errors"] == []
+    assert seen == [beside]
 
 
 def test_what_stays_is_told_and_keeps_the_folder_as_proof(node):

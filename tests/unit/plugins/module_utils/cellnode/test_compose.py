@@ -17,6 +17,7 @@ echo "$@" >> {log}
 case "$*" in
   version) echo Docker Compose version v2.30.0; exit 0;;
   *"config --format json") echo '{{"services": {{"a": {{"image": "x:1"}}}}}}'; exit 0;;
+  *" config") [ ! -e {bad} ] && exit 0; echo 'the file is bad' >&2; exit 15;;
   *"pull --quiet a") touch {pulled}; exit 0;;
   *"up --no-start --no-deps --no-build a") echo 'WARN[0000] mind the gap' >&2; exit 0;;
 esac
@@ -61,7 +62,7 @@ def ask(monkeypatch, tmp_path):
     folder = tmp_path / "root/runs/r1/s/a1/scenario"
     folder.mkdir(parents=True)
     log, program = tmp_path / "log", tmp_path / "compose"
-    program.write_text(SCRIPT.format(log=log, pulled=tmp_path / "pulled"))
+    program.write_text(SCRIPT.format(log=log, pulled=tmp_path / "pulled", bad=tmp_path / "bad"))
     program.chmod(0o755)
 
     def run(engine, check=False, **more):
@@ -80,6 +81,8 @@ def ask(monkeypatch, tmp_path):
 
     run.folder = folder
     run.pulled = tmp_path / "pulled"
+    run.bad = tmp_path / "bad"
+    run.program = str(program)
     return run
 
 
@@ -100,8 +103,21 @@ def test_known_images_save_the_question_to_compose(ask):
     assert ask(Engine(), images={"a": "x:1"})[1] == ["version", "up"]
 
 
+def test_a_compose_that_facts_have_found_is_not_asked_who_it_is(ask):
+    found = {"kind": "plugin", "argv": [ask.program], "version": "2.30.0"}
+    answer, commands = ask(Engine(), images={"a": "x:1"}, compose=found)
+    assert commands == ["up"]
+    assert answer["compose"] == found
+
+
 def test_a_missing_image_is_pulled_and_looked_for_again(ask):
     assert ask(Engine(ask.pulled), images={"a": "x:1"})[1] == ["version", "pull", "up"]
+
+
+def test_an_image_that_cannot_be_pulled_is_named_with_its_service(ask):
+    with pytest.raises(CellError, match=r"^image y:1 \(service b\) was not pulled: compose pull failed") as caught:
+        ask(Engine(ask.pulled), services=["b"], images={"b": "y:1"})
+    assert caught.value.detail["images"] == ["y:1"] and "unexpected" in caught.value.detail["stderr"]
 
 
 def test_a_pull_can_be_asked_for_always(ask):
@@ -146,6 +162,13 @@ def test_a_service_that_compose_did_not_make_is_told(ask):
         ask(Engine(), services=["a", "b"], images={"a": "x:1", "b": "x:1"})
     assert "unexpected" in caught.value.detail["stderr"]
     assert (caught.value.kind, caught.value.detail["exit_code"]) == ("unknown", 64)
+
+
+def test_a_failure_that_the_files_are_to_blame_for_is_told_as_such(ask):
+    ask.bad.touch()
+    with pytest.raises(CellError, match="compose config failed with exit code 15: the file is bad") as caught:
+        ask(Engine(), services=["a", "b"], images={"a": "x:1", "b": "x:1"})
+    assert caught.value.kind == "compose_invalid"
 
 
 def test_a_check_makes_and_writes_nothing(ask):

@@ -71,6 +71,18 @@ def test_a_docker_without_the_plugin_is_no_compose(only, tmp_path):
         compose_cli.choose(only, [])
 
 
+def test_what_facts_tell_of_a_compose_is_taken_as_it_is():
+    found = {"kind": V1, "argv": ["docker-compose"], "version": "1.29.2"}
+    assert compose_cli.told(found) == compose_cli.Compose(V1, ("docker-compose",), "1.29.2")
+    assert compose_cli.told({}) is None
+
+
+@pytest.mark.parametrize("wrong", [{"kind": "v3"}, {"argv": []}, {"argv": "docker"}])
+def test_a_compose_that_cannot_be_is_refused(wrong):
+    with pytest.raises(CellError, match="args"):
+        compose_cli.told({"kind": V1, "argv": ["docker-compose"], "version": "1", **wrong})
+
+
 def test_the_environment_holds_our_engine_and_nothing_that_bends_the_project():
     environ = {
         "PATH": "/a",

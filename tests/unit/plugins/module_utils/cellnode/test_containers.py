@@ -148,6 +148,11 @@ def test_the_holder_of_a_port_is_named(ask, message, boxes, holder):
     assert ask("start", engine, services=["a"])["started"]["a"]["holder"] == {"port": 8000, **holder}
 
 
+def test_a_listener_is_named_after_the_container_that_the_engine_has_it_for():
+    shown = [{**entry, "container": name} for entry, name in zip(LISTENING, ("p-other-1", "p-far-1", ""))]
+    assert containers.published(Engine(*OURS), LISTENING) == shown
+
+
 def test_another_failure_names_no_holder(ask):
     engine = Engine(box("a"), failing={"id-a": CellError("internal_error", "Bind for 127.0.0.1:8000")})
     assert "holder" not in ask("start", engine, services=["a"])["started"]["a"]

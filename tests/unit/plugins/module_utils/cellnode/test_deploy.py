@@ -413,6 +413,18 @@ def test_a_service_that_is_not_ready_in_time_has_failed_with_the_last_answer(cal
     caller.hears("a", "ready")
 
 
+def test_what_was_not_ready_at_the_end_has_its_last_answer_and_words(caller, engine, probes):
+    engine.add("a", "b")
+    probes.answers["b"] = YES
+    caller.begin("a", "b")
+    caller.mailbox.put({"start": ["a", "b"]})
+    caller.all(("a", "running"), ("b", "running"), ("b", "ready"))
+    probes.wait_for("a", 2)
+    states = caller.finish()
+    assert (states["a"]["detail"], states["a"]["log_tail"]) == ("connection refused", ["last words of a"])
+    assert states["b"]["log_tail"] == []
+
+
 def test_all_containers_of_a_service_must_be_ready_and_one_death_is_its_failure(caller, engine):
     engine.add("a", "a")
     for box in engine.boxes.values():

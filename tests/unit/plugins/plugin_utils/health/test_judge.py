@@ -11,8 +11,9 @@ GIB = 1 << 30
 RUN = "20260101_000000"
 
 
-def left(run, *types):
-    return [{"type": kind, "id": f"{kind}-{n}", "name": "", "run": run, "age_s": 1.0} for n, kind in enumerate(types)]
+def left(run, *types, ours=True):
+    items = [{"type": kind, "id": f"{kind}-{number}", "name": "", "run": run} for number, kind in enumerate(types)]
+    return [{**item, "age_s": 1.0, "ours": ours} for item in items]
 
 
 ALONE = [
@@ -52,6 +53,11 @@ ALONE = [
             ("warning", "leftover", "docker_leftover", "run r2 has left 1 folder"),
         ],
         id="leftovers-of-two-runs",
+    ),
+    pytest.param(
+        {"leftovers": left("r3", "container", ours=False)},
+        [("warning", "leftover", "docker_leftover", "run r3, which has its files elsewhere, has 1 container here")],
+        id="a-run-of-somebody-else",
     ),
     pytest.param(
         {"leftovers_error": "timed out", "services_error": "timed out"},
@@ -184,19 +190,29 @@ def test_what_is_wrong_for_every_case_is_not_said_again_for_each(said, build):
 
 
 PORTS = [
-    pytest.param(True, [("port_conflict", "wait for that run"), ("lock_held", "wait for that run")], id="going-on"),
-    pytest.param(False, [("port_conflict", f"testcell cleanup {RUN}")], id="dead"),
+    pytest.param(True, [], [("port_conflict", "wait for that run"), ("lock_held", "wait for that run")], id="going-on"),
+    pytest.param(False, left(RUN, "container"), [("port_conflict", f"testcell cleanup {RUN}")], id="dead"),
 ]
 
 
-@pytest.mark.parametrize(("alive", "wanted"), PORTS)
-def test_f40_a_port_that_a_run_of_ours_has_is_a_warning_with_the_way_to_have_it_back(said, build, entry, alive, wanted):
+@pytest.mark.parametrize(("alive", "leftovers", "wanted"), PORTS)
+def test_f40_a_port_that_a_run_of_ours_has_is_a_warning_with_the_way_to_have_it_back(
+    said, build, entry, alive, leftovers, wanted
+):
     lease = entry["held"] if alive else entry["free"]
-    facts = said(lease=lease, services=[entry["service"]], listening=[PROXY])
+    facts = said(lease=lease, services=[entry["service"]], listening=[PROXY], leftovers=leftovers)
     found = judge.of_scenario(facts, case_of(build), "n1", GIB)
     assert [(p["error_kind"], p["next"]) for p in found] == wanted
     assert {p["level"] for p in found} == {"warning"}
     assert found[0]["detail"] == f"port 8000 is taken by service router of run {RUN}"
+
+
+def test_a_port_that_a_run_of_somebody_else_has_is_a_stranger_s(said, build, entry):
+    foreign = left(RUN, "container", ours=False)
+    facts = said(services=[entry["service"]], listening=[PROXY], leftovers=foreign)
+    (found,) = judge.of_scenario(facts, case_of(build), "n1", GIB)
+    assert (found["level"], found["error_kind"]) == ("error", "port_conflict")
+    assert "taken by docker-proxy (pid 7)" in found["detail"]
 
 
 def test_a_node_that_only_runs_the_test_is_held_against_no_port(said, build):

@@ -27,7 +27,7 @@ class Clock:
 PACES = [
     pytest.param(3, 5.0, [0.3, 0.3, 0.3], [(1, 0), (2, 5), (3, 10)], id="steady"),
     pytest.param(4, 5.0, [7.0, 0.1, 0.1], [(1, 0), (3, 10), (4, 15)], id="a-late-answer-costs-its-rounds"),
-    pytest.param(2, 1.0, [30.0], [(1, 0)], id="the-last-rounds-are-over-before-they-begin"),
+    pytest.param(3, 1.0, [30.0, 0.1], [(1, 0), (3, 30)], id="the-last-round-is-never-left-out"),
     pytest.param(1, 5.0, [0.1], [(1, 0)], id="once"),
 ]
 

@@ -50,7 +50,7 @@ CELLS = [
     pytest.param(words.leftovers, {}, "none", id="no-leftovers"),
     pytest.param(
         words.leftovers,
-        {"leftovers": [{"run": "a", "type": "volume"}, {"run": "a", "type": "folder"}, {"run": "b", "type": "folder"}]},
+        {"leftovers": [{"run": run, "type": "volume", "ours": True} for run in ("a", "a", "b")]},
         "3 of 2 runs",
         id="leftovers",
     ),

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import deploy
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 
@@ -103,6 +104,20 @@ def test_services_start_in_dependency_order_and_are_told_to_the_board(run, build
     assert composed["override"]["services"]["a"]["labels"]["testcell.run"] == "20260101_000000"
 
 
+@pytest.mark.parametrize(
+    ("files", "image", "known"),
+    [
+        pytest.param(("c.yml",), "x:1", {"a": "x:1"}, id="written"),
+        pytest.param(("c.yml",), "x:${TAG}", {}, id="by-a-variable"),
+        pytest.param(("c.yml",), "", {}, id="elsewhere"),
+        pytest.param(("c.yml", "d.yml"), "x:1", {}, id="two-files"),
+    ],
+)
+def test_only_an_image_that_can_be_no_other_is_known_before_compose_is_asked(build, files, image, known):
+    service = build.service("a", image=image)
+    assert deploy.known_images(build.case(services=[service], compose_files=files), [service]) == known
+
+
 def test_a_chain_over_three_nodes_is_followed_and_all_nodes_end_together(run, build):
     places = ("n1", "n2", "local")
     chain = [build.service(f"s{n}", node=places[n % 3], needs=[f"s{n - 1}"] if n else []) for n in range(9)]
@@ -116,7 +131,7 @@ def test_a_failed_service_is_named_with_its_last_log_lines_and_its_dependants_ne
     ended, log, cells = run(services, {"a": [[HALF_KNOWN, WHOLE]]})
     failure = ended["n1"]
     assert (failure.kind, failure.service, failure.evidence) == ("container_exited", "a", ("boom",))
-    assert "exited with code 3" in str(failure) and log == ["a"]
+    assert str(failure) == "service a on n1: exited with code 3; b, c cannot start" and log == ["a"]
     assert (ended["n2"].kind, str(ended["n2"])) == ("dependency_failed", "c on n2 cannot start: a failed on n1")
     assert cells["n1"].board.read("service.a")["state"] == "failed"
 
@@ -150,6 +165,19 @@ def test_the_time_limit_names_who_is_late_and_why(run, build):
     ended, _log, _cells = run(services, {"a": [[]]}, startup_timeout_s=0.5)
     assert str(ended["n1"]) == "not ready on n1 within 0.5 s: a (port 1 is closed), b (waits for a)"
     assert ended["n1"].kind == "health_timeout"
+
+
+def test_f29_an_error_of_the_node_names_it(make_cell, build):
+    def fails(_op, **_args):
+        raise NodeError("docker_daemon_down", "no engine answers", {"stderr": "gone"})
+
+    node = Node()
+    node.call = fails
+    cell = make_cell(build.case(services=[build.service("a")], compose_files=()), client=node)
+    with pytest.raises(NodeError, match=r"^node n1: no engine answers$") as caught:
+        deploy.run(cell)
+    assert (caught.value.kind, caught.value.detail) == ("docker_daemon_down", {"stderr": "gone"})
+    assert str(caught.value.on("n1")) == "node n1: no engine answers"
 
 
 def test_a_node_without_services_has_nothing_to_deploy(make_cell, build):

@@ -13,9 +13,21 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import 
 EXITED = {"state": "exited", "exit_code": 0}
 
 
-def report(tmp_path, build, *, test=None, fail=None, step="deploy", later=(), snapshot=True, verified=True, **fields):
+def report(
+    tmp_path,
+    build,
+    *,
+    test=None,
+    fail=None,
+    step="deploy",
+    later=(),
+    later_at=97.0,
+    snapshot=True,
+    verified=True,
+    recovered=None,
+):
     """Return the record and the result note of one case whose board says what the arguments say."""
-    case = build.case(services=[build.service("a")], **fields)
+    case = build.case(services=[build.service("a")])
     case = build.replace(case, test=build.replace(case.test, client="script", result_paths=("results/",)))
     run = build.plan(tmp_path, case)
     run.run_dir.mkdir(parents=True)
@@ -29,7 +41,9 @@ def report(tmp_path, build, *, test=None, fail=None, step="deploy", later=(), sn
     if fail:
         board.claim("failure", failure.of(fail, f"it was {fail}", at=95.0, step=step).as_dict())
     for kind in later:
-        board.claim(f"later-failure.{kind}.n1", failure.of(kind, f"then {kind}", at=97.0).as_dict())
+        board.claim(f"later-failure.{kind}.n1", failure.of(kind, f"then {kind}", at=later_at).as_dict())
+    if recovered:
+        board.post("recovered.a", recovered)
     if snapshot:
         board.post("snapshot.n1", {})
         board.post("verified.n1", {"clean": verified, "leftovers": [], "foreign": [], "errors": []})
@@ -66,6 +80,23 @@ def test_the_first_error_is_never_overwritten(tmp_path, build):
     _, document, _ = report(tmp_path, build, fail="container_exited", later=("cleanup_failed", "transfer_failed"))
     assert document["failure"]["error_kind"] == "container_exited"
     assert "later: then cleanup_failed" in document["warnings"]
+
+
+def test_f39_a_node_that_only_waited_is_not_the_cause_even_if_it_told_first(tmp_path, build):
+    _, document, _ = report(tmp_path, build, fail="container_exited", later=("dependency_failed",), later_at=94.0)
+    assert document["failure"]["error_kind"] == "container_exited"
+    assert document["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("board", "verdict", "lines"), [({"test": EXITED}, "flaky", 1), ({"fail": "service_died"}, "fail", 2)]
+)
+def test_what_the_cell_did_for_the_engine_is_always_a_reason(tmp_path, build, board, verdict, lines):
+    note = {"service": "a", "node": "n1", "restarts": 1, "last": "died with exit status 1"}
+    _, document, _ = report(tmp_path, build, **board, recovered=note)
+    assert (document["verdict"], document["result"]["ok"]) == (verdict, False)
+    assert len(document["reasons"]) == lines
+    assert document["reasons"][-1].endswith("while the test ran and was started again, 1 time(s)")
 
 
 def test_every_file_of_the_case_and_the_run_is_written(tmp_path, build):

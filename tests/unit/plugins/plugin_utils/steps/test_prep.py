@@ -31,7 +31,14 @@ BAD = [
         {"listening": [{"port": 80, "pid": 7, "program": "nginx"}]},
         {},
         "port_conflict",
-        r"port 80 is taken by nginx \(pid 7\)",
+        r"port 80 is taken by nginx \(pid 7\); end it or choose another port",
+    ),
+    (
+        "F40 port of a container",
+        {"listening": [{"port": 80, "pid": 7, "program": "docker-proxy", "container": "web"}]},
+        {},
+        "port_conflict",
+        "port 80 is taken by container web; end it",
     ),
     ("B31 no gpu", {}, {"min_gpu_memory_bytes": 24 * GIB}, "gpu_missing", r"no GPU \(nvidia-smi is absent\); 24 GiB"),
     (
@@ -141,5 +148,5 @@ def test_the_plugin_is_taken_before_v1():
             {"kind": "plugin", "argv": ["docker", "compose"], "version": "2"},
         ]
     }
-    assert prep.compose_choice(facts) == ["docker", "compose"]
+    assert prep.compose_choice(facts) == facts["compose"][1]
     assert prep.compose_title(facts) == "plugin 2"

@@ -81,6 +81,41 @@ def test_a_bad_answer_is_asked_for_again_while_that_may_help(make_cell, build, s
     assert cell.clock.now - 1000.0 <= case.canary_timeout_s
 
 
+@pytest.mark.parametrize(
+    ("said", "kind", "told"),
+    [
+        pytest.param("http_timeout", "engine_dead", "although all services are ready: no answer", id="silent"),
+        pytest.param("http_reset", "engine_dead", "although all services are ready", id="breaks-off"),
+        pytest.param("http_5xx", "engine_dead", "although all services are ready", id="errors"),
+        pytest.param("overloaded", "overloaded", "no token came back: no answer", id="busy"),
+        pytest.param("http_4xx", "http_4xx", "no token came back: no answer", id="a-wrong-question"),
+    ],
+)
+def test_f38_an_engine_that_does_no_work_behind_a_healthy_face_is_dead(make_cell, build, said, kind, told):
+    case = build.replace(case_of(build), services=(build.service("router", role="router"),))
+    node = build.node(watch=ALIVE, canary={**bad(said), "error": "no answer"})
+    with pytest.raises(StepFailure, match=told) as caught:
+        ready.check(make_cell(case, client=node))
+    assert caught.value.kind == kind
+
+
+def test_an_engine_s_own_words_say_more_than_its_status(make_cell, build):
+    case = build.replace(case_of(build), services=(build.service("router", role="router"),))
+    node = build.node(watch=ALIVE, canary={**bad("http_5xx"), "error": "HTTP 500: KVTransferError(room=1)"})
+    with pytest.raises(StepFailure) as caught:
+        ready.check(make_cell(case, client=node))
+    assert caught.value.kind == "kv_transfer_failed"
+
+
+def test_an_engine_that_the_question_killed_has_died(make_cell, build):
+    died = {"service": "router", "exit_code": 3, "error_kind": "service_died", "log_tail": ["boom"]}
+    case = build.replace(case_of(build), services=(build.service("router", role="router"),))
+    node = build.node(watch=lambda services, wait_s: {"died": [died] if wait_s else []}, canary=bad("http_reset"))
+    with pytest.raises(StepFailure, match="router on n1 ended with exit status 3") as caught:
+        ready.check(make_cell(case, client=node))
+    assert (caught.value.kind, caught.value.evidence) == ("service_died", ("boom",))
+
+
 def test_workers_that_the_router_does_not_see_are_counted(make_cell, build):
     node = build.node(watch=ALIVE, workers={"ok": False, "counts": {"prefill": 1}})
     with pytest.raises(StepFailure, match="prefill 1 of 2, decode 0 of 1"):

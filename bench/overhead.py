@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""What control costs: a whole scenario on three nodes beside an empty playbook and ordinary tasks: JSON lines.
+
+Three services that sleep, one a node, and a test that does nothing. Each variant connects anew and is called as often,
+in turn. Of each the empty playbook is taken off and the services' own start, as the engines take for equal containers; it
+is also told what is left when what Compose takes to make them is taken off. `--full` takes more rounds.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import rig
+from rig import IMAGE, NODES, ROOT, Project, Ran, Scenario, Service, at_most, line
+
+OVERHEAD_S, STEP_S = 1.5, 0.10
+FASTER = {"ordinary": 10.0, "mitogen": 4.0}
+FURTHER_STEPS = 10
+MITOGEN = "mitogen==0.3.54"
+MITOGEN_FOLDER = ROOT / ".cache" / "bench-mitogen"
+ORDINARY = ROOT / "bench" / "peers" / "tasks" / "ordinary.yml"
+ROOT_THERE = "/var/tmp/testcell-bench"
+
+# Removes what ordinary tasks that failed have left.
+TIDY = f"""
+docker ps -aq --filter label=bench.run | xargs -r docker rm -f
+docker network ls -q --filter label=bench.run | xargs -r docker network rm
+rm -rf {ROOT_THERE}
+"""
+
+# Makes, starts and removes a container by Compose or the engine, and prints what making it and starting it took.
+ENGINE = """
+import json, os, subprocess, sys, tempfile, time
+
+def timed(*words):
+    began = time.monotonic()
+    said = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    return time.monotonic() - began, said.strip()
+
+plugin = subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0
+with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+    file.write(os.environ["COMPOSE"])
+    file.flush()
+    compose = [*(["docker", "compose"] if plugin else ["docker-compose"]), "-p", "testcell-bench", "-f", file.name]
+    made, _ = timed(*compose, "up", "--no-start", "--no-deps", "--no-build", sys.argv[1])
+    name = timed("docker", "ps", "-aq", "--filter", "label=com.docker.compose.project=testcell-bench")[1]
+    started, _ = timed("docker", "start", name)
+    timed("docker", "rm", "-f", name)
+    timed("docker", "network", "rm", "testcell-bench_default")
+print(json.dumps([made, started]))
+"""
+
+
+class Sleeper(Service):
+    """A service that does nothing and is ready as soon as it runs."""
+
+    def compose(self, _interval_s: float) -> dict[str, object]:
+        """Return the service for a compose file."""
+        return {"image": IMAGE, "entrypoint": ["sleep", "600"], "init": True}
+
+    def metadata(self, _interval_s: float) -> dict[str, object]:
+        """Return the service for a scenario's metadata."""
+        return {"name": self.name, "node": self.node}
+
+
+SERVICES = tuple(Sleeper(f"sleeper-{place}", node=node) for place, node in enumerate(NODES))
+SCENARIO = Scenario("sleepers", SERVICES)
+
+
+def engines_s() -> tuple[float, float]:
+    """Return what Compose takes to make the three containers and the engines to start them, all nodes at once."""
+
+    def on(service: Sleeper) -> list[float]:
+        words = ("env", f"COMPOSE={SCENARIO.compose()}", "python3", "-I", "-c", ENGINE, service.name)
+        found: list[float] = json.loads(rig.on_node(service.node, *words))
+        return found
+
+    with ThreadPoolExecutor(len(SERVICES)) as pool:
+        found = list(pool.map(on, SERVICES))
+    return max(made for made, _ in found), max(started for _, started in found)
+
+
+Task = dict[str, object]
+
+
+def playbook(path: Path, *plays: tuple[str, list[Task]], **variables: object) -> Path:
+    """Write a playbook of plays, each with its hosts, and return its path."""
+    path.write_text(
+        json.dumps(
+            [
+                {"name": f"Play {place}", "hosts": hosts, "gather_facts": False, "vars": variables, "tasks": tasks}
+                for place, (hosts, tasks) in enumerate(plays)
+            ],
+            indent=1,
+        )
+    )
+    return path
+
+
+def ordinary(project: Project) -> Path:
+    """Return the playbook that does by ordinary tasks what a run does."""
+    given = {
+        "bench_root": ROOT_THERE,
+        "bench_run": "testcell-bench-tasks",
+        "bench_scenario": str(project.write(SCENARIO)),
+        "bench_home": str(project.folder / "home"),
+        "bench_image": IMAGE,
+        "bench_test_node": NODES[0],
+        "bench_service": "{{ bench_services[inventory_hostname] }}",
+        "bench_services": {one.node: one.name for one in SERVICES},
+    }
+    tasks: list[Task] = [{"name": "Do what a run does", "ansible.builtin.import_tasks": str(ORDINARY)}]
+    return playbook(project.folder / "ordinary.yml", ("all", tasks), **given)
+
+
+def mitogen() -> dict[str, str]:
+    """Return the environment in which Ansible works by Mitogen, which is installed once, apart from all else."""
+    if not (MITOGEN_FOLDER / "ansible_mitogen").is_dir():
+        words = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(MITOGEN_FOLDER), MITOGEN]
+        subprocess.run(words, check=True, capture_output=True)
+    strategies = MITOGEN_FOLDER / "ansible_mitogen" / "plugins" / "strategy"
+    return {
+        "PYTHONPATH": str(MITOGEN_FOLDER),
+        "ANSIBLE_STRATEGY": "mitogen_linear",
+        "ANSIBLE_STRATEGY_PLUGINS": str(strategies),
+    }
+
+
+def measured(project: Project, rounds: int) -> dict[str, float]:
+    """Return the median seconds of each variant, and of what the engines take, each called once a round."""
+    tasks, empty = ordinary(project), playbook(project.folder / "empty.yml", ("all", []))
+    by_mitogen = mitogen()
+    variants: dict[str, Callable[[], float]] = {
+        "empty": lambda: rig.playbook(empty, project.folder),
+        "ours": lambda: project.run(SCENARIO).seconds,
+        "mitogen": lambda: rig.playbook(tasks, project.folder, {}, **by_mitogen),
+        "ordinary": lambda: rig.playbook(tasks, project.folder),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in (*variants, "making", "start")}
+    try:
+        for _ in range(rounds):
+            for name, call in variants.items():
+                seconds[name].append(call())
+            for name, taken in zip(("making", "start"), engines_s(), strict=True):
+                seconds[name].append(taken)
+    finally:
+        for node in NODES:
+            rig.on_node(node, "sh", "-c", TIDY)
+    return {name: statistics.median(taken) for name, taken in seconds.items()}
+
+
+def further_step_s(project: Project) -> float:
+    """Return what one further step costs, by a case that asks eleven times whether its services are ready."""
+
+    def step(action: str, **more: object) -> Task:
+        return {"name": action, f"enginelab.testcell.{action}": {"run_dir": "{{ run_dir }}", "case_index": 0}, **more}
+
+    asked = {
+        "project_dir": str(project.folder),
+        "scenario": SCENARIO.name,
+        "results_dir": str(project.folder / "results"),
+    }
+    before = [step(action) for action in ("lease_node", "prep_node", "upload_files", "deploy_services")]
+    ready = [step("check_ready") for _ in range(FURTHER_STEPS + 1)]
+    after = [step(action) for action in ("clean_node", "verify_node")]
+    path = playbook(
+        project.folder / "steps.yml",
+        ("localhost", [{"name": "Resolve", "enginelab.testcell.resolve_run": asked, "register": "opened"}]),
+        ("all", [step("open_case", run_once=True), *before, *ready, *after, step("report_case", run_once=True)]),
+        ("localhost", [{"name": "Report", "enginelab.testcell.report_run": {"run_dir": "{{ run_dir }}"}}]),
+        run_dir="{{ hostvars['localhost'].opened.run_dir }}",
+    )
+    rig.playbook(path, project.folder)
+    entries = Ran(0.0, project.runs[-1]).journal()
+    ends = [entry["t"] for entry in entries if (entry["step"], entry["phase"]) == ("ready", "end")]
+    assert len(ends) == len(NODES) * (FURTHER_STEPS + 1)
+    return float(ends[-1] - max(ends[: len(NODES)])) / FURTHER_STEPS
+
+
+def figures(project: Project, rounds: int) -> Iterator[dict[str, object]]:
+    """Yield all figures."""
+    found = measured(project, rounds)
+    over = {name: found[name] - found["empty"] - found["start"] for name in ("ours", *FASTER)}
+    parts = {name: round(found[name], 3) for name in ("empty", "start", "making")}
+    unit = "s more than the empty playbook and the services' start"
+    facts = {**parts, "rounds": rounds}
+    yield line(
+        "B5-overhead",
+        over["ours"],
+        unit,
+        "empty playbook",
+        found["empty"],
+        **at_most(over["ours"], OVERHEAD_S),
+        **facts,
+    )
+    value = over["ours"] - found["making"]
+    unit = f"{unit}, and than Compose needs to make the containers"
+    yield line(
+        "B5-overhead-without-making", value, unit, "empty playbook", found["empty"], target=None, holds=None, **facts
+    )
+    for peer, times in FASTER.items():
+        value = over[peer] / over["ours"]
+        name, facts = f"B5-faster-than-{peer}-tasks", {"target": times, "holds": value >= times, "rounds": rounds}
+        yield line(name, over["ours"], "s", f"{peer} tasks", over[peer], **facts, times_faster=round(value, 2))
+    step = further_step_s(project)
+    yield line(
+        "B5-further-step", step, "s for each", "the target", STEP_S, **at_most(step, STEP_S), steps=FURTHER_STEPS
+    )
+
+
+def main() -> int:
+    """Print one line a figure; return 1 when a target does not hold."""
+    with rig.lab(), rig.project() as project:
+        return rig.show(figures(project, 5 if "--full" in sys.argv[1:] else 1))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
