@@ -4,6 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
 NODES ?= 3
+BENCHES ?= cli_start schedule deploy overhead
 
 .PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench lock clean
 
@@ -49,9 +50,8 @@ integration: setup images ## tests against the Docker engine of this machine
 e2e: setup images ## runs on real nodes: sshd, dockerd, containers
 	@$(PYTEST) tests/e2e
 
-bench: setup ## figures beside their peers, one JSON line each
-	@$(BIN)/python bench/cli_start.py
-	@$(BIN)/python bench/schedule.py
+bench: setup images ## figures beside their peers, one JSON line each
+	@failed=0; for one in $(BENCHES); do $(BIN)/python bench/$$one.py || failed=1; done; exit $$failed
 
 lock: setup ## pin every dependency with its digest
 	@$(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml

@@ -22,6 +22,7 @@ from rig import IMAGE, NODES, ROOT, Project, Ran, Scenario, Service, at_most, li
 OVERHEAD_S, STEP_S = 1.5, 0.10
 FASTER = {"ordinary": 10.0, "mitogen": 4.0}
 FURTHER_STEPS = 10
+PARTS = ("making", "start", "ending")
 MITOGEN = "mitogen==0.3.54"
 MITOGEN_FOLDER = ROOT / ".cache" / "bench-mitogen"
 ORDINARY = ROOT / "bench" / "peers" / "tasks" / "ordinary.yml"
@@ -34,7 +35,7 @@ docker network ls -q --filter label=bench.run | xargs -r docker network rm
 rm -rf {ROOT_THERE}
 """
 
-# Makes, starts and removes a container by Compose or the engine, and prints what making it and starting it took.
+# Makes a container by Compose, starts it and removes it with its network by the engine, and prints what each took.
 ENGINE = """
 import json, os, subprocess, sys, tempfile, time
 
@@ -51,9 +52,8 @@ with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
     made, _ = timed(*compose, "up", "--no-start", "--no-deps", "--no-build", sys.argv[1])
     name = timed("docker", "ps", "-aq", "--filter", "label=com.docker.compose.project=testcell-bench")[1]
     started, _ = timed("docker", "start", name)
-    timed("docker", "rm", "-f", name)
-    timed("docker", "network", "rm", "testcell-bench_default")
-print(json.dumps([made, started]))
+    ended = sum(timed("docker", *words)[0] for words in (["stop", name], ["rm", name], ["network", "rm", "testcell-bench_default"]))
+print(json.dumps([made, started, ended]))
 """
 
 
@@ -73,8 +73,8 @@ SERVICES = tuple(Sleeper(f"sleeper-{place}", node=node) for place, node in enume
 SCENARIO = Scenario("sleepers", SERVICES)
 
 
-def engines_s() -> tuple[float, float]:
-    """Return what Compose takes to make the three containers and the engines to start them, all nodes at once."""
+def engines_s() -> dict[str, float]:
+    """Return what Compose takes to make the three containers and the engines to start and end them, all nodes at once."""
 
     def on(service: Sleeper) -> list[float]:
         words = ("env", f"COMPOSE={SCENARIO.compose()}", "python3", "-I", "-c", ENGINE, service.name)
@@ -83,7 +83,7 @@ def engines_s() -> tuple[float, float]:
 
     with ThreadPoolExecutor(len(SERVICES)) as pool:
         found = list(pool.map(on, SERVICES))
-    return max(made for made, _ in found), max(started for _, started in found)
+    return {part: max(seconds) for part, seconds in zip(PARTS, zip(*found, strict=True), strict=True)}
 
 
 Task = dict[str, object]
@@ -142,12 +142,12 @@ def measured(project: Project, rounds: int) -> dict[str, float]:
         "mitogen": lambda: rig.playbook(tasks, project.folder, {}, **by_mitogen),
         "ordinary": lambda: rig.playbook(tasks, project.folder),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in (*variants, "making", "start")}
+    seconds: dict[str, list[float]] = {name: [] for name in (*variants, *PARTS)}
     try:
         for _ in range(rounds):
             for name, call in variants.items():
                 seconds[name].append(call())
-            for name, taken in zip(("making", "start"), engines_s(), strict=True):
+            for name, taken in engines_s().items():
                 seconds[name].append(taken)
     finally:
         for node in NODES:
@@ -187,7 +187,7 @@ def figures(project: Project, rounds: int) -> Iterator[dict[str, object]]:
     """Yield all figures."""
     found = measured(project, rounds)
     over = {name: found[name] - found["empty"] - found["start"] for name in ("ours", *FASTER)}
-    parts = {name: round(found[name], 3) for name in ("empty", "start", "making")}
+    parts = {name: round(found[name], 3) for name in ("ours", "empty", *PARTS)}
     unit = "s more than the empty playbook and the services' start"
     facts = {**parts, "rounds": rounds}
     yield line(
@@ -204,6 +204,8 @@ def figures(project: Project, rounds: int) -> Iterator[dict[str, object]]:
     yield line(
         "B5-overhead-without-making", value, unit, "empty playbook", found["empty"], target=None, holds=None, **facts
     )
+    unit = "s to stop and remove containers and networks"
+    yield line("B5-engines-own", found["ending"], unit, "overhead", over["ours"], target=None, holds=None, **facts)
     for peer, times in FASTER.items():
         value = over[peer] / over["ours"]
         name, facts = f"B5-faster-than-{peer}-tasks", {"target": times, "holds": value >= times, "rounds": rounds}

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ IMAGE = "testcell/engine-sim:1"
 FIRST_PORT = 20100
 LIMIT_S = 400
 WAIT_S = 60.0
+BACKGROUND_S = 1.0
 
 # A service of known start time: it tells when its process begins and when its port is open, by the node's clock, which
 # is the controller's. {first}: what it does before it opens the port.
@@ -324,10 +326,26 @@ def at_most(value: float, target: float) -> dict[str, object]:
     return {"target": round(target, 4), "holds": value <= target}
 
 
+def background() -> dict[str, object]:
+    """Return how many cores others keep busy, measured for a moment in which we do nothing."""
+
+    def ticks() -> tuple[int, int]:
+        found = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        return sum(found) - found[3] - found[4], sum(found)
+
+    before = ticks()
+    time.sleep(BACKGROUND_S)
+    busy, total = (after - earlier for after, earlier in zip(ticks(), before, strict=True))
+    cores = os.cpu_count() or 1
+    return line(
+        "background", busy / total * cores, "cores busy with other things", "cores", cores, target=None, holds=None
+    )
+
+
 def show(figures: Iterator[dict[str, object]]) -> int:
-    """Print one line a figure as it comes; return 1 when a target does not hold."""
+    """Print one line a figure as it comes, and before and after them the load; return 1 when a target does not hold."""
     missed = False
-    for figure in figures:
+    for figure in chain([background()], figures, (background() for _ in range(1))):
         print(json.dumps(figure), flush=True)
         missed |= figure["holds"] is False
     return int(missed)

@@ -230,23 +230,26 @@ def test_f40_a_port_that_a_stranger_takes_at_the_last_moment_is_named(live, stra
 
 
 @contextmanager
-def taken_late(going, stranger):
+def taken_late(going, holder):
     """Have the port taken once the service that the others wait for is starting, and then let that one be ready."""
     going.waits_for(service="gate", state="started")
-    with stranger as name:
+    with holder as name:
         docker("exec", going.container("gate"), "touch", "/tmp/open")
         yield name
 
 
+@contextmanager
 def leftover(port, run_id="20010101_000000"):
-    """Start a container like one that a run of this node, which is dead, has left; return its name."""
-    root = f"/var/tmp/testcell-{os.geteuid()}"
-    place = f"{root}/runs/{run_id}/made/scenario"
+    """Let a container hold the port like one that a run of this node, which is dead, has left; give its name."""
+    place = f"/var/tmp/testcell-{os.geteuid()}/runs/{run_id}/made/scenario"
     labels = {"testcell.run": run_id, "com.docker.compose.project.working_dir": place}
     words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
     name = f"leftover-{port}"
     docker("run", "-d", "--name", name, "-p", f"{port}:80", *words, "--entrypoint", "sleep", IMAGE, "300")
-    return name
+    try:
+        yield name
+    finally:
+        docker("rm", "-f", name)
 
 
 def names():
@@ -255,22 +258,21 @@ def names():
 
 def test_f40_what_a_dead_run_left_on_the_port_is_removed_first(to_the_end):
     port = free_port()
-    name = leftover(port)
-    ended = to_the_end({"app": service(ports=[port])})
+    with leftover(port) as name:
+        ended = to_the_end({"app": service(ports=[port])})
+        assert name not in names()
     assert ended.ends == ("pass", 0, ""), ended.screen
-    assert name not in names() and ended.services["app"]["tries"] == 1
+    assert ended.services["app"]["tries"] == 1
     assert any("removed what a dead run had left: 1 containers" in e.get("message", "") for e in ended.journal)
 
 
 def test_f40_what_a_dead_run_has_on_the_port_at_the_last_moment_is_removed_and_the_service_started_again(live):
     port = free_port()
-    with live({"gate": service(GATE), "app": service(needs=["gate"], ports=[port])}) as going:
-        going.waits_for(service="gate", state="started")
-        name = leftover(port)
-        docker("exec", going.container("gate"), "touch", "/tmp/open")
+    services = {"gate": service(GATE), "app": service(needs=["gate"], ports=[port])}
+    with live(services) as going, taken_late(going, leftover(port)) as name:
         ended = clean(going.ended())
+        assert name not in names()
     assert ended.ends == ("pass", 0, ""), ended.screen
-    assert name not in names()
     assert (ended.services["app"]["tries"], ended.services["gate"]["tries"]) == (2, 1)
     warning = next(line for line in ended.details["warnings"] if "service app needed 2 starts" in line)
     assert "port_conflict" in warning
