@@ -68,4 +68,7 @@ def _spare_unused_engine(cell: Cell) -> None:
 
 
 def _join(errors: list[Any]) -> str:
-    return "; ".join(error.get("message", str(error)) if isinstance(error, dict) else str(error) for error in errors)
+    return "; ".join(
+        error.get("message") or error.get("error") or str(error) if isinstance(error, dict) else str(error)
+        for error in errors
+    )
