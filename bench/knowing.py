@@ -15,7 +15,7 @@ KNOWN_S = 0.050
 PEER = "the target"
 OVER = "/tmp/testcell-bench-over"
 # The test ends as soon as it is told to, and by itself after a minute.
-SCRIPT = f"for _ in $(seq 600); do [ -e {OVER} ] && break; sleep 0.1; done"
+SCRIPT = f"for _ in $(seq 600); do [ -e {OVER} ] && break; sleep 0.1; done; rm -f {OVER}"
 KILLS = 3
 
 # Kills the process of a service for each line of its input, and prints when. One that is being started again has no
@@ -117,7 +117,6 @@ def readiness(runs: Sequence[Ran]) -> Iterator[dict[str, object]]:
 
 def deaths_in_test(runs: Sequence[Ran], killed: Sequence[Deaths]) -> Iterator[dict[str, object]]:
     """Yield how long after a kill the controller noted the death while the test ran, on its node and on the others."""
-    rig.on_node(NODES[0], "rm", "-f", OVER)
     late: dict[bool, list[float]] = {True: [], False: []}
     for run, deaths in zip(runs, killed, strict=True):
         places = {one["name"]: one["node"] for one in run.summary()["services"]}

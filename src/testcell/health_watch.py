@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from io import UnsupportedOperation
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -59,6 +63,7 @@ class Follower:
                 self._turn(over=False)
             self._turn(over=True)
         except OSError:  # the terminal or the reader of the pipe has gone
+            _let_go_of_output()
             shutil.rmtree(self._folder, ignore_errors=True)
         except Exception as exc:  # raised again where the command waits for its end
             self._fault = exc
@@ -72,3 +77,11 @@ class Follower:
             self._shown += 1
             self.last = document.of_round(self._shown, now, nodes, self._scenarios)
             self._show(self.last)
+
+
+def _let_go_of_output() -> None:
+    """Turn standard output to nowhere: Python would write what is left of it once more at its end, and fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(UnsupportedOperation):  # an output that is no file holds nothing back
+        os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
