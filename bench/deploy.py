@@ -118,9 +118,9 @@ def failures(project: Project, rounds: int) -> Iterator[dict[str, object]]:
     settings = {"retry_strategy": {"service_level_retries": 1, "retry_delay": 0}}
     plain, failing, killed = [], [], []
     for _ in range(rounds):
-        plain.append(project.run(Scenario("thirty", thirty(), 5.0, deployment=settings)))
+        plain.append(project.run(Scenario("thirty", thirty(), 30.0, deployment=settings)))
         killer = knowing.KillerInTest(thirty(rig.FAILS_ONCE))
-        scenario = Scenario("thirty-one-fails", thirty(rig.FAILS_ONCE), 5.0, knowing.SCRIPT, deployment=settings)
+        scenario = Scenario("thirty-one-fails", thirty(rig.FAILS_ONCE), 30.0, knowing.SCRIPT, deployment=settings)
         failing.append(project.run(scenario, killer.work))
         killed.append(killer.deaths)
     yield retry(plain, failing)
