@@ -167,13 +167,13 @@ def further_step_s(project: Project) -> float:
         "scenario": SCENARIO.name,
         "results_dir": str(project.folder / "results"),
     }
-    before = [step(action) for action in ("lease_node", "prep_node", "upload_files", "deploy_services")]
+    before = [step(action) for action in ("prep_node", "deploy_services")]
     ready = [step("check_ready") for _ in range(FURTHER_STEPS + 1)]
-    after = [step(action) for action in ("clean_node", "verify_node")]
+    after = step("clean_node")
     path = playbook(
         project.folder / "steps.yml",
         ("localhost", [{"name": "Resolve", "enginelab.testcell.resolve_run": asked, "register": "opened"}]),
-        ("all", [step("open_case", run_once=True), *before, *ready, *after, step("report_case", run_once=True)]),
+        ("all", [step("open_case", run_once=True), *before, *ready, after, step("report_case", run_once=True)]),
         ("localhost", [{"name": "Report", "enginelab.testcell.report_run": {"run_dir": "{{ run_dir }}"}}]),
         run_dir="{{ hostvars['localhost'].opened.run_dir }}",
     )

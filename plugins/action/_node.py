@@ -51,22 +51,25 @@ class NodeAction(ActionBase):
             raise NodeError(connection_kind(str(result.get("msg"))), str(result.get("msg")))
         return Output(result["rc"], result["stdout"], result["stderr"])
 
-    def serving_command(self, command: str) -> list[str] | None:
-        """Return what the controller starts to run command on the node with both streams open.
+    def keeps_open(self) -> bool:
+        """Return whether a command can be run on the node with both streams open.
 
-        None where only whole commands can be run: with other connections than ssh and local, and where a password is
-        asked for on the way.
+        With other connections than ssh and local, and where a password is asked for on the way, only whole commands can.
         """
         connection = self._connection
-        become = connection.become if self._becomes() else None
-        if connection.transport not in ("ssh", "local") or (become and become.get_option("become_pass")):
-            return None
-        if become:
-            command = become.build_become_command(command, connection._shell)
+        if connection.transport not in ("ssh", "local") or (
+            self._becomes() and connection.become.get_option("become_pass")
+        ):
+            return False
+        return connection.transport == "local" or not (connection.get_option("password") or self._play_context.password)
+
+    def kept_open(self, command: str) -> list[str]:
+        """Return what the controller starts to run command on the node with both streams open."""
+        connection = self._connection
+        if self._becomes():
+            command = connection.become.build_become_command(command, connection._shell)
         if connection.transport == "local":
             return ["/bin/sh", "-c", command]
-        if connection.get_option("password") or self._play_context.password:
-            return None
         host = connection.get_option("host") or self._play_context.remote_addr
         words = ("-T", "-o", "BatchMode=yes", host, f"/bin/sh -c {shlex.quote(command)}")
         built = connection._build_command(connection.get_option("ssh_executable"), "ssh", *words)

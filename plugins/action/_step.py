@@ -2,13 +2,15 @@
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The adapter between Ansible and a step: connection, check mode, the journal, and the first failure of a case."""
+"""The adapter between Ansible and the steps of a case: connection, check mode, the journal, and the first failure."""
 
 from __future__ import annotations
 
 import os
 import time
+import traceback
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,73 +28,91 @@ SKIPPED = "the case is skipped"
 NO_CASE = "no case is open"
 
 
-class StepAction(NodeAction):
-    """One step of a case on one node. Subclasses name the step and the function that does it.
+@dataclass(frozen=True)
+class Step:
+    """One step of a phase. act: does it and returns its facts, or raises StepFailure or NodeError.
 
-    ALWAYS: the step also runs after the case has failed, as collecting and cleaning do.
-    NEEDS_LEASE: the step is left out on a node that this run does not hold.
+    always: it also runs after the case has failed, as collecting and cleaning do. needs_lease: it is left out on a node
+    that this run does not hold. closes: it also runs where the node's last case in this run is skipped.
+    """
+
+    name: str
+    act: Callable[[Cell], dict[str, Any]]
+    always: bool = False
+    needs_lease: bool = True
+    closes: bool = False
+
+
+class PhaseAction(NodeAction):
+    """A phase of a case on one node: steps one after the other, each with its own begin and end in the journal.
+
+    A task costs more than most steps do, so steps that need no word from other nodes in between share one.
     OPTIONS: what the task gives.
     """
 
-    STEP: ClassVar[str]
-    ALWAYS: ClassVar[bool] = False
-    NEEDS_LEASE: ClassVar[bool] = True
+    STEPS: ClassVar[tuple[Step, ...]] = ()
     OPTIONS: ClassVar[dict[str, Any]] = {
         "run_dir": {"type": "path", "required": True},
         "case_index": {"type": "int", "required": True},
     }
 
-    def act(self, cell: Cell) -> dict[str, Any]:
-        """Do the step and return its facts; raise StepFailure or NodeError."""
-        raise AssertionError(f"{type(self).__name__} does not say what its step does")
-
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the step unless it has no part here, and keep its first failure for the case."""
+        """Run each step unless it has no part here, and keep the first failure for the case."""
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(self.OPTIONS)
         index = self.case_index(args)
         if index is None:
             return {"changed": False, "skipped": True, "skip_reason": NO_CASE}
         cell = self._cell(Path(str(args["run_dir"])), index, task_vars or {})
-        reason = self.no_part(cell)
-        if reason:
-            return {"changed": False, "skipped": True, "skip_reason": reason}
-        if self._task.check_mode:
-            return {"changed": False, "msg": f"would run the step {self.STEP} of {cell.case.ref.title} on {cell.node}"}
-        return self._recorded(cell)
+        steps = self.steps(args)
+        return _together([self._run(step, self._at(cell, step)) for step in steps])
+
+    def steps(self, args: dict[str, Any]) -> tuple[Step, ...]:
+        """Return the steps of the phase."""
+        return self.STEPS
 
     def case_index(self, args: dict[str, Any]) -> int | None:
         """Return the position of the case in the plan, None when there is none to do."""
         return int(args["case_index"])
 
-    def no_part(self, cell: Cell) -> str:
-        """Return why this step is left out here, "" when it runs."""
+    def no_part(self, step: Step, cell: Cell) -> str:
+        """Return why a step is left out here, "" when it runs."""
         if cell.node not in cell.case.nodes:
             return "the case does not use this node"
-        if cell.board.read("skip"):
+        if cell.board.read("skip") and not (step.closes and cell.case.index == cell.plan.last_use(cell.node)):
             return SKIPPED
-        if self.NEEDS_LEASE and cell.shared.read(f"lease.{cell.node}") is None:
+        if step.needs_lease and cell.shared.read(f"lease.{cell.node}") is None:
             return "this run does not hold the node"
-        if not self.ALWAYS and cell.failed:
+        if not step.always and cell.failed:
             return "the case has failed already"
         return ""
 
-    def _recorded(self, cell: Cell) -> dict[str, Any]:
+    def _run(self, step: Step, cell: Cell) -> dict[str, Any]:
+        reason = self.no_part(step, cell)
+        if reason:
+            return {"changed": False, "skipped": True, "skip_reason": reason}
+        if self._task.check_mode:
+            return {"changed": False, "msg": f"would run the step {step.name} of {cell.case.ref.title} on {cell.node}"}
+        return self._recorded(step, cell)
+
+    def _recorded(self, step: Step, cell: Cell) -> dict[str, Any]:
         began = cell.clock()
         cell.log("begin")
         try:
-            detail = self.act(cell)
+            detail = step.act(cell)
         except (StepFailure, NodeError) as exc:
             return self._failed(cell, exc, began)
+        except Exception as exc:
+            return self._failed(cell, _broken(step, exc), began)
         seconds = round(cell.clock() - began, 3)
         cell.log("end", ok=True, seconds=seconds, detail=detail)
-        return {"changed": True, "step": self.STEP, "seconds": seconds, "detail": detail}
+        return {"changed": True, "steps": {step.name: {"seconds": seconds, **detail}}}
 
     def _failed(self, cell: Cell, exc: StepFailure | NodeError, began: float) -> dict[str, Any]:
         known = failure.of(
             exc.kind,
             message=str(exc),
-            step=self.STEP,
+            step=cell.step,
             node=cell.node,
             service=getattr(exc, "service", ""),
             evidence=getattr(exc, "evidence", ()) or _evidence_of(exc),
@@ -100,9 +120,9 @@ class StepAction(NodeAction):
         ).as_dict()
         first = exc.kind != "dependency_failed" and cell.board.claim("failure", known)
         if not first:
-            cell.board.claim(f"later-failure.{self.STEP}.{cell.node}", known)
+            cell.board.claim(f"later-failure.{cell.step}.{cell.node}", known)
         cell.log("end", ok=False, seconds=round(cell.clock() - began, 3), failure=known)
-        return {"failed": True, "changed": True, "step": self.STEP, "msg": str(exc), "failure": known}
+        return {"failed": True, "changed": True, "msg": str(exc), "failure": known}
 
     def _cell(self, run_dir: Path, index: int, task_vars: dict[str, Any]) -> Cell:
         plan = run_plan.load(run_dir)
@@ -115,14 +135,17 @@ class StepAction(NodeAction):
         client.line = self._line(client, shared, node)
         client.persist = Persistence(node, lambda: self._made_again(board, node), time.sleep)
         facts = board.read(f"facts.{node}") or {}
-        return Cell(
-            self.STEP, plan, case, node, client, board, shared, time.time, time.sleep, self._speaker(node), facts
-        )
+        return Cell("", plan, case, node, client, board, shared, time.time, time.sleep, _unheard, facts)
+
+    def _at(self, cell: Cell, step: Step) -> Cell:
+        """Return what the step of a phase is given; the client is the same, so that it keeps what a step has learned."""
+        return replace(cell, step=step.name, say=self._speaker(cell.node, step.name))
 
     def _line(self, client: NodeClient, shared: Board, node: str) -> Line | None:
         """Return the way that the run keeps open to the node, None where its connection cannot be kept open."""
-        argv = self.serving_command(client.serving())
-        return None if argv is None else Line(shared, node, argv, os.getppid())
+        if not self.keeps_open():
+            return None
+        return Line(shared, node, lambda: self.kept_open(client.serving()), os.getppid())
 
     def _made_again(self, board: Board, node: str) -> None:
         """Drop the connection, so that a new one is made, and count that."""
@@ -130,8 +153,35 @@ class StepAction(NodeAction):
         count = 1 + (board.read(f"{RECONNECTED}{node}") or {"count": 0})["count"]
         board.post(f"{RECONNECTED}{node}", {"count": count})
 
-    def _speaker(self, node: str) -> Callable[[str], None]:
-        return lambda message: self._display.display(f"  {node:<12} {self.STEP:<8} {message}")
+    def _speaker(self, node: str, step: str) -> Callable[[str], None]:
+        return lambda message: self._display.display(f"  {node:<12} {step:<8} {message}")
+
+
+def _unheard(_message: str) -> None:
+    """Take what is said outside of a step."""
+
+
+def _together(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the results of a phase's steps as one: the first failure, else what the steps that ran have found."""
+    steps = {name: found for result in results for name, found in result.get("steps", {}).items()}
+    failed = next((result for result in results if result.get("failed")), None)
+    if failed:
+        return {**failed, "steps": steps}
+    if all(result.get("skipped") for result in results):
+        return results[0]
+    words = "; ".join(result["msg"] for result in results if result.get("msg"))
+    return {
+        "changed": any(result["changed"] for result in results),
+        "steps": steps,
+        **({"msg": words} if words else {}),
+    }
+
+
+def _broken(step: Step, exc: Exception) -> StepFailure:
+    """Return the failure of a step that broke by a fault of our own."""
+    trace = "".join(traceback.format_exception(exc)).splitlines()
+    message = f"the step {step.name} broke: {type(exc).__name__}: {exc}"
+    return StepFailure("internal_error", message, evidence=tuple(trace[-20:]))
 
 
 def _evidence_of(exc: StepFailure | NodeError) -> tuple[str, ...]:

@@ -24,8 +24,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-detail:
-  description: The strategy and, for thorough, the canary requests.
+steps:
+  description: What each step found, by its name, and its C(seconds); C(ready), with the strategy and, for thorough, the canary requests.
   returned: success
   type: dict
 failure:
@@ -34,17 +34,11 @@ failure:
   type: dict
 """
 
-from typing import Any
-
 from ..plugin_utils.steps import ready
-from ..plugin_utils.steps.cell import Cell
-from ._step import StepAction
+from ._step import PhaseAction, Step
 
 
-class ActionModule(StepAction):
+class ActionModule(PhaseAction):
     """Ask whether the engine can really answer."""
 
-    STEP = "ready"
-
-    def act(self, cell: Cell) -> dict[str, Any]:
-        return ready.check(cell)
+    STEPS = (Step("ready", ready.check),)

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: clean_node
-short_description: Clean a node of a run
+short_description: Leave a node as it was
 description:
+  - Stops the run's containers and processes. Each step is tried whatever became of the one before.
   - Removes the run's containers, networks, volumes, processes and files, found by label, never by a wildcard.
+  - Compares the node with its snapshot, and gives it back after its last case.
   - Left out on a node that the case does not use.
 version_added: 0.1.0
 author: Testcell contributors
@@ -17,15 +19,18 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Clean a node of a run
+- name: Leave a node as it was
   enginelab.testcell.clean_node:
     run_dir: "{{ testcell_run_dir }}"
     case_index: "{{ testcell_case_index }}"
 """
 
 RETURN = r"""
-detail:
-  description: How many objects of each type were removed.
+steps:
+  description:
+    - What each step found, by its name, and its C(seconds).
+    - C(stop); C(clean), with how many objects of each type were removed;
+      C(verify).
   returned: success
   type: dict
 failure:
@@ -34,18 +39,15 @@ failure:
   type: dict
 """
 
-from typing import Any
-
 from ..plugin_utils.steps import clear
-from ..plugin_utils.steps.cell import Cell
-from ._step import StepAction
+from ._step import PhaseAction, Step
 
 
-class ActionModule(StepAction):
-    """Remove what the run made."""
+class ActionModule(PhaseAction):
+    """Leave the node as it was: each step is tried whatever became of the one before."""
 
-    STEP = "clean"
-    ALWAYS = True
-
-    def act(self, cell: Cell) -> dict[str, Any]:
-        return clear.clean(cell)
+    STEPS = (
+        Step("stop", clear.stop, always=True),
+        Step("clean", clear.clean, always=True),
+        Step("verify", clear.close, always=True, closes=True),
+    )

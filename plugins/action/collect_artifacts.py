@@ -24,8 +24,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-detail:
-  description: Files and bytes that came home, and what could not be had.
+steps:
+  description:
+    - What each step found, by its name, and its C(seconds).
+    - C(collect), with files and bytes that came home, and
+      what could not be had.
   returned: success
   type: dict
 failure:
@@ -34,18 +37,11 @@ failure:
   type: dict
 """
 
-from typing import Any
-
 from ..plugin_utils.steps import collect
-from ..plugin_utils.steps.cell import Cell
-from ._step import StepAction
+from ._step import PhaseAction, Step
 
 
-class ActionModule(StepAction):
+class ActionModule(PhaseAction):
     """Bring evidence and artifacts home."""
 
-    STEP = "collect"
-    ALWAYS = True
-
-    def act(self, cell: Cell) -> dict[str, Any]:
-        return collect.gather(cell)
+    STEPS = (Step("collect", collect.gather, always=True),)

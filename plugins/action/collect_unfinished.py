@@ -27,8 +27,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-detail:
-  description: Files and bytes that came home, and what could not be had.
+steps:
+  description:
+    - What each step found, by its name, and its C(seconds).
+    - C(collect), with files and bytes that came home, and
+      what could not be had.
   returned: success
   type: dict
 failure:
@@ -42,14 +45,13 @@ from typing import Any, ClassVar
 
 from ..plugin_utils.steps import salvage
 from ..plugin_utils.steps.cell import Cell
-from ._step import StepAction
+from ._step import PhaseAction, Step
 
 
-class ActionModule(StepAction):
+class ActionModule(PhaseAction):
     """Bring home what a run that was cut short has left."""
 
-    STEP = "collect"
-    ALWAYS = True
+    STEPS = (Step("collect", salvage.gather, always=True),)
     OPTIONS: ClassVar[dict[str, Any]] = {"run_dir": {"type": "path", "required": True}}
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -62,8 +64,5 @@ class ActionModule(StepAction):
     def case_index(self, args: dict[str, Any]) -> int | None:
         return salvage.open_case(Path(str(args["run_dir"])))
 
-    def no_part(self, cell: Cell) -> str:
-        return super().no_part(cell) or ("collected already" if salvage.is_collected(cell) else "")
-
-    def act(self, cell: Cell) -> dict[str, Any]:
-        return salvage.gather(cell)
+    def no_part(self, step: Step, cell: Cell) -> str:
+        return super().no_part(step, cell) or ("collected already" if salvage.is_collected(cell) else "")

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: find_missing
-short_description: Ask a node which parts it lacks
+short_description: Take a node and ask which parts it lacks
 description:
-  - Asks whether the Docker engine and Compose are there, where the case runs services on the node. It changes nothing.
+  - Takes the node's lease for this run.
+  - Asks whether the Docker engine and Compose are there, where the case runs services on the node. It changes nothing else.
   - Left out on a node that the case does not use, and in check mode; nothing is missing then.
 version_added: 0.1.0
 author: Testcell contributors
@@ -40,19 +41,16 @@ failure:
 
 from typing import Any
 
-from ..plugin_utils.steps import install
-from ..plugin_utils.steps.cell import Cell
-from ._step import StepAction
+from ..plugin_utils.steps import install, lease
+from ._step import PhaseAction, Step
 
 
-class ActionModule(StepAction):
-    """Ask the node what it lacks."""
+class ActionModule(PhaseAction):
+    """Take the node, and ask what it lacks."""
 
-    STEP = "install"
+    STEPS = (Step("lease", lease.acquire, needs_lease=False), Step("install", install.find_missing))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
-        return {**result, "changed": False, "missing": {**install.NOTHING, **result.get("detail", {})}}
-
-    def act(self, cell: Cell) -> dict[str, Any]:
-        return install.find_missing(cell)
+        found = result.get("steps", {}).get("install", {})
+        return {**result, "changed": False, "missing": {**install.NOTHING, **found}}

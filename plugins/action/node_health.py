@@ -98,8 +98,8 @@ class ActionModule(NodeAction):
         name, here = str(variables["inventory_hostname"]), owner.here()
         client = self.client(variables, "health")
         client.check, client.persist = True, OnceMore(self.reconnect)
-        argv = self.serving_command(client.serving())
-        client.line = OwnLine(argv, look.ANSWER_WITHIN_S) if argv else None
+        if self.keeps_open():
+            client.line = OwnLine(lambda: self.kept_open(client.serving()), look.ANSWER_WITHIN_S)
         held = standard.of_data(given["cases"], given["min_free_bytes"])
         looker = look.Looker(client, name, held, lambda who: owner.is_dead(who, here, owner.lives))
         answer: dict[str, Any] = {}

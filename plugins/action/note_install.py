@@ -41,8 +41,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-detail:
-  description: C(packages), C(changed) and C(error) of the installation.
+steps:
+  description:
+    - What each step found, by its name, and its C(seconds).
+    - C(install), with C(packages), C(changed) and C(error)
+      of the installation.
   returned: success
   type: dict
 failure:
@@ -54,16 +57,14 @@ failure:
 from typing import Any, ClassVar
 
 from ..plugin_utils.steps import install
-from ..plugin_utils.steps.cell import Cell
-from ._step import StepAction
+from ._step import PhaseAction, Step
 
 
-class ActionModule(StepAction):
+class ActionModule(PhaseAction):
     """Keep what became of an installation."""
 
-    STEP = "install"
     OPTIONS: ClassVar[dict[str, Any]] = {
-        **StepAction.OPTIONS,
+        **PhaseAction.OPTIONS,
         "packages": {"type": "list", "elements": "str", "default": []},
         "result": {"type": "dict", "required": True},
         "lists": {"type": "dict", "default": {}},
@@ -72,6 +73,5 @@ class ActionModule(StepAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         return {**super().run(tmp, task_vars), "changed": False}
 
-    def act(self, cell: Cell) -> dict[str, Any]:
-        _, args = self.validate_argument_spec(self.OPTIONS)
-        return install.note(cell, args["packages"], args["result"], args["lists"])
+    def steps(self, args: dict[str, Any]) -> tuple[Step, ...]:
+        return (Step("install", lambda cell: install.note(cell, args["packages"], args["result"], args["lists"])),)

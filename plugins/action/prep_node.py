@@ -6,8 +6,9 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: prep_node
-short_description: Check that a node can do the job
+short_description: Take a node and check that it can do the job
 description:
+  - Takes the node's lease for this run, or says who holds it; what a dead run left there is reaped.
   - Checks engine, Compose, disk, clock, ports and GPU, names every reason why not, and takes the snapshot that verify compares with.
   - Left out on a node that the case does not use.
 version_added: 0.1.0
@@ -17,15 +18,18 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Check that a node can do the job
+- name: Take a node and check that it can do the job
   enginelab.testcell.prep_node:
     run_dir: "{{ testcell_run_dir }}"
     case_index: "{{ testcell_case_index }}"
 """
 
 RETURN = r"""
-detail:
-  description: Engine and Compose versions of the node, and warnings.
+steps:
+  description:
+    - What each step found, by its name, and its C(seconds).
+    - C(lease), with its epoch and what a dead run had left there;
+      C(prep), with the versions of engine and Compose.
   returned: success
   type: dict
 failure:
@@ -34,17 +38,11 @@ failure:
   type: dict
 """
 
-from typing import Any
-
-from ..plugin_utils.steps import prep
-from ..plugin_utils.steps.cell import Cell
-from ._step import StepAction
+from ..plugin_utils.steps import lease, prep
+from ._step import PhaseAction, Step
 
 
-class ActionModule(StepAction):
-    """Ask whether the node can do its part."""
+class ActionModule(PhaseAction):
+    """Take the node, and ask whether it can do its part."""
 
-    STEP = "prep"
-
-    def act(self, cell: Cell) -> dict[str, Any]:
-        return prep.check(cell)
+    STEPS = (Step("lease", lease.acquire, needs_lease=False), Step("prep", prep.check))

@@ -9,6 +9,7 @@ name: report_run
 short_description: Write the summary of a run
 description:
   - Takes the verdicts of all cases together and writes summary.json, summary.md, report.html and junit.xml.
+  - The summary is also in the job's artifacts as C(testcell), as M(ansible.builtin.set_stats) gives them.
 version_added: 0.1.0
 author: Testcell contributors
 options:
@@ -59,4 +60,5 @@ class ActionModule(ActionBase):
         summary = judging.report_run(plan, run_board(plan.run_dir), time.time())
         line = judging.line(summary, plan.run_dir)
         self._display.display(f"\n== {line}", color="green" if summary["exit_code"] == 0 else "red")
-        return {"changed": True, "summary": summary, "line": line}
+        artifacts = {"data": {"testcell": summary}, "per_host": False, "aggregate": False}  # as set_stats gives them
+        return {"changed": True, "summary": summary, "line": line, "ansible_stats": artifacts}

@@ -24,8 +24,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-detail:
-  description: How the script ended - state, exit_code, seconds, log_bytes.
+steps:
+  description: What each step found, by its name, and its C(seconds); C(test), on the test's node with how the script ended.
   returned: success
   type: dict
 failure:
@@ -34,17 +34,11 @@ failure:
   type: dict
 """
 
-from typing import Any
-
 from ..plugin_utils.steps import script
-from ..plugin_utils.steps.cell import Cell
-from ._step import StepAction
+from ._step import PhaseAction, Step
 
 
-class ActionModule(StepAction):
+class ActionModule(PhaseAction):
     """Run the test, or watch the services meanwhile."""
 
-    STEP = "test"
-
-    def act(self, cell: Cell) -> dict[str, Any]:
-        return script.run(cell)
+    STEPS = (Step("test", script.run),)

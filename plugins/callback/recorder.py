@@ -15,6 +15,7 @@ version_added: 0.1.0
 author: Testcell contributors
 """
 
+import gc
 import json
 import time
 from pathlib import Path
@@ -66,6 +67,7 @@ class CallbackModule(CallbackBase):
         if self._stream:
             self._stream.close()
             self._stream = None
+        gc.freeze()  # a last search for garbage, at exit, would take longer than all else that is left to do
 
     def _result(self, status: str, result: CallbackTaskResult) -> None:
         host = result.host.get_name()

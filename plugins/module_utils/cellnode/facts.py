@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import cgroup, compose_cli, gpus, lease, ports, procs
+from . import cgroup, compose_known, gpus, lease, ports, procs
 from .command import which
 from .containers import published
 from .context import Context
@@ -162,7 +162,8 @@ def _leftovers(ctx: Context) -> Json:
 
 
 def _composes(ctx: Context, wanted: bool) -> Json:
-    return {"compose": [one.as_dict() for one in compose_cli.detect(ctx.environ)] if wanted else []}
+    found = compose_known.detect(ctx.root, ctx.environ, keep=not ctx.check) if wanted else ()
+    return {"compose": [one.as_dict() for one in found]}
 
 
 def _listening(ctx: Context) -> list[Json]:

@@ -23,18 +23,26 @@ MARK = "@cell "
 ABSENT = "@cell-absent"
 SSH_FAILED = 255
 
-# Makes the root private, then puts the program there by temporary file and rename. Runs once a node and version.
+# Makes the root private, then puts the program there by temporary file and rename. Runs once a node and version. Python
+# compiles what it imports from a zip each time anew, so the node's own Python adds what it compiles to.
 INSTALL = """
-import os, sys, tempfile
+import importlib.util, io, marshal, os, sys, tempfile, zipfile
 root, name = sys.argv[1:3]
 if not os.path.isdir(root):
     os.makedirs(root, 0o700)
 status = os.lstat(root)
 if status.st_uid != os.getuid() or not os.path.isdir(root) or os.path.islink(root):
     sys.exit("the folder %s belongs to uid %d; set testcell_node_root to a folder of this user" % (root, status.st_uid))
+program = io.BytesIO(sys.stdin.buffer.read())
+with zipfile.ZipFile(program, "a", zipfile.ZIP_DEFLATED) as archive:
+    for entry in archive.namelist():
+        source = archive.read(entry)
+        code = compile(source, os.path.join(root, name, entry), "exec", dont_inherit=True)
+        unchecked = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source)
+        archive.writestr(entry + "c", unchecked + marshal.dumps(code))
 handle, temporary = tempfile.mkstemp(dir=root)
 with os.fdopen(handle, "wb") as stream:
-    stream.write(sys.stdin.buffer.read())
+    stream.write(program.getvalue())
 os.replace(temporary, os.path.join(root, name))
 """
 

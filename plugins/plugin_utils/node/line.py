@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..deploy.board import Board
@@ -18,12 +18,12 @@ NOTE = "link."
 
 
 class Line:
-    """The link of one node during a task. command: what runs the program on the node, as the controller starts it.
+    """The link of one node during a task. command: returns what runs the program there, as the controller starts it.
 
     shared: the board on which the run notes where its links are. owner: the pid with which a new link ends.
     """
 
-    def __init__(self, shared: Board, node: str, command: Sequence[str], owner: int) -> None:
+    def __init__(self, shared: Board, node: str, command: Callable[[], Sequence[str]], owner: int) -> None:
         self._shared = shared
         self._note = f"{NOTE}{node}"
         self._command = command
@@ -51,13 +51,22 @@ class Line:
         return None
 
     def _made(self) -> Link:
-        place = link.start(self._command, self._owner)
+        place = link.start(self._command(), self._owner)
         self._shared.post(self._note, {"socket": str(place)})
         return Link(place)
 
 
-def end_all(shared: Board) -> None:
-    """End every link of a run; one that is gone already is no matter."""
+@contextmanager
+def ending_all(shared: Board) -> Iterator[None]:
+    """End every link of a run while other work is done, and wait for the last; one that is gone already is no matter."""
+    links: list[Link] = []
     for note in shared.notes(NOTE).values():
         with suppress(LinkError):
-            Link(Path(note["socket"])).end()
+            links.append(Link(Path(note["socket"])))
+    for way in links:
+        way.leave()
+    try:
+        yield
+    finally:
+        for way in links:
+            way.wait_end()

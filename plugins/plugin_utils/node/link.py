@@ -123,9 +123,18 @@ class Link:
 
     def end(self) -> None:
         """End the link for good, and wait until its holder has let go."""
-        self._socket.settimeout(END_WITHIN_S)
+        self.leave()
+        self.wait_end()
+
+    def leave(self) -> None:
+        """Tell the holder to end the link."""
         with suppress(OSError):
             self._socket.sendall(CLOSE)
+
+    def wait_end(self) -> None:
+        """Wait until the holder, which was told to end the link, has let go."""
+        self._socket.settimeout(END_WITHIN_S)
+        with suppress(OSError):
             while self._socket.recv(CHUNK):
                 pass
         self._socket.close()

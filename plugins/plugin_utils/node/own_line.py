@@ -43,9 +43,9 @@ class TimedLink(Link):
 
 
 class OwnLine:
-    """The link of this process to one node. command: what runs the program there, as the controller starts it."""
+    """The link of this process to one node. command: returns what runs the program there, as the controller starts it."""
 
-    def __init__(self, command: Sequence[str], within_s: float) -> None:
+    def __init__(self, command: Callable[[], Sequence[str]], within_s: float) -> None:
         self._command = command
         self._within_s = within_s
         self._link: TimedLink | None = None
@@ -53,7 +53,7 @@ class OwnLine:
     def link(self) -> Link:
         """Return the open link, or a new one, which ends with this process."""
         if self._link is None:
-            self._link = TimedLink(link.start(self._command, os.getpid()), self._within_s)
+            self._link = TimedLink(link.start(self._command(), os.getpid()), self._within_s)
         return self._link
 
     def lose(self) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import zipfile
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 MODULE_UTILS = Path(__file__).resolve().parents[2] / "module_utils"
@@ -19,11 +19,25 @@ FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Program:
-    """A program as one zip file: its package name, its bytes, and the first 12 hex digits of their SHA-256."""
+    """A program as one zip file, made when it is first asked for: most tasks use one that is on the node already."""
 
     name: str
-    content: bytes
-    digest: str
+
+    @cached_property
+    def content(self) -> bytes:
+        """Return the zip's bytes; the same sources give the same."""
+        source = MODULE_UTILS / self.name
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            _add(archive, "__main__.py", f"from {self.name}.main import main\n\nraise SystemExit(main())\n".encode())
+            for path in sorted(source.rglob("*.py")):
+                _add(archive, f"{self.name}/{path.relative_to(source).as_posix()}", path.read_bytes())
+        return buffer.getvalue()
+
+    @cached_property
+    def digest(self) -> str:
+        """Return the first 12 hex digits of the SHA-256 of its bytes."""
+        return hashlib.sha256(self.content).hexdigest()[:12]
 
     @property
     def file_name(self) -> str:
@@ -33,15 +47,8 @@ class Program:
 
 @cache
 def build(name: str) -> Program:
-    """Return the program made of the package module_utils/<name>; the same sources give the same bytes."""
-    source = MODULE_UTILS / name
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        _add(archive, "__main__.py", f"from {name}.main import main\n\nraise SystemExit(main())\n".encode())
-        for path in sorted(source.rglob("*.py")):
-            _add(archive, f"{name}/{path.relative_to(source).as_posix()}", path.read_bytes())
-    content = buffer.getvalue()
-    return Program(name, content, hashlib.sha256(content).hexdigest()[:12])
+    """Return the program made of the package module_utils/<name>."""
+    return Program(name)
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import lease
 from .cell import Cell, StepFailure
 
 STOP_TIMEOUT_S = 10
@@ -50,6 +51,14 @@ def verify(cell: Cell) -> dict[str, Any]:
     if not result["clean"]:
         raise StepFailure("cleanup_failed", f"{cell.node} is not as it was: {describe(result)}")
     return {"clean": True, "foreign": len(result["foreign"])}
+
+
+def close(cell: Cell) -> dict[str, Any]:
+    """Verify the node, and give it back after its last case whatever became of that."""
+    try:
+        return verify(cell)
+    finally:
+        lease.release(cell)
 
 
 def describe(result: dict[str, Any]) -> str:

@@ -63,13 +63,13 @@ def report_run(plan: RunPlan, shared: Board, now: float) -> dict[str, Any]:
         "ended_at": now,
         "reasons": [f"not clean: {', '.join(dirty)}"] if dirty else [],
     }
-    summary = run_files.write(plan.run_dir, run)
-    point_latest(Path(plan.results_dir), plan.run_id)
+    with node_line.ending_all(shared):
+        summary = run_files.write(plan.run_dir, run)
+        point_latest(Path(plan.results_dir), plan.run_id)
     journal.append(
         plan.run_dir,
         {"t": now, "step": "report", "phase": "end", "verdict": run["verdict"], "exit_code": code, "ok": True},
     )
-    node_line.end_all(shared)
     shutil.rmtree(plan.run_dir / ".board")
     return summary
 

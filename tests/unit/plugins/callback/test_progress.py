@@ -21,7 +21,7 @@ def ended(action, **result):
             {"msg": "1 checked\na: note: b"},
             "  node1        1 checked\na: note: b\n",
         ),
-        ("enginelab.testcell.lease_node", {"detail": {"epoch": 1}}, ""),
+        ("enginelab.testcell.prep_node", {"steps": {"lease": {"epoch": 1}}}, ""),
         ("enginelab.testcell.reclaim_node", {"msg": ""}, ""),
         ("ansible.builtin.assert", {"msg": "All assertions passed"}, ""),
     ],

@@ -4,6 +4,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
+import zipimport
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node import package
@@ -87,6 +89,28 @@ def test_the_same_sources_give_the_same_program():
     two = package.build("cellnode")
     assert (one.digest, one.content) == (two.digest, two.content)
     assert one.file_name == f"cellnode-{one.digest}.pyz"
+
+
+def test_the_program_lies_on_the_node_with_what_its_python_compiles_it_to(tmp_path):
+    client([], tmp_path / "root").call("lease", action="show")
+    (path,) = (tmp_path / "root").glob("cellnode-*.pyz")
+    loader = zipimport.zipimporter(f"{path}/cellnode")
+    assert loader.get_filename("main").endswith("main.pyc")
+    with zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
+    assert {f"{name}c" for name in names if name.endswith(".py")} <= names
+
+
+def test_a_program_compiled_by_another_python_still_runs(tmp_path):
+    node = client([], tmp_path / "root")
+    first = node.call("lease", action="show")
+    (path,) = (tmp_path / "root").glob("cellnode-*.pyz")
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, b"\0\0\r\n" + content[4:] if name.endswith(".pyc") else content)
+    assert node.call("lease", action="show") == first
 
 
 @pytest.mark.parametrize(

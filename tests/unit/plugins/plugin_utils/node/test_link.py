@@ -159,13 +159,15 @@ def test_a_line_makes_a_new_link_where_the_old_one_has_died(tmp_path: Path) -> N
     board, command = Board(tmp_path), [sys.executable, "-I", "-S", "-c", ECHO]
     sockets = []
     for task in range(4):
-        way = line.Line(board, "node1", command, os.getpid())
+        way = line.Line(board, "node1", lambda: command, os.getpid())
         assert ask(way.link(), "echo", n=task)["n"] == task
         sockets.append((board.read("link.node1") or {})["socket"])
         way.lose()
         if task == 1:
-            line.end_all(board)
-    line.end_all(board)
+            with line.ending_all(board):
+                pass
+    with line.ending_all(board):
+        pass
     assert sockets[0] == sockets[1] != sockets[2] == sockets[3]
 
 

@@ -47,7 +47,7 @@ def line(tmp_path):
 
     def make(program, within_s):
         argv = [sys.executable, "-I", "-S", "-c", program, str(tmp_path)]
-        made.append(own_line.OwnLine(argv, within_s))
+        made.append(own_line.OwnLine(lambda: argv, within_s))
         return made[-1]
 
     yield make
@@ -57,7 +57,7 @@ def line(tmp_path):
 
 def test_the_program_is_brought_there_and_answers_many_questions_over_one_link(tmp_path):
     node = NodeClient(execute, package.build("cellnode"), sys.executable, root=str(tmp_path / "root"), check=True)
-    node.line = own_line.OwnLine(["sh", "-c", node.serving()], 20.0)
+    node.line = own_line.OwnLine(lambda: ["sh", "-c", node.serving()], 20.0)
     try:
         answers = [node.call("lease", action="show")["state"] for _ in range(3)]
         assert answers == ["free"] * 3 and len(running(f"{tmp_path}/root/cellnode-")) >= 1
