@@ -43,10 +43,9 @@ def hosts(task_vars: dict[str, Any], extra: Collection[str] = ()) -> dict[str, d
     """Return the connection variables of every host in inventory order, and those about installing that are not in extra."""
     hostvars = task_vars["hostvars"]
     names = (*CONNECTION_VARIABLES, *(name for name in install_variables.VARIABLES if name not in extra))
-    return {
-        str(name): {key: plain(hostvars[name][key]) for key in names if key in hostvars[name]}
-        for name in task_vars["groups"]["all"]
-    }
+    # Each look at hostvars puts all variables of the host together anew.
+    known = ((name, hostvars[name]) for name in task_vars["groups"]["all"])
+    return {str(name): {key: plain(variables[key]) for key in names if key in variables} for name, variables in known}
 
 
 def asked_of(

@@ -68,7 +68,9 @@ run_dir:
   returned: success
   type: str
 cases:
-  description: C(index) and C(title) of each attempt; empty after a dry run.
+  description:
+    - C(index) and C(title) of each attempt, C(run_dir), and C(install), whether a node of it is to get what it lacks.
+    - Empty after a dry run.
   returned: success
   type: list
   elements: dict
@@ -156,7 +158,15 @@ class ActionModule(ActionBase):
         return {
             "changed": True,
             "run_dir": str(opened.run_dir),
-            "cases": [{"index": case.index, "title": case.ref.title} for case in opened.cases],
+            "cases": [
+                {
+                    "index": case.index,
+                    "title": case.ref.title,
+                    "run_dir": str(opened.run_dir),
+                    "install": any(install_variables.wanted(extra, asked.hosts.get(node, {})) for node in case.may_use),
+                }
+                for case in opened.cases
+            ],
             "nodes": opening.hosts_of(opened, asked.hosts, sys.executable),
             "plan": view.as_data(opened),
         }

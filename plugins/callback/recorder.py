@@ -42,6 +42,11 @@ class CallbackModule(CallbackBase):
         self._stream: TextIO | None = None
         self._began: dict[tuple[str, str], float] = {}
 
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        # What is loaded by now stays until the end. Tasks are forks of this process, and a search for garbage in one of
+        # them copies all the memory that it looks at.
+        gc.freeze()
+
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._record("play", name=play.get_name().strip())
 

@@ -9,24 +9,22 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from . import cgroup, procs, remove
 from .containers import RUNNING, end_processes, in_parallel
-from .context import Context, RunRef
+from .context import Context
 from .engine import Engine, engine_of
 from .errors import CellError
-from .leftovers import Inventory, inventory
+from .leftovers import COUNTED
 from .objects import containers, of_run
-from .params import texts
 
 Json = dict[str, Any]
 PROVE_S = 10.0
 IMAGES_TRIED = 4
 KINDS = ("networks", "volumes")
-COUNTED = ("containers", *KINDS, "processes", "files")
 
 
 @dataclass
@@ -184,34 +182,4 @@ def _planned(ctx: Context, engine: Engine) -> Json:
     return {**Report().as_dict(), "would_remove": would}
 
 
-def reap(ctx: Context, args: Json) -> Json:
-    """Remove what dead runs of this node root left: {reaped: {run: {removed, errors}}, kept: [...], removed, errors}.
-
-    The caller holds the node's lease, so every other run of this root is dead. A run of which nothing proves that it
-    was started from this root (a folder, a process, a container made in its folder) is somebody else's and is kept.
-    args.runs: only these, when given.
-    """
-    run = ctx.needed_run
-    if run.epoch is None:
-        raise CellError("lock_held", "reap needs the node's lease: the request names no epoch")
-    engine = engine_of(ctx)
-    found = inventory(ctx, engine)
-    dead = sorted(found.ours - {run.id})
-    if args.get("runs") is not None:
-        dead = sorted(set(dead) & set(texts(args, "runs")))
-    total = Report()
-    reaped: dict[str, Json] = {}
-    for run_id in [] if ctx.check else dead:
-        report = clean_run(replace(ctx, run=RunRef(run_id)), engine)
-        reaped[run_id] = report.as_dict()
-        total.errors += report.errors
-        total.removed = {kind: count + report.removed[kind] for kind, count in total.removed.items()}
-    return {"reaped": reaped, "would_reap": dead if ctx.check else [], "kept": _kept(found, run.id), **total.as_dict()}
-
-
-def _kept(found: Inventory, run_id: str) -> list[Json]:
-    """Return the objects of runs that are not this root's."""
-    return [entry for entry in found.items if entry["run"] not in found.ours and entry["run"] != run_id]
-
-
-OPS: dict[str, Callable[[Context, Json], Json]] = {"clean": clean, "reap": reap}
+OPS: dict[str, Callable[[Context, Json], Json]] = {"clean": clean}

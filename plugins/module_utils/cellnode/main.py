@@ -14,8 +14,9 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Callable
+from typing import Any, BinaryIO
 
 from .context import Context, ensure_root, os_error_kind, parse_run
 from .errors import CellError
@@ -48,7 +49,7 @@ MODULES: dict[str, str] = {
     "read": "files",
     "stop": "containers",
     "clean": "clean",
-    "reap": "clean",
+    "reap": "reap",
     "verify": "verify",
 }
 UNFENCED = frozenset({"facts", "health", "lease"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,6 +21,10 @@ CHUNK_BYTES = 4 << 20
 TRIES = 3
 # Files whose first pieces are asked for together: enough to hide the way there and back, few enough to hold in memory.
 AT_ONCE = 16
+
+
+# Path -> what the node answered when it was asked for the file's beginning.
+Pieces = dict[str, dict[str, Any]]
 
 
 class ArtifactError(Exception):
@@ -53,20 +57,45 @@ def safe_path(text: str) -> PurePosixPath:
     return path
 
 
+def _are_safe(files: Sequence[dict[str, Any]]) -> bool:
+    try:
+        return all(safe_path(entry["path"]) for entry in files)
+    except ArtifactError:
+        return False
+
+
+def beginnings(client: NodeClient, listed: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, Pieces]:
+    """Return base_rel -> path -> first piece of the first files of several lists, all asked for at once.
+
+    Lists with a path that is refused are left to `receive`, so that one says so without harm to the others.
+    """
+    safe = {base_rel: [entry["path"] for entry in files] for base_rel, files in listed.items() if _are_safe(files)}
+    first = [(base_rel, path) for base_rel, paths in safe.items() for path in paths][:AT_ONCE]
+    found: dict[str, Pieces] = {base_rel: {} for base_rel in listed}
+    pieces = client.many(*(_read(base_rel, path, 0) for base_rel, path in first)) if first else []
+    for (base_rel, path), piece in zip(first, pieces, strict=True):
+        found[base_rel][path] = piece
+    return found
+
+
 def receive(
     client: NodeClient,
     base_rel: str,
     files: Sequence[dict[str, Any]],
     destination: Path,
     place: Callable[[str], str] = str,
+    begun: Pieces | None = None,
 ) -> Received:
-    """Bring files (manifest entries) below destination, all or nothing; place maps a path to the one it gets there."""
+    """Bring files (manifest entries) below destination, all or nothing; place maps a path to the one it gets there.
+
+    begun: the first pieces of files that have come already.
+    """
     staging = destination.parent / f".{destination.name}.staging"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
         for start in range(0, len(files), AT_ONCE):
-            _fetch_group(client, base_rel, files[start : start + AT_ONCE], staging, place)
+            _fetch_group(client, base_rel, files[start : start + AT_ONCE], staging, place, begun or {})
         _put_in_place(staging, destination)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -74,14 +103,20 @@ def receive(
 
 
 def _fetch_group(
-    client: NodeClient, base_rel: str, files: Sequence[dict[str, Any]], staging: Path, place: Callable[[str], str]
+    client: NodeClient,
+    base_rel: str,
+    files: Sequence[dict[str, Any]],
+    staging: Path,
+    place: Callable[[str], str],
+    begun: Pieces,
 ) -> None:
     """Fetch some files: the beginnings of all of them are asked for at once, which is all of most of them."""
     targets = [staging / safe_path(place(entry["path"])) for entry in files]
-    reads = [_read(base_rel, str(safe_path(entry["path"])), 0) for entry in files]
-    for entry, target, first in zip(files, targets, client.many(*reads), strict=True):
+    missing = [entry for entry in files if entry["path"] not in begun]
+    first = {**begun, **beginnings(client, {base_rel: missing})[base_rel]}
+    for entry, target in zip(files, targets, strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _fetch_proved(client, base_rel, entry, target, first)
+        _fetch_proved(client, base_rel, entry, target, first[entry["path"]])
 
 
 def _fetch_proved(

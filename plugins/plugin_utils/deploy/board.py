@@ -16,14 +16,17 @@ from ..run import atomic
 
 
 class Board:
-    """Notes in one folder. A note is written by the node that knows it and read by all; names are safe file names."""
+    """Notes in one folder. A note is written by the node that knows it and read by all; names are safe file names.
+
+    Notes outlive a killed controller, not a power cut: the journal does, and a note is no reason to wait for a disk.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def post(self, name: str, note: dict[str, Any]) -> None:
         """Put up a note under name (a service, or a moment such as `test-done`)."""
-        atomic.write_json(self.folder / f"{name}.json", note)
+        atomic.write_json(self.folder / f"{name}.json", note, durable=False)
 
     def claim(self, name: str, note: dict[str, Any]) -> bool:
         """Put up a note unless there is one under name already; return whether this call did it."""
@@ -31,8 +34,6 @@ class Board:
         handle, temporary = tempfile.mkstemp(prefix=".claim.", dir=self.folder)
         with os.fdopen(handle, "w") as stream:
             json.dump(note, stream, allow_nan=False)
-            stream.flush()
-            os.fsync(stream.fileno())
         try:
             os.link(temporary, self.folder / f"{name}.json")
         except FileExistsError:
@@ -44,9 +45,11 @@ class Board:
     def read(self, name: str) -> dict[str, Any] | None:
         """Return the note under name, or None while nobody has put it up."""
         try:
-            note: dict[str, Any] = json.loads((self.folder / f"{name}.json").read_text())
+            text = (self.folder / f"{name}.json").read_text()
         except FileNotFoundError:
             return None
+        # A file without its content is what a power cut leaves of a note.
+        note: dict[str, Any] | None = json.loads(text) if text else None
         return note
 
     def notes(self, prefix: str = "") -> dict[str, dict[str, Any]]:

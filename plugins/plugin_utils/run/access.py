@@ -10,6 +10,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ CHECKING_KEYS = ("ansible_host_key_checking", "ansible_ssh_host_key_checking")
 ARGUMENT_KEYS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
 _NOT_STRICT = ("no", "off", "false", "accept-new")
 _ANSWER_WITHIN_S = 5
+ASKED_AT_ONCE = 8
 
 SshSettings = Mapping[str, str]
 
@@ -66,16 +68,18 @@ def access_of(environ: Mapping[str, str], base: Path, host_key_checking: bool) -
 
 def access_problems(hosts: Hosts, access: Access) -> Iterator[Problem]:
     """Yield why ssh would not let us in, for each host that it reaches: a key that it cannot use, a host key unknown."""
-    for name, facts in hosts.items():
-        if not by_ssh(facts):
-            continue
+    reached = {name: facts for name, facts in hosts.items() if by_ssh(facts)}
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        unknown = dict(
+            zip(reached, pool.map(lambda name: _unknown_host(name, reached[name], access), reached), strict=True)
+        )
+    for name, facts in reached.items():
         key = next((key for key in KEY_KEYS if facts.get(key)), "")
         wrong = _wrong_key(str(facts[key]), access) if key and not is_template(facts[key]) else ""
         if wrong:
             yield Problem(INVENTORY, key=f"{name}.{key}", message=wrong)
-        unknown = _unknown_host(name, facts, access)
-        if unknown:
-            yield Problem(INVENTORY, key=f"{name}.ansible_host", message=unknown)
+        if unknown[name]:
+            yield Problem(INVENTORY, key=f"{name}.ansible_host", message=unknown[name])
 
 
 def _wrong_key(written: str, access: Access) -> str:

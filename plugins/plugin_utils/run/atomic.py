@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 
-def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Put content at path in one step; a reader sees the old file or the new one, also after a crash."""
+def write_bytes(path: Path, content: bytes, mode: int = 0o644, *, durable: bool = True) -> None:
+    """Put content at path in one step; a reader sees the old file or the new one.
+
+    durable: also after a power cut, which costs two waits for the disk.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -22,22 +25,24 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
             stream.write(content)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """Put text at path as UTF-8; what cannot be encoded is written as an escape, never dropped."""
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """Put value at path as indented JSON; NaN and infinity are refused with ValueError."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", durable=durable)
 
 
 def sync_folder(folder: Path) -> None:

@@ -15,14 +15,20 @@ from ..problems import Problem, describe
 WANTED, PACKAGES = "testcell_install", "testcell_install_packages"
 VARIABLES = (WANTED, PACKAGES)
 # What Ansible takes for true and false.
-_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "1", "0", "t", "f", "y", "n"})
+_TRUE = frozenset({"true", "yes", "on", "1", "t", "y"})
+_WORDS = _TRUE | {"false", "no", "off", "0", "f", "n"}
+
+
+def wanted(extra: Mapping[str, Any], host: Mapping[str, Any]) -> bool:
+    """Return whether a host is to get what it lacks. extra: the variables of -e, which go before the host's own."""
+    return str(extra.get(WANTED, host.get(WANTED, False))).lower() in _TRUE
 
 
 def problems(variables: Mapping[str, Any], origin: str, prefix: str = "") -> Iterator[Problem]:
     """Yield what is wrong with the variables among others. prefix: what stands before their names, such as a host's."""
-    wanted, packages = variables.get(WANTED), variables.get(PACKAGES)
-    if wanted is not None and str(wanted).lower() not in _WORDS:
-        yield Problem(origin, 0, 0, prefix + WANTED, "must be true or false", describe(wanted))
+    install, packages = variables.get(WANTED), variables.get(PACKAGES)
+    if install is not None and str(install).lower() not in _WORDS:
+        yield Problem(origin, 0, 0, prefix + WANTED, "must be true or false", describe(install))
     try:
         named({} if packages is None else packages)
     except PackagesError as exc:

@@ -93,7 +93,7 @@ def hosts_of(plan: RunPlan, hosts: Mapping[str, Mapping[str, Any]], python: str)
 
 def _used(cases: Sequence[CasePlan]) -> list[str]:
     """Return the nodes that a run uses or may come to use, in order."""
-    return list(dict.fromkeys(node for case in cases for node in (*case.nodes, *case.spares.get("nodes", ()))))
+    return list(dict.fromkeys(node for case in cases for node in case.may_use))
 
 
 def _check_forks(asked: Asked, nodes: int) -> None:

@@ -117,6 +117,11 @@ class CasePlan:
         return tuple(service for service in self.services if service.node == node)
 
     @property
+    def may_use(self) -> tuple[str, ...]:
+        """Return the nodes of the case and those that may take the place of one, in order."""
+        return tuple(dict.fromkeys((*self.nodes, *self.spares.get("nodes", ()))))
+
+    @property
     def placement(self) -> dict[str, str]:
         """Return service -> node."""
         return {service.name: service.node for service in self.services}

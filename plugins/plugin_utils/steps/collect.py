@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..artifacts.receive import ArtifactError, receive
+from ..artifacts.receive import ArtifactError, Pieces, beginnings, receive
 from .cell import Cell, StepFailure
 
 EVIDENCE = "evidence"
@@ -23,9 +23,7 @@ def gather(cell: Cell) -> dict[str, Any]:
     """Bring evidence and, from the test node, artifacts home; note what came and what could not be had."""
     note: dict[str, Any] = {"containers": [], "files": [], "missing": [], "refused": []}
     try:
-        _evidence(cell, note)
-        if cell.node == cell.case.test.node:
-            _artifacts(cell, note)
+        _bring(cell, note)
     except ArtifactError as exc:
         raise StepFailure(exc.kind, f"{cell.node}: {exc}", evidence=exc.paths) from None
     finally:
@@ -37,20 +35,29 @@ def gather(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _evidence(cell: Cell, note: dict[str, Any]) -> None:
+def _bring(cell: Cell, note: dict[str, Any]) -> None:
+    """Ask for all lists at once, then for the beginnings of all files at once; evidence is put in place first."""
     gathering = ("evidence", {"mode": cell.case.collection_mode, "log_cap_bytes": EVIDENCE_LOG_CAP_BYTES})
-    found, listing = cell.client.many(gathering, _manifest(EVIDENCE, ["**"]))
+    results = [f"{path}**" if path.endswith("/") else path for path in cell.case.test.result_paths]
+    wanted = [_manifest(WORK, results)] if cell.node == cell.case.test.node else []
+    found, *lists = cell.client.many(gathering, _manifest(EVIDENCE, ["**"]), *wanted)
     note["containers"] = found["containers"]
     note["missing"] += found["missing"]
+    listed = dict(zip((EVIDENCE, WORK), lists, strict=False))
+    begun = beginnings(cell.client, {base_rel: listing["files"] for base_rel, listing in listed.items()})
+    _evidence(cell, note, listed[EVIDENCE], begun[EVIDENCE])
+    if WORK in listed:
+        _artifacts(cell, note, listed[WORK], begun[WORK])
+
+
+def _evidence(cell: Cell, note: dict[str, Any], listing: dict[str, Any], begun: Pieces) -> None:
     target = cell.case_dir / "nodes" / cell.node
-    got = receive(cell.client, EVIDENCE, listing["files"], target, _evidence_place)
+    got = receive(cell.client, EVIDENCE, listing["files"], target, _evidence_place, begun)
     note["files"] += [{**entry, "path": f"nodes/{cell.node}/{_evidence_place(entry['path'])}"} for entry in got.files]
 
 
-def _artifacts(cell: Cell, note: dict[str, Any]) -> None:
-    patterns = [f"{path}**" if path.endswith("/") else path for path in cell.case.test.result_paths]
-    (listing,) = cell.client.many(_manifest(WORK, patterns))
-    got = receive(cell.client, WORK, listing["files"], cell.case_dir / "test_artifacts")
+def _artifacts(cell: Cell, note: dict[str, Any], listing: dict[str, Any], begun: Pieces) -> None:
+    got = receive(cell.client, WORK, listing["files"], cell.case_dir / "test_artifacts", begun=begun)
     note["files"] += [{**entry, "path": f"test_artifacts/{entry['path']}"} for entry in got.files]
     note["missing"] += [{"what": pattern, "why": "no file of this name"} for pattern in listing["missing"]]
     note["refused"] += listing["refused"]

@@ -16,6 +16,7 @@ from ..node.following import follow
 from . import environment
 from .care import DIED, Care, end_of, must_end
 from .cell import Cell, StepFailure
+from .upload import FOLDER
 
 UNIT = "test"
 LOG = "test.log"
@@ -122,7 +123,7 @@ class _Test:
 
     def _start(self) -> None:
         test = self._cell.case.test
-        folder = self._cell.client.call("where")["case_dir"]
+        folder = (self._cell.board.read(f"{FOLDER}{self._cell.node}") or {})["path"]
         self._cell.client.call(
             "supervise",
             action="start",

@@ -22,6 +22,8 @@ LIMIT_BYTES = 64 << 20
 SCENARIO_FOLDER = "scenario"
 BIN_FOLDER = "bin"
 LAUNCHER = "testcell-load"
+# The note of a node that says where its case folder is: `folder.<node>`.
+FOLDER = "folder."
 
 # Relative path -> content and mode.
 Files = dict[str, tuple[bytes, int]]
@@ -69,9 +71,14 @@ def load_client(python: str) -> Files:
 
 
 def _sync(cell: Cell, folders: Mapping[str, Files]) -> int:
-    """Ask for all folders at once what the node lacks, send it, and return how many files that were."""
+    """Ask for all folders at once what the node lacks, send it, and return how many files that were.
+
+    Where the case lies on the node is asked on the way, for the test.
+    """
     asked = [{"dest_rel": folder, "files": _listing(files)} for folder, files in folders.items()]
-    needs = [answer["need"] for answer in cell.client.many(*(("upload", args) for args in asked))]
+    place, *answers = cell.client.many(("where", {}), *(("upload", args) for args in asked))
+    cell.board.post(f"{FOLDER}{cell.node}", {"path": place["case_dir"]})
+    needs = [answer["need"] for answer in answers]
     sent = [
         ("upload", {**args, "data": {path: _packed(files[path][0]) for path in need}})
         for args, need, files in zip(asked, needs, folders.values(), strict=True)

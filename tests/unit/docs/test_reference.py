@@ -213,8 +213,8 @@ def documented(title):
 def variables_of(playbook):
     """Return variable -> the text of its default, for all variables that a playbook takes from outside."""
     text = (PLAYBOOKS / playbook).read_text()
-    text += "".join((PLAYBOOKS / name).read_text() for name in re.findall(r"include_tasks: (\S+)", text))
-    found = dict(re.findall(r"\{\{ (\w+) \| default\(([^,)]*)", text))
+    text += "".join((PLAYBOOKS / name).read_text() for name in re.findall(r"tasks/\w+\.yml", text))
+    found = dict(re.findall(r"(?:\{\{|when:) (\w+) \| default\(([^,)]*)", text))
     without = re.findall(r"when: (\w+) is defined", text) + re.findall(r"\{\{ (\w+) \| mandatory", text)
     return found | dict.fromkeys(without, "none")
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import clean, procs
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import clean, procs, reap
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Clock, Context, RunRef
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.leftovers import Inventory
@@ -65,13 +65,14 @@ def node(monkeypatch, tmp_path):
         (tmp_path / f"runs/{run}/s/a1/file").write_text("x")
     now = [0.0]
     clock = Clock(unix=lambda: 9.0, monotonic=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
-    monkeypatch.setattr(clean, "engine_of", lambda ctx: engine)
+    for module in (clean, reap):
+        monkeypatch.setattr(module, "engine_of", lambda ctx: engine)
     monkeypatch.setattr(procs, "end_ours", lambda _root, _run: procs.KillReport())
     monkeypatch.setattr(clean.cgroup, "groups_left", lambda _root, _run=None: [])
 
     def ask(operation="clean", run=None, check=False):
         context = Context(tmp_path, run or RunRef("r1", "s"), check=check, clock=clock)
-        return getattr(clean, operation)(context, {})
+        return {**clean.OPS, **reap.OPS}[operation](context, {})
 
     ask.engine, ask.root = engine, tmp_path
     return ask
@@ -213,7 +214,7 @@ def test_a_root_whose_path_begins_alike_proves_nothing(node):
     node.engine.add(
         "containers", "climbing", "r6", **{"com.docker.compose.project.working_dir": f"{node.root}/runs/../../x"}
     )
-    found: Inventory = clean.inventory(Context(node.root, RunRef("r1", "s")), node.engine)
+    found: Inventory = reap.inventory(Context(node.root, RunRef("r1", "s")), node.engine)
     assert not {"r9", "r6"} & found.ours
 
 

@@ -15,8 +15,10 @@ class Files:
     def __init__(self, content, flips=0):
         self.content = content
         self.flips = flips
+        self.asked = 0
 
     def many(self, *asked):
+        self.asked += 1
         return [self.read(**args) for op, args in asked if op == "read"]
 
     def read(self, base_rel, path, offset, max_bytes):
@@ -66,3 +68,22 @@ def test_a_second_collection_adds_to_the_first(tmp_path):
     for content in ({"a": b"1"}, {"b": b"2"}):
         receive.receive(Files(content), "work", manifest(content), tmp_path / "to")
     assert sorted(p.name for p in (tmp_path / "to").iterdir()) == ["a", "b"]
+
+
+def test_the_beginnings_of_several_lists_are_asked_for_once(tmp_path):
+    files = Files({"a": b"1", "b": b"2"})
+    begun = receive.beginnings(files, {"evidence": manifest({"a": b"1"}), "work": manifest({"b": b"2"})})
+    asked = files.asked
+    receive.receive(files, "evidence", manifest({"a": b"1"}), tmp_path / "one", begun=begun["evidence"])
+    receive.receive(files, "work", manifest({"b": b"2"}), tmp_path / "two", begun=begun["work"])
+    assert files.asked == asked == 1
+    assert ((tmp_path / "one" / "a").read_bytes(), (tmp_path / "two" / "b").read_bytes()) == (b"1", b"2")
+
+
+def test_b80_a_refused_path_in_one_list_does_not_harm_another(tmp_path):
+    files = Files({"a": b"1", "../x": b"2"})
+    begun = receive.beginnings(files, {"evidence": manifest({"a": b"1"}), "work": manifest({"../x": b"2"})})
+    assert (set(begun["evidence"]), begun["work"]) == ({"a"}, {})
+    receive.receive(files, "evidence", manifest({"a": b"1"}), tmp_path / "one", begun=begun["evidence"])
+    with pytest.raises(receive.ArtifactError):
+        receive.receive(files, "work", manifest({"../x": b"2"}), tmp_path / "two", begun=begun["work"])

@@ -27,3 +27,9 @@ def test_only_the_first_of_many_claims_holds(tmp_path):
     assert won.count(True) == 1
     assert board.read("failure") == {"n": won.index(True)}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["failure.json"]
+
+
+def test_what_a_power_cut_leaves_of_a_note_is_no_note(tmp_path):
+    (tmp_path / "lease.node1.json").touch()
+    board = Board(tmp_path)
+    assert board.read("lease.node1") is None and board.notes() == {}

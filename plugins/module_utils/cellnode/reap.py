@@ -1,0 +1,58 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reap what dead runs left: every run asks for it first, and mostly there is nothing."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from .context import Context, RunRef
+from .engine import Engine, engine_of
+from .errors import CellError
+from .leftovers import COUNTED, Inventory, inventory
+from .params import texts
+
+Json = dict[str, Any]
+
+
+def reap(ctx: Context, args: Json) -> Json:
+    """Remove what dead runs of this node root left: {reaped: {run: {removed, errors}}, kept: [...], removed, errors}.
+
+    The caller holds the node's lease, so every other run of this root is dead. A run of which nothing proves that it
+    was started from this root (a folder, a process, a container made in its folder) is somebody else's and is kept.
+    args.runs: only these, when given.
+    """
+    run = ctx.needed_run
+    if run.epoch is None:
+        raise CellError("lock_held", "reap needs the node's lease: the request names no epoch")
+    engine = engine_of(ctx)
+    found = inventory(ctx, engine)
+    dead = sorted(found.ours - {run.id})
+    if args.get("runs") is not None:
+        dead = sorted(set(dead) & set(texts(args, "runs")))
+    reaped = {run_id: _cleaned(ctx, engine, run_id) for run_id in ([] if ctx.check else dead)}
+    return {
+        "reaped": reaped,
+        "would_reap": dead if ctx.check else [],
+        "kept": _kept(found, run.id),
+        "removed": {kind: sum(one["removed"][kind] for one in reaped.values()) for kind in COUNTED},
+        "errors": [error for one in reaped.values() for error in one["errors"]],
+    }
+
+
+def _cleaned(ctx: Context, engine: Engine, run_id: str) -> Json:
+    clean = importlib.import_module(".clean", __package__)  # a large part of the program, so only where it is needed
+    report: Json = clean.clean_run(replace(ctx, run=RunRef(run_id)), engine).as_dict()
+    return report
+
+
+def _kept(found: Inventory, run_id: str) -> list[Json]:
+    """Return the objects of runs that are not this root's."""
+    return [entry for entry in found.items if entry["run"] not in found.ours and entry["run"] != run_id]
+
+
+OPS: dict[str, Callable[[Context, Json], Json]] = {"reap": reap}
