@@ -100,4 +100,4 @@ def test_with_leave_compose_is_installed_and_stays_and_a_second_run_installs_not
     assert installs(first)[-1] == "Keep what was installed"
     second = run(testcell_install=True)
     assert second.summary["verdict"] == "pass", second.screen
-    assert installs(second) == ["Ask what the node lacks"]
+    assert installs(second) == ["Take the node and ask what it lacks"]
