@@ -134,7 +134,7 @@ def figures(project: Project, full: bool) -> Iterator[dict[str, object]]:
     yield from makespans(project, rounds, FULL if full else SHORT)
     yield from failures(project, rounds)
     yield knowing.deaths_in_deploy(project, rounds)
-    yield from compose_peers.figures(project, graph_of(SIX, NODES[:1]), rounds, full)
+    yield from compose_peers.figures(project, graph_of(SIX, NODES[:1]), full)
 
 
 def main() -> int:
