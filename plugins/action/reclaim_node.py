@@ -85,7 +85,7 @@ def _reclaim(client: NodeClient, run: str) -> dict[str, Any]:
     if client.check:
         return _would_reclaim(client, run)
     try:
-        lease = client.call("lease", action="acquire", ttl_s=LEASE_TTL_S)
+        lease = client.call("lease", action="acquire", ttl_s=LEASE_TTL_S, repair=True)
     except NodeError as exc:
         holder = exc.detail.get("holder") or {}
         if exc.kind != "lock_held" or run not in ("all", holder.get("run")) or not lease_step.holder_is_dead(holder):

@@ -41,6 +41,10 @@ options:
     description: The run's id, YYYYMMDD_HHMMSS with an optional suffix; empty means made from the time.
     type: str
     default: ""
+  resume:
+    description: The id of a run whose controller has died; what is left of it is run, and nothing is decided anew.
+    type: str
+    default: ""
   lease_ttl_s:
     description: How long a node stays taken after the last sign of life, in seconds.
     type: int
@@ -93,6 +97,7 @@ problems:
 import os
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +107,13 @@ from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils.problems import InputError, refusal
 from ..plugin_utils.run import install_variables, opening, owner, plan, view
-from ._inventory import asked_of, plain
+from ..plugin_utils.steps import resuming
+from ._inventory import asked_of, hosts, plain
 
 SPEC: dict[str, dict[str, Any]] = {
     **{
         name: {"type": "str", "default": ""}
-        for name in ("project_dir", "results_dir", "scenario", "tags", "skip_tags", "run_id")
+        for name in ("project_dir", "results_dir", "scenario", "tags", "skip_tags", "run_id", "resume")
     },
     "dry_run": {"type": "bool", "default": False},
     "lease_ttl_s": {"type": "int", "default": 180},
@@ -126,15 +132,25 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(SPEC)
         try:
-            return self._resolve(plain(args), task_vars or {})
+            given = plain(args)
+            decide = self._resumed if given["resume"] else self._resolve
+            return decide(given, plain(load_extra_vars(self._loader)), task_vars or {})
         except InputError as exc:
             problems = [problem.as_dict() for problem in exc.problems]
             return {"failed": True, "msg": refusal(exc.problems), "problems": problems, "usage": exc.usage}
 
-    def _resolve(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        extra = plain(load_extra_vars(self._loader))
+    def _resumed(self, args: dict[str, Any], extra: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return what is left of a run whose controller has died; its plan is decided already."""
+        project = opening.project_dir(args["project_dir"], Path.cwd(), Path(__file__))
+        results = Path(args["results_dir"]).absolute() if args["results_dir"] else project / "results"
+        going = resuming.reopen(results / args["resume"], owner.name(owner.here(), os.getppid()), time.time())
+        left = list(resuming.unfinished(going))
+        self._display.display(f"run {going.run_id} goes on: {len(left)} of {len(going.cases)} attempt(s) are left")
+        return self._opened(going, left, extra, hosts(task_vars, extra))
+
+    def _resolve(self, args: dict[str, Any], extra: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         asked = opening.Asked(
-            **{key: args[key] for key in SPEC if key != "dry_run"},
+            **{key: args[key] for key in SPEC if key not in ("dry_run", "resume")},
             **asked_of(task_vars, self._loader, reach=not args["dry_run"], extra=extra),
             wrong=tuple(install_variables.problems(extra, "-e")),
             variables={
@@ -155,6 +171,12 @@ class ActionModule(ActionBase):
         self._display.display(
             f"run {opened.run_id}: {len(opened.cases)} attempt(s) at most; results in {opened.run_dir}"
         )
+        return self._opened(opened, opened.cases, extra, asked.hosts)
+
+    def _opened(
+        self, opened: plan.RunPlan, cases: Sequence[plan.CasePlan], extra: dict[str, Any], known: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the result for a run that is open. cases: those that are to be run."""
         return {
             "changed": True,
             "run_dir": str(opened.run_dir),
@@ -163,10 +185,10 @@ class ActionModule(ActionBase):
                     "index": case.index,
                     "title": case.ref.title,
                     "run_dir": str(opened.run_dir),
-                    "install": any(install_variables.wanted(extra, asked.hosts.get(node, {})) for node in case.may_use),
+                    "install": any(install_variables.wanted(extra, known.get(node, {})) for node in case.may_use),
                 }
-                for case in opened.cases
+                for case in cases
             ],
-            "nodes": opening.hosts_of(opened, asked.hosts, sys.executable),
+            "nodes": opening.hosts_of(opened, known, sys.executable),
             "plan": view.as_data(opened),
         }

@@ -23,8 +23,9 @@ from .beneath import FOLDER_FLAGS
 from .context import Context, ensure_root, os_error_kind
 from .durable import read_bytes, replace_bytes, replace_json, take_lock
 from .errors import CellError
+from .memory import refuse_quarantined
 from .params import number
-from .request import choice
+from .request import choice, flag
 
 FILE, LOCK, CORRUPT = "lease.json", "lease.lock", "lease.json.corrupt"
 DEFAULT_TTL_S = 60.0
@@ -229,7 +230,10 @@ def show(ctx: Context, args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def acquire(ctx: Context, args: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the node for the request's run; previous describes the lease that was taken over, if any."""
+    """Take the node for the request's run; previous describes the lease that was taken over, if any.
+
+    A quarantined node is refused by the quarantine's own kind, but not to a run that has it, nor where args.repair is set.
+    """
     ttl = number(args, "ttl_s", DEFAULT_TTL_S, 0.1, 86400.0)
     run = ctx.needed_run
     if ctx.check:
@@ -237,6 +241,8 @@ def acquire(ctx: Context, args: Mapping[str, Any]) -> dict[str, Any]:
     with changing(ctx.root) as root_fd:
         record, now = load(root_fd), present(ctx)
         lease = decide(record, run.id, ctx.owner, ttl, now)
+        if not flag(args, "repair", False) and not (isinstance(record, Lease) and record.epoch == lease.epoch):
+            refuse_quarantined(root_fd, now.unix)
         if isinstance(record, Corrupt):
             _keep_corrupt(root_fd)
         _save(root_fd, lease)

@@ -30,6 +30,7 @@ class Lookout:
         self._wake = wake
         self._engine, self._labels = connect(ctx.environ, ENGINE_LIMIT_S), of_case(ctx.needed_run)
         self._seen: deque[Sign] = deque()
+        self._known: set[str] = set()
         self._signs = Signs(self._engine, self._labels, self._notice, ctx.clock)
         self._next_look = ctx.clock.monotonic()
 
@@ -42,7 +43,9 @@ class Lookout:
         """Return {died: [...], unhealthy: [...]} as far as it is known now."""
         if self._clock.monotonic() >= self._next_look:
             self._next_look = self._clock.monotonic() + LOOK_S
-            answer = look(self._engine, self._labels, self._wanted, self._clock)
+            found = containers(self._engine, self._labels)
+            self._known |= {container.id for container in found}
+            answer = look(self._engine, found, self._wanted, self._clock)
             if answer["died"] or answer["unhealthy"]:
                 return answer
         answer = {"died": [], "unhealthy": []}
@@ -61,7 +64,9 @@ class Lookout:
         except CellError as exc:
             if exc.kind != "container_gone":
                 raise
-            answer["died"].append(gone(sign.service))
+            # Events of the last moments may be of an earlier start of the same case, whose containers were removed.
+            if sign.container in self._known:
+                answer["died"].append(gone(sign.service))
         else:
             judge(self._engine, sign.service, found, answer, self._clock)
 
@@ -76,9 +81,9 @@ class Lookout:
             self._signs.close()
 
 
-def look(engine: Engine, labels: list[str], wanted: set[str], clock: Clock) -> dict[str, Any]:
-    """Return which of the wanted services do not run, are unhealthy, or are frozen."""
-    found = by_service(containers(engine, labels))
+def look(engine: Engine, shown: tuple[Container, ...], wanted: set[str], clock: Clock) -> dict[str, Any]:
+    """Return which of the wanted services do not run, are unhealthy, or are frozen. shown: the engine's list."""
+    found = by_service(shown)
     answer: dict[str, Any] = {"died": [], "unhealthy": []}
     for service in sorted(wanted):
         if service not in found:

@@ -32,6 +32,7 @@ MODULES: dict[str, str] = {
     "facts": "facts",
     "health": "health",
     "lease": "lease",
+    "quarantine": "quarantine",
     "snapshot": "snapshot",
     "upload": "upload",
     "compose": "compose",

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from testcell import __version__
-from testcell.cli import cleanup, config, health, init, lab, nodes, output, results, run, scenarios, status
+from testcell.cli import cleanup, config, health, init, lab, nodes, output, results, resume, run, scenarios, status
 from testcell.cli.settings import Format, LogLevel, Settings, State, StrictCommand, StrictGroup, configure_logging
 
 EPILOG = "Exit codes: 0 pass, 1 a test failed, 2 usage, 3 invalid input, 4 no believable data, 5 infrastructure, " \
@@ -81,6 +81,7 @@ _config = _group("config", "Show settings and where they come from.")
 _add(_config, "show", config.show)
 _add(app, "run", run.run)
 _add(app, "results", results.results)
+_add(app, "resume", resume.resume)
 _add(app, "cleanup", cleanup.cleanup)
 _lab = _group("lab", "Make test nodes on this machine.")
 _add(_lab, "up", lab.up)

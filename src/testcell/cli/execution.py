@@ -64,24 +64,37 @@ class Request:
 
 def execute(settings: Settings, request: Request, found: Inventory, *, nodes: int) -> int:
     """Run to the end and return the exit code; the verdict goes to standard output, progress to standard error."""
+    folders.writable(request.results_dir)
+    run_id = folders.free_run_id(request.results_dir, time.time())
+    run_dir = request.results_dir / run_id
+    output.note(f"run {run_id} in {run_dir}")
+    return attend(settings, found, run_dir, request.variables(run_id), excluded=request.excluded, nodes=nodes)
+
+
+def attend(
+    settings: Settings,
+    found: Inventory,
+    run_dir: Path,
+    variables: Mapping[str, str],
+    *,
+    excluded: tuple[str, ...] = (),
+    nodes: int,
+) -> int:
+    """Run site.yml with these variables to the end of the run in run_dir and return the exit code."""
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import results
 
     from testcell import runner
     from testcell.live import Watcher
 
-    folders.writable(request.results_dir)
-    run_id = folders.free_run_id(request.results_dir, time.time())
-    run_dir = request.results_dir / run_id
     job = runner.Job(
         playbook="site.yml",
         project=settings.project(),
         inventory=found.sources,
-        extravars=request.variables(run_id),
-        excluded=request.excluded,
+        extravars=variables,
+        excluded=excluded,
         hosts=nodes,
         keep=settings.verbose,
     )
-    output.note(f"run {run_id} in {run_dir}")
     redraw = output.is_terminal(sys.stderr) and not settings.verbose
     with Watcher(run_dir, redraw=redraw) as watcher:
         outcome = runner.run(job, say_all if settings.verbose else watcher.hear)
@@ -93,7 +106,7 @@ def execute(settings: Settings, request: Request, found: Inventory, *, nodes: in
         output.note(str(exc))
         summary = None
     if summary is None:
-        summary = reclaiming.close(settings, found, request.variables(run_id), run_dir, outcome)
+        summary = reclaiming.close(settings, found, variables, run_dir, outcome)
     return _finish(settings, run_dir, outcome, summary)
 
 

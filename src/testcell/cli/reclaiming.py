@@ -40,14 +40,14 @@ def close(
     used = closing.nodes_of(run_dir)
     local = jobs.needs_local(used, found)
     work = jobs.Work(settings.project(), found, with_local=local, verbose=settings.verbose, grace_s=5.0)
-    hurry = outcome.signals > 1 or _collect(work, variables, run_dir) > 0
+    hurry = outcome.signals > 1 or collect(work, variables, run_dir) > 0
     dirty = _clean(work, variables, run_dir, used, CLEAN_IN_A_HURRY_S if hurry else CLEAN_WITHIN_S)
     if dirty:
         output.note(f"not proved clean: {', '.join(dirty)}; next: testcell cleanup {run_dir.name}")
     return closing.close(run_dir, outcome.signal, clean=not dirty, now=time.time())
 
 
-def _collect(work: jobs.Work, variables: Mapping[str, str], run_dir: Path) -> int:
+def collect(work: jobs.Work, variables: Mapping[str, str], run_dir: Path) -> int:
     """Bring home what the run has not collected; return how many signals came meanwhile, each of which ends it."""
     output.note(f"run {run_dir.name} was cut short: collecting from its nodes; interrupt once more to leave that out")
     outcome = replace(work, timeout_s=COLLECT_WITHIN_S).do("collect", {**variables, "collect_run_dir": str(run_dir)})

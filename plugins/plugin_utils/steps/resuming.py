@@ -1,0 +1,73 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A run that goes on after its controller has died: what it has finished stays, the case it was in is run anew."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from ..problems import InputError, Problem
+from ..run import journal
+from ..run import plan as run_plan
+from ..run.folder import RUN_ID
+from ..run.plan import CasePlan, RunPlan
+from . import salvage
+from .cell import case_board, run_board
+
+SUMMARY = "summary.json"
+KEY = "testcell_resume"
+# Notes of the run that belonged to the dead controller: it held the nodes, and its links are gone.
+OF_ONE_CONTROLLER = ("lease.", "link.")
+
+
+def reopen(run_dir: Path, owner: str, now: float) -> RunPlan:
+    """Make a dead run ready to go on under a new owner and return its plan; InputError when it cannot go on.
+
+    The case that was open is begun again as if it never was: what came home of it lies beside as `NAME.interrupted_N`.
+    """
+    why = refusal(run_dir)
+    if why:
+        raise InputError([Problem(str(run_dir), key=KEY, message=why)])
+    plan = replace(run_plan.load(run_dir), owner=owner)
+    interrupted = salvage.open_case(run_dir)
+    if interrupted is not None:
+        _begin_again(plan, plan.cases[interrupted])
+    for prefix in OF_ONE_CONTROLLER:
+        run_board(run_dir).drop(prefix)
+    run_plan.save(plan)
+    left = [case.index for case in unfinished(plan)]
+    journal.append(run_dir, {"t": now, "step": "resume", "phase": "begin", "owner": owner, "cases": left})
+    return plan
+
+
+def refusal(run_dir: Path) -> str:
+    """Return why a run cannot go on, "" when it can."""
+    if not RUN_ID.fullmatch(run_dir.name):
+        return f"{run_dir.name!r} is no run id; they look like 20260102_030405"
+    if not (run_dir / run_plan.NAME).is_file():
+        return "there is no plan of a run here; `testcell results` lists the runs"
+    if (run_dir / SUMMARY).is_file():
+        return "the run has ended, and has its summary; run its scenarios anew"
+    who = salvage.controller(run_dir)
+    return f"the run is not proved dead: {who} controls it" if who else ""
+
+
+def unfinished(plan: RunPlan) -> Iterable[CasePlan]:
+    """Return the cases without a verdict, in order."""
+    ended = run_board(plan.run_dir).notes("case-record.")
+    return [case for case in plan.cases if str(case.index) not in ended]
+
+
+def _begin_again(plan: RunPlan, case: CasePlan) -> None:
+    """Put aside what came home of a case, and forget what its nodes told each other."""
+    folder = case.ref.folder(plan.run_dir)
+    if folder.exists():
+        taken = sum(1 for _ in folder.parent.glob(f"{folder.name}.interrupted_*"))
+        os.replace(folder, folder.with_name(f"{folder.name}.interrupted_{taken + 1}"))
+    shutil.rmtree(case_board(plan.run_dir, case.index).folder)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that the others start at once
+
+"""`resume`: go on with a run whose controller has died."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from testcell.cli import execution, extra, inputs, jobs, reclaiming
+from testcell.cli.errors import CliError
+from testcell.cli.settings import FormatOption, InventoryOption, ResultsDirOption, of, results_dir
+from testcell.exits import Exit
+
+
+def resume(
+    ctx: typer.Context,
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run that goes on.")],
+    inventory: InventoryOption = None,
+    where: ResultsDirOption = None,
+    variables: extra.ExtraOption = None,
+    form: FormatOption = None,
+) -> None:
+    """Go on with a run whose controller has died.
+
+    Finished cases are not run again. What can still be had of the case that it was in comes home first and lies beside;
+    then that case is run anew, and what follows it.
+    """
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import resuming, salvage
+
+    from testcell import closing
+    from testcell import inventory as inventories
+
+    given = extra.as_variables(extra.parse(ctx, variables))
+    settings = of(ctx, form)
+    run_dir = results_dir(settings, where) / run_id
+    why = resuming.refusal(run_dir)
+    if why:
+        held = closing.began(run_dir) and bool(salvage.controller(run_dir))
+        raise CliError(f"{run_dir}: {why}", Exit.LEASE_HELD if held else Exit.INVALID_INPUT)
+    found = inputs.inventory(lambda: inventories.load(settings.project(), inventory or ()))
+    used = closing.nodes_of(run_dir)
+    asked = {**given, "results_dir": str(run_dir.parent)}
+    if salvage.open_case(run_dir) is not None:
+        local = jobs.needs_local(used, found)
+        reclaiming.collect(
+            jobs.Work(settings.project(), found, with_local=local, verbose=settings.verbose), asked, run_dir
+        )
+    raise typer.Exit(execution.attend(settings, found, run_dir, {**asked, resuming.KEY: run_id}, nodes=len(used)))
