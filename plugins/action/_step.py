@@ -162,11 +162,11 @@ def _unheard(_message: str) -> None:
 
 
 def _together(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the results of a phase's steps as one: the first failure, else what the steps that ran have found."""
+    """Return the results of a phase's steps as one: the first failure and all their words, else what they have found."""
     steps = {name: found for result in results for name, found in result.get("steps", {}).items()}
-    failed = next((result for result in results if result.get("failed")), None)
+    failed = [result for result in results if result.get("failed")]
     if failed:
-        return {**failed, "steps": steps}
+        return {**failed[0], "msg": "; ".join(result["msg"] for result in failed), "steps": steps}
     if all(result.get("skipped") for result in results):
         return results[0]
     words = "; ".join(result["msg"] for result in results if result.get("msg"))

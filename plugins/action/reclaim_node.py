@@ -17,6 +17,10 @@ options:
     description: Only what this run left; C(all) means every dead run.
     type: str
     default: all
+  lift:
+    description: Let runs on the node again where it is quarantined, once nothing dead is left there.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -44,6 +48,7 @@ from ..plugin_utils.steps import lease as lease_step
 from ._node import NodeAction
 
 LEASE_TTL_S = 120
+SPEC = {"run": {"type": "str", "default": "all"}, "lift": {"type": "bool", "default": False}}
 
 
 class ActionModule(NodeAction):
@@ -51,7 +56,7 @@ class ActionModule(NodeAction):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec({"run": {"type": "str", "default": "all"}})
+        _, args = self.validate_argument_spec(SPEC)
         variables = task_vars or {}
         name = str(variables["inventory_hostname"])
         if not is_enabled(variables):
@@ -65,6 +70,9 @@ class ActionModule(NodeAction):
         client.check = bool(self._task.check_mode)
         try:
             found = _reclaim(client, str(args["run"]))
+            if args["lift"] and not found["errors"]:
+                client.run = None  # the lease is given back
+                client.call("quarantine", action="lift")
         except NodeError as exc:
             node = {"name": name, "ok": False, "error_kind": exc.kind, "removed": {}, "runs": [], "errors": [str(exc)]}
             return {"failed": True, "msg": str(exc), "node": node}

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,19 @@ def lab():
     if not was_there:
         down = run_command("lab", "down")
         assert down.returncode == 0, down.stdout + down.stderr
+
+
+@pytest.fixture(autouse=True)
+def forgetful_nodes():
+    """Let no node of the lab, nor this machine, remember what a test did to it: three such tests would lock it."""
+    here = Path(f"/var/tmp/testcell-{os.getuid()}/quarantine.json")
+    before = here.read_bytes() if here.exists() else None
+    yield
+    if before is None:
+        here.unlink(missing_ok=True)
+    for node in NODES if LAB_INVENTORY.exists() else ():
+        words = ["docker", "exec", f"testcell-lab-{node}", "rm", "-f", "/var/tmp/testcell-0/quarantine.json"]
+        subprocess.run(words, check=False, capture_output=True)
 
 
 @pytest.fixture

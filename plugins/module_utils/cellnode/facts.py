@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import cgroup, compose_known, gpus, lease, ports, procs
+from . import cgroup, compose_known, gpus, lease, ports, procs, quarantine
 from .command import which
 from .containers import published
 from .context import Context
@@ -44,6 +44,7 @@ def facts(ctx: Context, args: Json) -> Json:
         "engine": lambda: {"engine": engine_facts(ctx)},
         "disks": lambda: {"disks": [disk(path) for path in dict.fromkeys([str(ctx.root), *texts(args, "paths")])]},
         "lease": lambda: {"lease": _lease(ctx)},
+        "memory": lambda: {"memory": quarantine.op_quarantine(ctx, {"action": "show"})},
         "leftovers": lambda: _leftovers(ctx),
         "compose": lambda: _composes(ctx, deep and flag(args, "compose", True)),
         "gpus": lambda: _gpus(ctx, deep),

@@ -20,6 +20,7 @@ Problem = dict[str, str]
 CLOCK_STEP = "let the node take its time from where the controller takes it (chrony, ntpd, systemd-timesyncd)"
 GPU_STEP = "look at `nvidia-smi` on the node"
 CLEANUP_STEP = "testcell cleanup {run}"
+LIFT_STEP = "put the node right; then `testcell cleanup --all --lift` cleans it and lets runs on it again"
 OTHERS_STEP = "leave it to whoever started that run; cleaning up from here does not touch it"
 FAILED_STATES = ("restarting", "exited", "dead")
 
@@ -37,6 +38,7 @@ def general(facts: Facts, min_free_bytes: int, offset_s: float, is_dead: Callabl
         *_gpus(facts),
         *_clock(offset_s),
         *_lease(facts, is_dead),
+        *_quarantine(facts),
         *_services(facts),
         *_leftovers(facts),
     ]
@@ -116,6 +118,14 @@ def _lease(facts: Facts, is_dead: Callable[[str], bool]) -> Iterator[Problem]:
     elif lease["held"] and is_dead(str(lease["owner"])):
         detail = f"run {lease['run']} holds the node, and its controller {short_owner(lease['owner'])} is gone"
         yield problem("warning", "lease", "controller_died", detail, CLEANUP_STEP.format(run=lease["run"]))
+
+
+def _quarantine(facts: Facts) -> Iterator[Problem]:
+    held = facts["memory"]["quarantine"]
+    if held:
+        hours = (held["until"] - facts["time_unix"]) / 3600
+        detail = f"no run gets the node for {hours:.1f} h more, since run {held['run']}: {held['reason']}"
+        yield problem("error", "quarantine", held["kind"], detail, LIFT_STEP)
 
 
 def _services(facts: Facts) -> Iterator[Problem]:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..verdict import kinds
 from . import lease
 from .cell import Cell, StepFailure
+from .record import failures
 
 STOP_TIMEOUT_S = 10
+# Beside those of the group `node`: what a port in use or a missing package is not.
+BROKEN = frozenset({"docker_daemon_down", "docker_timeout", "network_exhausted", "gpu_fault", "gpu_driver_mismatch"})
 
 
 def stop(cell: Cell) -> dict[str, Any]:
@@ -49,16 +53,44 @@ def verify(cell: Cell) -> dict[str, Any]:
     result = cell.client.call("verify", before=before)
     cell.board.post(f"verified.{cell.node}", result)
     if not result["clean"]:
-        raise StepFailure("cleanup_failed", f"{cell.node} is not as it was: {describe(result)}")
+        left = describe(result)
+        told = cell.client.call(
+            "quarantine", action="set", kind="cleanup_failed", reason=f"it is not as it was: {left}"
+        )
+        raise StepFailure("cleanup_failed", f"{cell.node} is not as it was: {left}{_until(told)}")
     return {"clean": True, "foreign": len(result["foreign"])}
 
 
 def close(cell: Cell) -> dict[str, Any]:
-    """Verify the node, and give it back after its last case whatever became of that."""
+    """Verify the node, tell it of its faults, and give it back after its last case whatever became of that."""
     try:
         return verify(cell)
     finally:
+        _blame(cell)
         lease.release(cell)
+
+
+def _blame(cell: Cell) -> None:
+    """Tell the node that this run failed by a fault of it: the third such run of a day keeps all others away."""
+    own = [note["error_kind"] for note in failures(cell.board) if note["node"] == cell.node]
+    kind = next(filter(_is_broken, own), "")
+    if not kind:
+        return
+    told = cell.client.call("quarantine", action="blame", kind=kind)
+    if told["quarantine"]:
+        cell.event(f"{told['quarantine']['reason']}{_until(told)}", level="warning")
+
+
+def _is_broken(kind: str) -> bool:
+    """Return whether a failure says that the node itself is broken, and not only that it is not as the scenario wants it."""
+    return kind in BROKEN or kinds.get(kind).group == "node"
+
+
+def _until(told: dict[str, Any]) -> str:
+    """Return how long a quarantine keeps runs off the node, and how it is lifted."""
+    held = told["quarantine"]
+    hours = (held["until"] - held["since"]) / 3600
+    return f"; no run gets it for {hours:g} h, until `testcell cleanup --all --lift`"
 
 
 def describe(result: dict[str, Any]) -> str:

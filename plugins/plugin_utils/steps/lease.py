@@ -13,6 +13,8 @@ from ..node.errors import NodeError
 from ..run import owner
 from .cell import Cell, StepFailure
 
+LIFT = "put it right, then `testcell cleanup --all --lift`"
+
 
 def acquire(cell: Cell) -> dict[str, Any]:
     """Take or keep the node's lease for this run and note its epoch; StepFailure lock_held names the holder."""
@@ -51,6 +53,8 @@ def _take(cell: Cell) -> dict[str, Any]:
     try:
         return cell.client.call("lease", action="acquire", ttl_s=cell.plan.lease_ttl_s)
     except NodeError as exc:
+        if "quarantine" in exc.detail:
+            raise StepFailure(exc.kind, f"node {cell.node} is {exc}; {LIFT}") from None
         if exc.kind != "lock_held":
             raise
         holder = exc.detail.get("holder") or {}

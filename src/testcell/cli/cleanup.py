@@ -23,6 +23,9 @@ def cleanup(
     ctx: typer.Context,
     run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="The run whose leavings go.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="The leavings of every run that is dead.")] = False,
+    lift: Annotated[
+        bool, typer.Option("--lift", help="Let runs on quarantined nodes again once they are clean.")
+    ] = False,
     inventory: InventoryOption = None,
     where: ResultsDirOption = None,
     variables: extra.ExtraOption = None,
@@ -50,7 +53,9 @@ def cleanup(
     used = closing.nodes_of(folder / run_id) if run_id else []
     work = jobs.Work(project, found, with_local=jobs.needs_local(used, found), verbose=settings.verbose)
     answers, outcome = work.ask(
-        "cleanup", "cleanup_out", {**given, "cleanup_run": run_id or "all", "results_dir": str(folder)}
+        "cleanup",
+        "cleanup_out",
+        {**given, "cleanup_run": run_id or "all", "cleanup_lift": lift, "results_dir": str(folder)},
     )
     if answers is None:
         raise execution.explain(outcome)

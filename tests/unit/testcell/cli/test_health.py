@@ -39,6 +39,7 @@ FACTS = {
     "services_error": "",
     "leftovers": [{"run": "dead", "type": "volume", "id": "v", "name": "v", "age_s": 3.0, "ours": True}],
     "leftovers_error": "",
+    "memory": {"quarantine": None, "blames": []},
 }
 
 

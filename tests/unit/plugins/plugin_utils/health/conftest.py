@@ -23,7 +23,7 @@ FACTS = {
     "compose": [{"kind": "plugin", "argv": ["docker", "compose"], "version": "2.26"}],
     "disks": [{"path": "/var", "free_bytes": 3 << 30, "total_bytes": 9 << 30, "free_inodes": 10, "error": ""}],
     "gpus": [], "gpu_error": "", "listening": [], "lease": FREE, "services": [], "services_error": "",
-    "leftovers": [], "leftovers_error": "", "wants": {"binds": {}, "networks": {}, "volumes": {}},
+    "leftovers": [], "leftovers_error": "", "memory": {"quarantine": None, "blames": []}, "wants": {"binds": {}, "networks": {}, "volumes": {}},
 }  # fmt: skip
 
 

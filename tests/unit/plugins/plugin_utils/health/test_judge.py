@@ -42,6 +42,15 @@ ALONE = [
         id="gpu",
     ),
     pytest.param(
+        {
+            "memory": {
+                "quarantine": {"kind": "disk_full", "reason": "no room", "run": "r1", "since": 0.0, "until": 8200.0}
+            }
+        },
+        [("error", "quarantine", "disk_full", "no run gets the node for 2.0 h more, since run r1: no room")],
+        id="quarantine",
+    ),
+    pytest.param(
         {"leftovers": left("r1", "container", "container", "network", "process")},
         [("warning", "leftover", "docker_leftover", "run r1 has left 2 containers, 1 network, 1 process")],
         id="leftovers-of-one-run",

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import clear
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 
 NOTHING = {"stopped": [], "removed": {"containers": 0}, "errors": []}
 
@@ -17,3 +18,49 @@ def test_an_engine_is_needed_where_something_was_given_to_it(make_cell, build, s
         cell.board.post("snapshot.n1", {})
     step(cell)
     assert node.engine is snapshot
+
+
+HELD = {"kind": "x", "reason": "3 runs failed", "run": "r", "since": 0.0, "until": 86400.0}
+DIRTY = {"clean": False, "leftovers": [{"type": "volume", "name": "v"}], "foreign": [], "gone": [], "errors": []}
+
+
+def failed(node, kind):
+    return {"error_kind": kind, "node": node, "message": "x", "service": "", "evidence": []}
+
+
+def test_a_node_that_is_not_as_it_was_is_quarantined_with_what_is_left(make_cell, build):
+    node = build.node(verify=DIRTY, quarantine={"quarantine": HELD, "blames": []}, lease={})
+    cell = make_cell(build.case(services=[build.service("a")]), client=node)
+    cell.board.post("snapshot.n1", {})
+    cell.shared.post("lease.n1", {"epoch": 1})
+    with pytest.raises(
+        StepFailure, match=r"volume v .*; no run gets it for 24 h, until `testcell cleanup --all --lift`"
+    ):
+        clear.close(cell)
+    asked = [args for op, args in node.calls if op == "quarantine"]
+    assert [(args["action"], args["kind"]) for args in asked] == [("set", "cleanup_failed")]
+    assert node.calls[-1] == ("lease", {"action": "release"}), "it is given back all the same"
+
+
+BLAMED = [
+    ([("n1", "disk_full")], ["disk_full"]),
+    ([("n2", "disk_full")], []),
+    ([("n1", "container_exited")], []),
+    ([("n1", "cleanup_failed")], []),
+    ([("n1", "port_conflict"), ("n1", "ssh_auth")], []),
+    ([("n1", "ssh_dropped"), ("n1", "gpu_fault")], ["gpu_fault"]),
+    ([], []),
+]
+
+
+@pytest.mark.parametrize(("failures", "blamed"), BLAMED)
+@pytest.mark.parametrize("held", [None, HELD], ids=["not yet", "the third"])
+def test_f25_a_node_is_told_of_failures_that_are_its_own(make_cell, build, failures, blamed, held):
+    node = build.node(quarantine={"quarantine": held, "blames": []}, lease={})
+    cell = make_cell(build.case(services=[build.service("a")]), client=node)
+    for number, (name, kind) in enumerate(failures):
+        cell.board.post("failure" if not number else f"later-failure.s.{number}", failed(name, kind))
+    clear.close(cell)
+    assert [args["kind"] for op, args in node.calls if op == "quarantine"] == blamed
+    told = [line for line in cell.say.__self__ if "3 runs failed" in line]
+    assert bool(told) == bool(held and blamed)

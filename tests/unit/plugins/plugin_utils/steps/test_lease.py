@@ -105,3 +105,17 @@ def test_the_pause_between_scenarios_counts_from_the_end_of_the_last(make_cell, 
     cell.shared.post("case-ended", {"t": cell.clock() - 10})
     lease.acquire(cell)
     assert cell.clock() == 1020.0
+
+
+def test_a_quarantined_node_is_refused_by_the_quarantines_own_kind(make_cell, build):
+    class Quarantined(Node):
+        def call(self, op, **args):
+            raise NodeError(
+                "disk_full", "quarantined for 3.0 h more, since run r: no room", {"quarantine": {"run": "r"}}
+            )
+
+    with pytest.raises(
+        StepFailure, match=r"node n1 is quarantined for 3\.0 h more, .*`testcell cleanup --all --lift`"
+    ) as caught:
+        lease.acquire(cell_with(make_cell, build, Quarantined()))
+    assert caught.value.kind == "disk_full"
