@@ -14,8 +14,6 @@ from .cell import Cell, StepFailure
 from .record import failures
 
 STOP_TIMEOUT_S = 10
-# Beside those of the group `node`: what a port in use or a missing package is not.
-BROKEN = frozenset({"docker_daemon_down", "docker_timeout", "network_exhausted", "gpu_fault", "gpu_driver_mismatch"})
 
 
 def stop(cell: Cell) -> dict[str, Any]:
@@ -73,17 +71,12 @@ def close(cell: Cell) -> dict[str, Any]:
 def _blame(cell: Cell) -> None:
     """Tell the node that this run failed by a fault of it: the third such run of a day keeps all others away."""
     own = [note["error_kind"] for note in failures(cell.board) if note["node"] == cell.node]
-    kind = next(filter(_is_broken, own), "")
+    kind = next(filter(kinds.of_a_broken_node, own), "")
     if not kind:
         return
     told = cell.client.call("quarantine", action="blame", kind=kind)
     if told["quarantine"]:
         cell.event(f"{told['quarantine']['reason']}{_until(told)}", level="warning")
-
-
-def _is_broken(kind: str) -> bool:
-    """Return whether a failure says that the node itself is broken, and not only that it is not as the scenario wants it."""
-    return kind in BROKEN or kinds.get(kind).group == "node"
 
 
 def _until(told: dict[str, Any]) -> str:

@@ -82,6 +82,9 @@ _DEPENDS: Mapping[str, str] = {
     "agent_lost": "a retry is safe only when it is proved that the task was not started",
 }
 
+# Beside those of the group `node`. A port in use or a missing package is no fault of a node that will last.
+_BROKEN = frozenset({"docker_daemon_down", "docker_timeout", "network_exhausted", "gpu_fault", "gpu_driver_mismatch"})
+
 ALIASES: Mapping[str, str] = {
     "upstream_disconnect": "http_reset",
     "AUTH_FAILED": "auth_failed",
@@ -114,3 +117,8 @@ def get(name: str) -> Kind:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise KindError(f"unknown error kind {name!r}{hint}")
     return kind
+
+
+def of_a_broken_node(name: str) -> bool:
+    """Return whether a failure says that a node is broken, and not only that it is not as a scenario wants it."""
+    return name in _BROKEN or get(name).group == "node"
