@@ -5,8 +5,10 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
 NODES ?= 3
 BENCHES ?= cli_start schedule deploy overhead
+KILLS ?= 1000
+KILLS_OF_A_TEST := 30
 
-.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench lock clean
+.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep lock clean
 
 help: ## show these words
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -14,7 +16,7 @@ help: ## show these words
 run: ## set everything up and run the baseline on this machine
 	@setup/baseline
 
-test: setup images lint types units integration e2e ## set everything up and pass all tests
+test: setup images lint types units integration e2e short-crash-sweep ## set everything up and pass all tests
 
 setup: engine ## the Python environment and a Docker engine with Compose
 	@setup/venv
@@ -52,6 +54,12 @@ e2e: setup images ## runs on real nodes: sshd, dockerd, containers
 
 bench: setup images ## figures beside their peers, one JSON line each
 	@failed=0; for one in $(BENCHES); do $(BIN)/python bench/$$one.py || failed=1; done; exit $$failed
+
+crash-sweep: setup images ## kill the controller at random moments, KILLS times, and let the run go on
+	@$(BIN)/python bench/crash_sweep.py $(KILLS)
+
+short-crash-sweep: setup images
+	@$(BIN)/python bench/crash_sweep.py $(KILLS_OF_A_TEST)
 
 lock: setup ## pin every dependency with its digest
 	@$(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml

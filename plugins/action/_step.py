@@ -19,6 +19,7 @@ from ..plugin_utils.node.client import NodeClient
 from ..plugin_utils.node.errors import NodeError
 from ..plugin_utils.node.line import Line
 from ..plugin_utils.node.persistence import Persistence
+from ..plugin_utils.run import owner
 from ..plugin_utils.run import plan as run_plan
 from ..plugin_utils.steps.cell import RECONNECTED, Cell, StepFailure, case_board, run_board
 from ..plugin_utils.verdict import failure
@@ -26,6 +27,7 @@ from ._node import NodeAction
 
 SKIPPED = "the case is skipped"
 NO_CASE = "no case is open"
+ORPHAN = "the controller of the run is gone"
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,14 @@ class PhaseAction(NodeAction):
         """Return the position of the case in the plan, None when there is none to do."""
         return int(args["case_index"])
 
+    def controller(self, plan: run_plan.RunPlan) -> int:
+        """Return the process with which whatever is started for the run ends; not our parent, which may be gone already."""
+        return owner.pid_of(plan.owner)
+
     def no_part(self, step: Step, cell: Cell) -> str:
         """Return why a step is left out here, "" when it runs."""
+        if os.getppid() != self.controller(cell.plan):
+            return ORPHAN
         if cell.node not in cell.case.nodes:
             return "the case does not use this node"
         if cell.board.read("skip") and not (step.closes and cell.case.index == cell.plan.last_use(cell.node)):
@@ -127,12 +135,12 @@ class PhaseAction(NodeAction):
     def _cell(self, run_dir: Path, index: int, task_vars: dict[str, Any]) -> Cell:
         plan = run_plan.load(run_dir)
         case, node = plan.cases[index], str(task_vars["inventory_hostname"])
-        board, shared = case_board(run_dir, index), run_board(run_dir)
+        board, shared = case_board(plan.boards, index), run_board(plan.boards)
         lease = shared.read(f"lease.{node}") or {}
         run = {"id": plan.run_id, "scenario": case.ref.scenario, "case": case.ref.case, "attempt": case.ref.attempt}
         client = self.client(task_vars, plan.owner, {**run, "epoch": lease.get("epoch")})
         client.engine = bool(case.services_on(node))
-        client.line = self._line(client, shared, node)
+        client.line = self._line(client, shared, node, self.controller(plan))
         client.persist = Persistence(node, lambda: self._made_again(board, node), time.sleep)
         facts = board.read(f"facts.{node}") or {}
         return Cell("", plan, case, node, client, board, shared, time.time, time.sleep, _unheard, facts)
@@ -141,11 +149,11 @@ class PhaseAction(NodeAction):
         """Return what the step of a phase is given; the client is the same, so that it keeps what a step has learned."""
         return replace(cell, step=step.name, say=self._speaker(cell.node, step.name))
 
-    def _line(self, client: NodeClient, shared: Board, node: str) -> Line | None:
+    def _line(self, client: NodeClient, shared: Board, node: str, controller: int) -> Line | None:
         """Return the way that the run keeps open to the node, None where its connection cannot be kept open."""
         if not self.keeps_open():
             return None
-        return Line(shared, node, lambda: self.kept_open(client.serving()), os.getppid())
+        return Line(shared, node, lambda: self.kept_open(client.serving()), controller)
 
     def _made_again(self, board: Board, node: str) -> None:
         """Drop the connection, so that a new one is made, and count that."""

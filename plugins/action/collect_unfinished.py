@@ -40,9 +40,11 @@ failure:
   type: dict
 """
 
+import os
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ..plugin_utils.run.plan import RunPlan
 from ..plugin_utils.steps import salvage
 from ..plugin_utils.steps.cell import Cell
 from ._step import PhaseAction, Step
@@ -63,6 +65,9 @@ class ActionModule(PhaseAction):
 
     def case_index(self, args: dict[str, Any]) -> int | None:
         return salvage.open_case(Path(str(args["run_dir"])))
+
+    def controller(self, plan: RunPlan) -> int:
+        return os.getppid()
 
     def no_part(self, step: Step, cell: Cell) -> str:
         return super().no_part(step, cell) or ("collected already" if salvage.is_collected(cell) else "")

@@ -58,8 +58,8 @@ class ActionModule(ActionBase):
         )
         plan = run_plan.load(Path(str(args["run_dir"])))
         case = plan.cases[int(args["case_index"])]
-        case, reason, told = opening.opened(plan, case, run_board(plan.run_dir))
-        board = case_board(plan.run_dir, case.index)
+        case, reason, told = opening.opened(plan, case, run_board(plan.boards))
+        board = case_board(plan.boards, case.index)
         if told:
             run_plan.save(replace(plan, cases=(*plan.cases[: case.index], case, *plan.cases[case.index + 1 :])))
             board.post("warning.set-aside", {"message": told})

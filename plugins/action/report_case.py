@@ -64,7 +64,7 @@ class ActionModule(ActionBase):
         plan = run_plan.load(Path(str(args["run_dir"])))
         case = plan.cases[int(args["case_index"])]
         document = judging.report_case(
-            plan, case, case_board(plan.run_dir, case.index), run_board(plan.run_dir), time.time()
+            plan, case, case_board(plan.boards, case.index), run_board(plan.boards), time.time()
         )
         verdict, reasons = document["verdict"], document["reasons"]
         text = f"== {case.ref.title}: {verdict.upper()}{' - ' + reasons[0] if reasons else ''}"

@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec({"run_dir": {"type": "path", "required": True}})
         plan = run_plan.load(Path(str(args["run_dir"])))
-        summary = judging.report_run(plan, run_board(plan.run_dir), time.time())
+        summary = judging.report_run(plan, run_board(plan.boards), time.time())
         line = judging.line(summary, plan.run_dir)
         self._display.display(f"\n== {line}", color="green" if summary["exit_code"] == 0 else "red")
         artifacts = {"data": {"testcell": summary}, "per_host": False, "aggregate": False}  # as set_stats gives them

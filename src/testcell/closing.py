@@ -68,19 +68,19 @@ def _failure(number: int, now: float) -> dict[str, Any]:
 
 def _records(decided: RunPlan, why: dict[str, Any], now: float) -> list[dict[str, Any]]:
     """Return the record of each attempt that ended, and one for the attempt that was cut short."""
-    ended = run_board(decided.run_dir).notes("case-record.")
+    ended = run_board(decided.boards).notes("case-record.")
     found = []
     for case in decided.cases:
         if str(case.index) in ended:
             found.append(ended[str(case.index)])
-        elif case_board(decided.run_dir, case.index).read("opened"):
+        elif case_board(decided.boards, case.index).read("opened"):
             found.append(_cut_short(decided, case, why, now))
     return found
 
 
 def _cut_short(decided: RunPlan, case: CasePlan, why: dict[str, Any], now: float) -> dict[str, Any]:
     """Write the files of the attempt from what came home of it, and return its record."""
-    board, folder = case_board(decided.run_dir, case.index), case.ref.folder(decided.run_dir)
+    board, folder = case_board(decided.boards, case.index), case.ref.folder(decided.run_dir)
     record.write_manifest(folder, board)
     found = {
         **record.build(decided, case, board, now),

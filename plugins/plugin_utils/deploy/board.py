@@ -42,11 +42,6 @@ class Board:
             os.unlink(temporary)
         return True
 
-    def drop(self, prefix: str) -> None:
-        """Take down the notes whose name starts with prefix."""
-        for name in self.notes(prefix):
-            (self.folder / f"{prefix}{name}.json").unlink()
-
     def read(self, name: str) -> dict[str, Any] | None:
         """Return the note under name, or None while nobody has put it up."""
         try:

@@ -44,6 +44,12 @@ def is_dead(owner: str, at: Here, lives: Callable[[int], bool]) -> bool:
     return not lives(int(found["pid"]))
 
 
+def pid_of(owner: str) -> int:
+    """Return the process of an owner, 0 for a name of another form."""
+    found = PATTERN.fullmatch(owner)
+    return int(found["pid"]) if found else 0
+
+
 def lives(pid: int) -> bool:
     """Return whether a process of this number runs here; one that only waits to be reaped by its parent does not."""
     try:

@@ -132,6 +132,7 @@ class RunPlan:
     """All cases of a run in order. addresses: node -> address by which other nodes reach it.
 
     environment: what the caller gave; empty in the plan of a run that is over, which keeps the names only.
+    generation: how often the run has gone on under another controller.
     """
 
     run_id: str
@@ -145,11 +146,17 @@ class RunPlan:
     environment: dict[str, str]
     origin: dict[str, Any]
     cases: tuple[CasePlan, ...] = field(default_factory=tuple)
+    generation: int = 0
 
     @property
     def run_dir(self) -> Path:
         """Return the folder of this run's results."""
         return Path(self.results_dir) / self.run_id
+
+    @property
+    def boards(self) -> Path:
+        """Return the folder of the boards; one for each controller, whose last workers may live on for a moment."""
+        return self.run_dir / ".board" / str(self.generation)
 
     def last_use(self, node: str) -> int:
         """Return the index of the last case that uses node, -1 when none does."""

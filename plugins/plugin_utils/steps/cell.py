@@ -31,14 +31,14 @@ class StepFailure(Exception):
 RECONNECTED = "reconnected."
 
 
-def run_board(run_dir: Path) -> Board:
+def run_board(boards: Path) -> Board:
     """Return the board of a run: notes that outlive a case, such as leases."""
-    return Board(run_dir / ".board" / "run")
+    return Board(boards / "run")
 
 
-def case_board(run_dir: Path, index: int) -> Board:
+def case_board(boards: Path, index: int) -> Board:
     """Return the board of one case."""
-    return Board(run_dir / ".board" / f"case-{index}")
+    return Board(boards / f"case-{index}")
 
 
 @dataclass

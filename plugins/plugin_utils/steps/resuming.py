@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +17,12 @@ from ..run import plan as run_plan
 from ..run.folder import RUN_ID
 from ..run.plan import CasePlan, RunPlan
 from . import salvage
-from .cell import case_board, run_board
+from .cell import run_board
 
 SUMMARY = "summary.json"
 KEY = "testcell_resume"
-# Notes of the run that belonged to the dead controller: it held the nodes, and its links are gone.
-OF_ONE_CONTROLLER = ("lease.", "link.")
+# Notes of the run that do not end with its controller.
+KEPT = ("case-record.", "case-result.", "case-ended")
 
 
 def reopen(run_dir: Path, owner: str, now: float) -> RunPlan:
@@ -34,12 +33,14 @@ def reopen(run_dir: Path, owner: str, now: float) -> RunPlan:
     why = refusal(run_dir)
     if why:
         raise InputError([Problem(str(run_dir), key=KEY, message=why)])
-    plan = replace(run_plan.load(run_dir), owner=owner)
+    before = run_plan.load(run_dir)
     interrupted = salvage.open_case(run_dir)
     if interrupted is not None:
-        _begin_again(plan, plan.cases[interrupted])
-    for prefix in OF_ONE_CONTROLLER:
-        run_board(run_dir).drop(prefix)
+        _put_aside(before, before.cases[interrupted])
+    plan = replace(before, owner=owner, generation=before.generation + 1)
+    for prefix in KEPT:
+        for name, note in run_board(before.boards).notes(prefix).items():
+            run_board(plan.boards).post(f"{prefix}{name}", note)
     run_plan.save(plan)
     left = [case.index for case in unfinished(plan)]
     journal.append(run_dir, {"t": now, "step": "resume", "phase": "begin", "owner": owner, "cases": left})
@@ -60,14 +61,13 @@ def refusal(run_dir: Path) -> str:
 
 def unfinished(plan: RunPlan) -> Iterable[CasePlan]:
     """Return the cases without a verdict, in order."""
-    ended = run_board(plan.run_dir).notes("case-record.")
+    ended = run_board(plan.boards).notes("case-record.")
     return [case for case in plan.cases if str(case.index) not in ended]
 
 
-def _begin_again(plan: RunPlan, case: CasePlan) -> None:
-    """Put aside what came home of a case, and forget what its nodes told each other."""
+def _put_aside(plan: RunPlan, case: CasePlan) -> None:
+    """Put aside what came home of a case that is begun again."""
     folder = case.ref.folder(plan.run_dir)
     if folder.exists():
         taken = sum(1 for _ in folder.parent.glob(f"{folder.name}.interrupted_*"))
         os.replace(folder, folder.with_name(f"{folder.name}.interrupted_{taken + 1}"))
-    shutil.rmtree(case_board(plan.run_dir, case.index).folder)

@@ -22,9 +22,10 @@ NEVER_STARTED = "artifact_missing"
 
 def open_case(run_dir: Path) -> int | None:
     """Return the index of the case that was begun and never reported, None when there is none."""
-    ended = run_board(run_dir).notes("case-record.")
-    for case in run_plan.load(run_dir).cases:
-        if str(case.index) not in ended and case_board(run_dir, case.index).read("opened"):
+    plan = run_plan.load(run_dir)
+    ended = run_board(plan.boards).notes("case-record.")
+    for case in plan.cases:
+        if str(case.index) not in ended and case_board(plan.boards, case.index).read("opened"):
             return case.index
     return None
 

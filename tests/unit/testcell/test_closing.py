@@ -48,7 +48,7 @@ def test_a_run_without_a_plan_never_began(tmp_path: Path) -> None:
 def test_a_run_cut_short_says_so(
     opened: plan.RunPlan, number: int, clean: bool, code: int, verdict: str, kind: str
 ) -> None:
-    case_board(opened.run_dir, 0).post("opened", {"t": 1001.0})
+    case_board(opened.boards, 0).post("opened", {"t": 1001.0})
     found = closing.close(opened.run_dir, number, clean=clean, now=1011.0)
     assert found == summary(opened)
     assert (found["verdict"], found["exit_code"], found["failure"]["error_kind"]) == (verdict, code, kind)
@@ -68,15 +68,15 @@ def test_cases_that_had_ended_keep_their_verdict(opened: plan.RunPlan) -> None:
         "nodes": ["local"],
         "control": {"ok": True},
     }
-    case_board(opened.run_dir, 0).post("opened", {"t": 1001.0})
-    run_board(opened.run_dir).post("case-record.0", record)
-    case_board(opened.run_dir, 1).post("opened", {"t": 1005.0})
+    case_board(opened.boards, 0).post("opened", {"t": 1001.0})
+    run_board(opened.boards).post("case-record.0", record)
+    case_board(opened.boards, 1).post("opened", {"t": 1005.0})
     found = closing.close(opened.run_dir, signal.SIGINT, clean=True, now=1011.0)
     assert [(case["attempt"], case["verdict"]) for case in found["cases"]] == [(1, "fail"), (2, "cancelled")]
 
 
 def test_what_failed_before_the_signal_is_told_with_it(opened: plan.RunPlan) -> None:
-    board = case_board(opened.run_dir, 0)
+    board = case_board(opened.boards, 0)
     board.post("opened", {"t": 1001.0})
     board.claim("failure", {"error_kind": "gpu_oom", "message": "engine ran out of memory", "node": "node1"})
     found = closing.close(opened.run_dir, signal.SIGINT, clean=True, now=1011.0)

@@ -56,7 +56,7 @@ class Ansible:
             asked = opening.Asked("example", {}, results_dir=str(run_dir.parent), run_id=run_dir.name)
             decided = opening.open_run(opening.decide(asked, job.project.root, 1000.0, "me"))
             plan.save(decided)
-            case_board(run_dir, 0).post("opened", {"t": 1000.0})
+            case_board(run_dir / ".board" / "0", 0).post("opened", {"t": 1000.0})
         if self.summary is not None:
             run_dir.mkdir(exist_ok=True)
             (run_dir / "summary.json").write_text(json.dumps({"run_id": run_dir.name, **self.summary}))

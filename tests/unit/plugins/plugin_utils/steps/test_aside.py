@@ -36,7 +36,7 @@ def case_of(tmp_path, build):
         ]
         run = build.plan(tmp_path, *cases)
         for number, note in enumerate(results):
-            run_board(run.run_dir).post(f"case-result.{number}", {**note, "dirty_nodes": []})
+            run_board(run.boards).post(f"case-result.{number}", {**note, "dirty_nodes": []})
         return run, cases[-1]
 
     return make
@@ -47,7 +47,7 @@ def case_of(tmp_path, build):
 )
 def test_a_repeat_goes_without_the_nodes_that_failed(case_of, wanted, test, nodes, results, expected):
     run, case = case_of(wanted, test, nodes, results)
-    moved, reason, told = opening.opened(run, case, run_board(run.run_dir))
+    moved, reason, told = opening.opened(run, case, run_board(run.boards))
     if isinstance(expected, str):
         assert reason == expected and told == ""
         return
@@ -59,5 +59,5 @@ def test_a_repeat_goes_without_the_nodes_that_failed(case_of, wanted, test, node
 def test_without_the_option_a_repeat_stays_where_it_was(tmp_path, build):
     cases = [build.case(n, services=[build.service("a", node="n2")], ref=CaseRef("s", "", n + 1)) for n in range(2)]
     run = build.plan(tmp_path, *cases)
-    run_board(run.run_dir).post("case-result.0", {**LOST, "dirty_nodes": []})
-    assert opening.opened(run, cases[1], run_board(run.run_dir)) == (cases[1], "", "")
+    run_board(run.boards).post("case-result.0", {**LOST, "dirty_nodes": []})
+    assert opening.opened(run, cases[1], run_board(run.boards)) == (cases[1], "", "")

@@ -34,7 +34,7 @@ def report(
     journal.append(
         run.run_dir, {"t": 1.0, "step": "prep", "phase": "begin", "scenario": "other", "case": "", "attempt": 1}
     )
-    board, shared = case_board(run.run_dir, 0), run_board(run.run_dir)
+    board, shared = case_board(run.boards, 0), run_board(run.boards)
     board.post("opened", {"t": 90.0})
     if test:
         board.post("test", test)
@@ -136,7 +136,7 @@ def test_attempts_are_taken_together(verdicts, expected):
 def test_a_skipped_case_says_why_and_has_no_files(tmp_path, build):
     case = build.case(ref=CaseRef("s", "", 2), services=[build.service("a")])
     run = build.plan(tmp_path, case)
-    board, shared = case_board(run.run_dir, 0), run_board(run.run_dir)
+    board, shared = case_board(run.boards, 0), run_board(run.boards)
     board.post("skip", {"reason": "the attempt before passed"})
     document = judging.report_case(run, case, board, shared, 5.0)
     assert (document["verdict"], document["reasons"]) == ("skipped", ["the attempt before passed"])

@@ -44,7 +44,7 @@ def test_a_case_is_run_or_says_why_not(tmp_path, build, index, results, go_on, r
     refs = [CaseRef("s", "", 1), CaseRef("s", "", 2), CaseRef("t", "", 1)]
     cases = [build.case(n, services=[build.service("a")], ref=ref) for n, ref in enumerate(refs)]
     run = build.plan(tmp_path, *cases, continue_on_failure=go_on)
-    board = run_board(run.run_dir)
+    board = run_board(run.boards)
     for number, note in results.items():
         board.post(f"case-result.{number}", note)
     found = opening.reason_to_skip(run, cases[index], board)

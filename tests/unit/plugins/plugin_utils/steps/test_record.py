@@ -51,7 +51,7 @@ def test_the_record_holds_all_that_is_shown_of_a_deployment_when_the_board_is_go
     services = [build.service("a", estimate_s=2.0), build.service("b", needs=["a"])]
     case = build.case(services=services, limits={"services": 1, "services_per_node": 0, "health_checks": 0})
     run = build.plan(tmp_path, case)
-    folder, board = case.ref.folder(run.run_dir), case_board(run.run_dir, case.index)
+    folder, board = case.ref.folder(run.run_dir), case_board(run.boards, case.index)
     folder.mkdir(parents=True)
     failed = {"service": "a", "try": 1, "state": "failed", "t": 1003.0, "error_kind": "container_exited", "detail": "3"}
     board.post("opened", {"t": 1000.0})

@@ -30,11 +30,11 @@ def cut_short(tmp_path, build):
     made = build.plan(tmp_path, *cases, owner=of_a_dead_process(), environment={"TOKEN": "secret"})
     made.run_dir.mkdir()
     run_plan.save(made)
-    shared = run_board(made.run_dir)
+    shared = run_board(made.boards)
     shared.post("case-record.0", {"verdict": "pass"})
     shared.post("lease.n1", {"epoch": 4})
     shared.post("link.n1", {"socket": "/gone"})
-    case_board(made.run_dir, 1).post("opened", {"t": 1.0})
+    case_board(made.boards, 1).post("opened", {"t": 1.0})
     folder = cases[1].ref.folder(made.run_dir)
     folder.mkdir(parents=True)
     (folder / "test.log").write_text("half")
@@ -47,8 +47,8 @@ def test_what_is_finished_stays_and_the_open_case_begins_again(cut_short):
     assert [case.ref.case for case in resuming.unfinished(going)] == ["b", "c"]
     assert (going.run_dir / "s" / "b.interrupted_1" / "test.log").read_text() == "half"
     assert not (going.run_dir / "s" / "b").exists()
-    assert case_board(going.run_dir, 1).notes() == {}
-    assert set(run_board(going.run_dir).notes()) == {"case-record.0"}
+    assert case_board(going.boards, 1).notes() == {}
+    assert set(run_board(going.boards).notes()) == {"case-record.0"}
     assert run_plan.load(going.run_dir).environment == {"TOKEN": "secret"}
     (entry,) = journal.read(going.run_dir)
     assert entry == {"t": 9.0, "step": "resume", "phase": "begin", "owner": "me", "cases": [1, 2]}
@@ -56,14 +56,14 @@ def test_what_is_finished_stays_and_the_open_case_begins_again(cut_short):
 
 def test_a_case_that_is_cut_short_twice_lies_there_twice(cut_short):
     first = resuming.reopen(cut_short.run_dir, of_a_dead_process(), 9.0)
-    case_board(first.run_dir, 1).post("opened", {"t": 2.0})
+    case_board(first.boards, 1).post("opened", {"t": 2.0})
     (first.run_dir / "s" / "b").mkdir()
     resuming.reopen(cut_short.run_dir, "me", 10.0)
     assert sorted(path.name for path in (cut_short.run_dir / "s").iterdir()) == ["b.interrupted_1", "b.interrupted_2"]
 
 
 def test_between_two_cases_nothing_is_put_aside(cut_short):
-    run_board(cut_short.run_dir).post("case-record.1", {"verdict": "fail"})
+    run_board(cut_short.boards).post("case-record.1", {"verdict": "fail"})
     going = resuming.reopen(cut_short.run_dir, "me", 9.0)
     assert [case.ref.case for case in resuming.unfinished(going)] == ["c"]
     assert (going.run_dir / "s" / "b" / "test.log").exists()
