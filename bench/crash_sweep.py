@@ -213,7 +213,8 @@ def _recover(here: Cell, run: Path, label: str, tally: Tally) -> str:
         step = "after the summary"
     else:
         done = here.command("resume", run.name)
-        if done.returncode:
+        # The last worker of a killed controller may have ended the run meanwhile.
+        if done.returncode and not (run / "summary.json").exists():
             tally.note(
                 "torn",
                 f"{label} in {step}: resume ended with {done.returncode}: {done.stdout[-300:]}{done.stderr[-1500:]}",
