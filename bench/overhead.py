@@ -228,14 +228,18 @@ def figures(project: Project, rounds: int) -> Iterator[dict[str, object]]:
 def _faster(
     peer: str, times: float, over: dict[str, float], ending_s: float, rounds: int
 ) -> Iterator[dict[str, object]]:
-    """Yield how many times faster we are than a peer: in what control costs, and with what all engines take to end."""
+    """Yield how many times faster we are than a peer: in all of the overhead, and without what all engines take to end."""
+    ratio = over[peer] / over["ours"]
+    facts: dict[str, object] = {
+        "target": times,
+        "holds": ratio >= times,
+        "rounds": rounds,
+        "times_faster": round(ratio, 2),
+    }
+    yield line(f"B5-faster-than-{peer}-tasks", over["ours"], "s", f"{peer} tasks", over[peer], **facts)
     ours, theirs = over["ours"] - ending_s, over[peer] - ending_s
-    facts: dict[str, object] = {"rounds": rounds, "times_faster": round(theirs / ours, 2)}
-    held = {"target": times, "holds": theirs / ours >= times}
-    yield line(f"B5-faster-than-{peer}-tasks", ours, "s", f"{peer} tasks", theirs, **held, **facts)
-    facts["times_faster"] = round(over[peer] / over["ours"], 2)
-    told = {"target": None, "holds": None, **facts}
-    yield line(f"B5-faster-than-{peer}-tasks-and-engines", over["ours"], "s", f"{peer} tasks", over[peer], **told)
+    facts = {"target": None, "holds": None, "rounds": rounds, "times_faster": round(theirs / ours, 2)}
+    yield line(f"B5-control-faster-than-{peer}-tasks", ours, "s", f"{peer} tasks", theirs, **facts)
 
 
 def main() -> int:
