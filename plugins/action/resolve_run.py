@@ -105,7 +105,7 @@ from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
-from ..plugin_utils.problems import InputError, refusal
+from ..plugin_utils.problems import InputError, Problem, refusal
 from ..plugin_utils.run import install_variables, opening, owner, plan, view
 from ..plugin_utils.steps import resuming
 from ._inventory import asked_of, hosts, plain
@@ -141,12 +141,18 @@ class ActionModule(ActionBase):
 
     def _resumed(self, args: dict[str, Any], extra: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return what is left of a run whose controller has died; its plan is decided already."""
+        given = [name for name in ("scenario", "tags", "skip_tags", "dry_run") if args[name]]
+        if given or self._task.check_mode:
+            message = f"a run goes on as it was decided; leave out {', '.join(given) or 'check mode'}"
+            raise InputError([Problem("-e", key=resuming.KEY, message=message)])
         project = opening.project_dir(args["project_dir"], Path.cwd(), Path(__file__))
         results = Path(args["results_dir"]).absolute() if args["results_dir"] else project / "results"
-        going = resuming.reopen(results / args["resume"], owner.name(owner.here(), os.getppid()), time.time())
+        known = hosts(task_vars, extra)
+        me = owner.name(owner.here(), os.getppid())
+        going = resuming.reopen(results / args["resume"], me, time.time(), known)
         left = list(resuming.unfinished(going))
         self._display.display(f"run {going.run_id} goes on: {len(left)} of {len(going.cases)} attempt(s) are left")
-        return self._opened(going, left, extra, hosts(task_vars, extra))
+        return self._opened(going, left, extra, known)
 
     def _resolve(self, args: dict[str, Any], extra: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         asked = opening.Asked(

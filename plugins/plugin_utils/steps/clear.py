@@ -64,8 +64,10 @@ def close(cell: Cell) -> dict[str, Any]:
     try:
         return verify(cell)
     finally:
-        _blame(cell)
-        lease.release(cell)
+        try:
+            _blame(cell)
+        finally:
+            lease.release(cell)
 
 
 def _blame(cell: Cell) -> None:

@@ -44,7 +44,7 @@ def report_case(plan: RunPlan, case: CasePlan, board: Board, shared: Board, now:
 def report_run(plan: RunPlan, shared: Board, now: float) -> dict[str, Any]:
     """Write the run's files, let results/latest name it, drop the board, and return the summary."""
     notes = shared.notes("case-record.")
-    records = [notes[str(case.index)] for case in plan.cases if str(case.index) in notes]
+    records = [notes.get(str(case.index)) or _never_run(plan, case, now) for case in plan.cases]
     results = shared.notes("case-result.")
     dirty = sorted({node for note in results.values() for node in note["dirty_nodes"]})
     settled = _settled(records)
@@ -128,6 +128,15 @@ def _helped(board: Board) -> list[str]:
         f"service {note['service']} on {note['node']} {note['last']} while the test ran and was started again, {note['restarts']} time(s)"
         for note in board.notes(care.RECOVERED).values()
     ]
+
+
+def _never_run(plan: RunPlan, case: CasePlan, now: float) -> dict[str, Any]:
+    """Return the record of a case that Ansible never came to, such as one without any of its hosts: no run is green by it."""
+    why = failure.of(
+        "internal_error", f"{case.ref.title} was never run; were its nodes in the inventory?", at=now
+    ).as_dict()
+    found = {**_skipped(plan, case, why["message"], now), "verdict": "error", "failure": why}
+    return {**found, "control": {"ok": False}}
 
 
 def _skipped(plan: RunPlan, case: CasePlan, reason: str, now: float) -> dict[str, Any]:

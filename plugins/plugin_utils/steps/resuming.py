@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from ..deploy.placement import LOCAL
 from ..problems import InputError, Problem
 from ..run import journal
 from ..run import plan as run_plan
@@ -25,8 +26,10 @@ KEY = "testcell_resume"
 KEPT = ("case-record.", "case-result.", "case-ended")
 
 
-def reopen(run_dir: Path, owner: str, now: float) -> RunPlan:
+def reopen(run_dir: Path, owner: str, now: float, known: Collection[str]) -> RunPlan:
     """Make a dead run ready to go on under a new owner and return its plan; InputError when it cannot go on.
+
+    known: the nodes of the inventory.
 
     The case that was open is begun again as if it never was: what came home of it lies beside as `NAME.interrupted_N`.
     """
@@ -34,6 +37,10 @@ def reopen(run_dir: Path, owner: str, now: float) -> RunPlan:
     if why:
         raise InputError([Problem(str(run_dir), key=KEY, message=why)])
     before = run_plan.load(run_dir)
+    absent = missing(before, known)
+    if absent:
+        message = f"the inventory does not have {', '.join(absent)}; give the one that the run had"
+        raise InputError([Problem(str(run_dir), key=KEY, message=message)])
     interrupted = salvage.open_case(run_dir)
     if interrupted is not None:
         _put_aside(before, before.cases[interrupted])
@@ -45,6 +52,12 @@ def reopen(run_dir: Path, owner: str, now: float) -> RunPlan:
     left = [case.index for case in unfinished(plan)]
     journal.append(run_dir, {"t": now, "step": "resume", "phase": "begin", "owner": owner, "cases": left})
     return plan
+
+
+def missing(plan: RunPlan, known: Collection[str]) -> list[str]:
+    """Return the nodes that are still needed and are not among the known ones."""
+    needed = dict.fromkeys(node for case in unfinished(plan) for node in case.nodes)
+    return [node for node in needed if node not in known and node != LOCAL]
 
 
 def refusal(run_dir: Path) -> str:

@@ -141,3 +141,12 @@ def test_a_skipped_case_says_why_and_has_no_files(tmp_path, build):
     document = judging.report_case(run, case, board, shared, 5.0)
     assert (document["verdict"], document["reasons"]) == ("skipped", ["the attempt before passed"])
     assert not case.ref.folder(run.run_dir).exists()
+
+
+def test_a_case_that_was_never_run_makes_no_green_run(tmp_path, build):
+    run, _, shared = report(tmp_path, build, test=EXITED)
+    longer = build.replace(run, cases=(*run.cases, build.case(index=1, ref=CaseRef("other", "", 1))))
+    summary = judging.report_run(longer, shared, 101.0)
+    assert (summary["verdict"], summary["exit_code"]) == ("error", 5)
+    assert [case["verdict"] for case in summary["cases"]] == ["pass", "error"]
+    assert "other was never run" in summary["cases"][1]["failure"]["message"]

@@ -42,7 +42,7 @@ def cut_short(tmp_path, build):
 
 
 def test_what_is_finished_stays_and_the_open_case_begins_again(cut_short):
-    going = resuming.reopen(cut_short.run_dir, "me", 9.0)
+    going = resuming.reopen(cut_short.run_dir, "me", 9.0, ["n1"])
     assert (going.owner, run_plan.load(going.run_dir).owner) == ("me", "me")
     assert [case.ref.case for case in resuming.unfinished(going)] == ["b", "c"]
     assert (going.run_dir / "s" / "b.interrupted_1" / "test.log").read_text() == "half"
@@ -55,16 +55,16 @@ def test_what_is_finished_stays_and_the_open_case_begins_again(cut_short):
 
 
 def test_a_case_that_is_cut_short_twice_lies_there_twice(cut_short):
-    first = resuming.reopen(cut_short.run_dir, of_a_dead_process(), 9.0)
+    first = resuming.reopen(cut_short.run_dir, of_a_dead_process(), 9.0, ["n1"])
     case_board(first.boards, 1).post("opened", {"t": 2.0})
     (first.run_dir / "s" / "b").mkdir()
-    resuming.reopen(cut_short.run_dir, "me", 10.0)
+    resuming.reopen(cut_short.run_dir, "me", 10.0, ["n1"])
     assert sorted(path.name for path in (cut_short.run_dir / "s").iterdir()) == ["b.interrupted_1", "b.interrupted_2"]
 
 
 def test_between_two_cases_nothing_is_put_aside(cut_short):
     run_board(cut_short.boards).post("case-record.1", {"verdict": "fail"})
-    going = resuming.reopen(cut_short.run_dir, "me", 9.0)
+    going = resuming.reopen(cut_short.run_dir, "me", 9.0, ["n1"])
     assert [case.ref.case for case in resuming.unfinished(going)] == ["c"]
     assert (going.run_dir / "s" / "b" / "test.log").exists()
 
@@ -100,5 +100,11 @@ def test_a_run_that_cannot_go_on_says_why_and_is_left_alone(cut_short, change, w
     place = change(cut_short.run_dir)
     before = sorted(path.relative_to(cut_short.run_dir) for path in cut_short.run_dir.rglob("*"))
     with pytest.raises(InputError, match=why):
-        resuming.reopen(place, "me", 9.0)
+        resuming.reopen(place, "me", 9.0, ["n1"])
     assert sorted(path.relative_to(cut_short.run_dir) for path in cut_short.run_dir.rglob("*")) == before
+
+
+def test_an_inventory_without_a_node_of_the_run_is_refused(cut_short):
+    with pytest.raises(InputError, match="the inventory does not have n1; give the one that the run had"):
+        resuming.reopen(cut_short.run_dir, "me", 9.0, ["other"])
+    assert (cut_short.run_dir / "s" / "b" / "test.log").exists()
