@@ -26,10 +26,12 @@ def began(run_dir: Path) -> bool:
 
 
 def nodes_of(run_dir: Path) -> list[str]:
-    """Return the nodes that a run uses by its plan, in order; empty without a plan."""
-    if not began(run_dir):
+    """Return the nodes that a run uses by its plan, in order; empty without a plan that can be read."""
+    try:
+        cases = plan.load(run_dir).cases
+    except (OSError, ValueError, KeyError, TypeError):
         return []
-    return list(dict.fromkeys(node for case in plan.load(run_dir).cases for node in case.nodes))
+    return list(dict.fromkeys(node for case in cases for node in case.nodes))
 
 
 def close(run_dir: Path, number: int, *, clean: bool, now: float) -> dict[str, Any]:

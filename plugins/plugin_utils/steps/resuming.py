@@ -33,7 +33,7 @@ def reopen(run_dir: Path, owner: str, now: float, known: Collection[str]) -> Run
 
     The case that was open is begun again as if it never was: what came home of it lies beside as `NAME.interrupted_N`.
     """
-    why = refusal(run_dir)
+    why = refusal(run_dir) or held(run_dir)
     if why:
         raise InputError([Problem(str(run_dir), key=KEY, message=why)])
     before = run_plan.load(run_dir)
@@ -61,13 +61,22 @@ def missing(plan: RunPlan, known: Collection[str]) -> list[str]:
 
 
 def refusal(run_dir: Path) -> str:
-    """Return why a run cannot go on, "" when it can."""
+    """Return why there is nothing to go on with, "" when there is."""
     if not RUN_ID.fullmatch(run_dir.name):
         return f"{run_dir.name!r} is no run id; they look like 20260102_030405"
     if not (run_dir / run_plan.NAME).is_file():
         return "there is no plan of a run here; `testcell results` lists the runs"
     if (run_dir / SUMMARY).is_file():
         return "the run has ended, and has its summary; run its scenarios anew"
+    try:
+        run_plan.load(run_dir)
+    except (ValueError, KeyError, TypeError) as exc:
+        return f"{run_plan.NAME} cannot be read ({exc}); `testcell cleanup {run_dir.name}` ends the run"
+    return ""
+
+
+def held(run_dir: Path) -> str:
+    """Return who still controls a run, as far as it is known, "" when its controller is proved dead."""
     who = salvage.controller(run_dir)
     return f"the run is not proved dead: {who} controls it" if who else ""
 

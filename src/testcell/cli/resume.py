@@ -36,10 +36,9 @@ def resume(
     given = extra.as_variables(extra.parse(ctx, variables))
     settings = of(ctx, form)
     run_dir = results_dir(settings, where) / run_id
-    why = resuming.refusal(run_dir)
-    if why:
-        held = closing.began(run_dir) and bool(salvage.controller(run_dir))
-        raise CliError(f"{run_dir}: {why}", Exit.LEASE_HELD if held else Exit.INVALID_INPUT)
+    for why, code in ((resuming.refusal, Exit.INVALID_INPUT), (resuming.held, Exit.LEASE_HELD)):
+        if said := why(run_dir):
+            raise CliError(f"{run_dir}: {said}", code)
     found = inputs.inventory(lambda: inventories.load(settings.project(), inventory or ()))
     used = closing.nodes_of(run_dir)
     asked = {**given, "results_dir": str(run_dir.parent)}

@@ -86,7 +86,13 @@ def ended(run_dir):
     return run_dir
 
 
+def damaged(run_dir):
+    (run_dir / "plan.json").write_text('{"x":')
+    return run_dir
+
+
 REFUSED = {
+    "damaged": (damaged, r"plan\.json cannot be read .*`testcell cleanup 20260101_000000` ends the run"),
     "F12 alive": (living, "not proved dead"),
     "F12 on another machine": (elsewhere, "not proved dead: me@another-host"),
     "ended": (ended, "has its summary"),
