@@ -21,6 +21,7 @@ from ..plugin_utils.node.line import Line
 from ..plugin_utils.node.persistence import Persistence
 from ..plugin_utils.run import owner
 from ..plugin_utils.run import plan as run_plan
+from ..plugin_utils.steps import adopting
 from ..plugin_utils.steps.cell import RECONNECTED, Cell, StepFailure, case_board, run_board
 from ..plugin_utils.verdict import failure
 from ._node import NodeAction
@@ -83,17 +84,20 @@ class PhaseAction(NodeAction):
 
     def no_part(self, step: Step, cell: Cell) -> str:
         """Return why a step is left out here, "" when it runs."""
-        if os.getppid() != self.controller(cell.plan):
+        if self._is_orphan(cell):
             return ORPHAN
         if cell.node not in cell.case.nodes:
             return "the case does not use this node"
         if cell.board.read("skip") and not (step.closes and cell.case.index == cell.plan.last_use(cell.node)):
             return SKIPPED
+        if adopting.is_done(step.name, cell.board):
+            return "the controller before this one has done it"
         if step.needs_lease and cell.shared.read(f"lease.{cell.node}") is None:
             return "this run does not hold the node"
-        if not step.always and cell.failed:
-            return "the case has failed already"
-        return ""
+        return "the case has failed already" if not step.always and cell.failed else ""
+
+    def _is_orphan(self, cell: Cell) -> bool:
+        return os.getppid() != self.controller(cell.plan)
 
     def _run(self, step: Step, cell: Cell) -> dict[str, Any]:
         reason = self.no_part(step, cell)
@@ -112,11 +116,16 @@ class PhaseAction(NodeAction):
             return self._failed(cell, exc, began)
         except Exception as exc:
             return self._failed(cell, _broken(step, exc), began)
+        if self._is_orphan(cell):
+            return {"changed": True, "skipped": True, "skip_reason": ORPHAN}
         seconds = round(cell.clock() - began, 3)
         cell.log("end", ok=True, seconds=seconds, detail=detail)
         return {"changed": True, "steps": {step.name: {"seconds": seconds, **detail}}}
 
     def _failed(self, cell: Cell, exc: StepFailure | NodeError, began: float) -> dict[str, Any]:
+        """Keep a failure for the case; what fails because the controller has died is no failure of it."""
+        if self._is_orphan(cell):
+            return {"changed": True, "failed": True, "msg": ORPHAN}
         known = failure.of(
             exc.kind,
             message=str(exc),

@@ -18,6 +18,10 @@ options:
     description: The run's results folder on the controller, with plan.json in it.
     type: path
     required: true
+  spare:
+    description: Whether a test that still runs, or has ended by itself, is left alone, since a resumed run can go on with it.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -54,7 +58,11 @@ class ActionModule(PhaseAction):
     """Bring home what a run that was cut short has left."""
 
     STEPS = (Step("collect", salvage.gather, always=True),)
-    OPTIONS: ClassVar[dict[str, Any]] = {"run_dir": {"type": "path", "required": True}}
+    SPARING = (Step("collect", salvage.gather_unless_going, always=True),)
+    OPTIONS: ClassVar[dict[str, Any]] = {
+        "run_dir": {"type": "path", "required": True},
+        "spare": {"type": "bool", "default": False},
+    }
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         _, args = self.validate_argument_spec(self.OPTIONS)
@@ -62,6 +70,9 @@ class ActionModule(PhaseAction):
         if who:
             return {"failed": True, "msg": f"the run is not proved dead; {who} controls it, so its test is left alone"}
         return super().run(tmp, task_vars)
+
+    def steps(self, args: dict[str, Any]) -> tuple[Step, ...]:
+        return self.SPARING if args["spare"] else self.STEPS
 
     def case_index(self, args: dict[str, Any]) -> int | None:
         return salvage.open_case(Path(str(args["run_dir"])))

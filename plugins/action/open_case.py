@@ -41,7 +41,8 @@ from ansible.plugins.action import ActionBase
 
 from ..plugin_utils.run import journal
 from ..plugin_utils.run import plan as run_plan
-from ..plugin_utils.steps import opening
+from ..plugin_utils.run.plan import CasePlan, RunPlan
+from ..plugin_utils.steps import adopting, opening, resuming
 from ..plugin_utils.steps.cell import case_board, run_board
 
 
@@ -58,8 +59,14 @@ class ActionModule(ActionBase):
         )
         plan = run_plan.load(Path(str(args["run_dir"])))
         case = plan.cases[int(args["case_index"])]
-        case, reason, told = opening.opened(plan, case, run_board(plan.boards))
-        board = case_board(plan.boards, case.index)
+        board, shared = case_board(plan.boards, case.index), run_board(plan.boards)
+        resumed = adopting.settle(case, board, shared, time.time())
+        if resumed and adopting.goes_on(board):
+            return self._gone_on(plan, case, resumed)
+        if resumed:
+            resuming.put_aside(plan, case)
+            self._display.display(f"  {case.ref.title} {resumed}")
+        case, reason, told = opening.opened(plan, case, shared)
         if told:
             run_plan.save(replace(plan, cases=(*plan.cases[: case.index], case, *plan.cases[case.index + 1 :])))
             board.post("warning.set-aside", {"message": told})
@@ -67,11 +74,22 @@ class ActionModule(ActionBase):
         board.post("opened", {"t": time.time()})
         if reason:
             board.post("skip", {"reason": reason})
-        ref = case.ref
-        entry = {"t": time.time(), "step": "open", "phase": "event", "scenario": ref.scenario, "case": ref.case}
-        journal.append(
-            plan.run_dir,
-            {**entry, "attempt": ref.attempt, "message": told if told else reason and f"skipped: {reason}"},
-        )
-        self._display.display(f"\n== {ref.title}{' - skipped: ' + reason if reason else ''}", color="bright blue")
+        _note(plan, case, told if told else resumed or (reason and f"skipped: {reason}"))
+        self._title(case, f" - skipped: {reason}" if reason else "")
         return {"changed": False, "skip": reason}
+
+    def _gone_on(self, plan: RunPlan, case: CasePlan, told: str) -> dict[str, Any]:
+        """Return the result for a case that was opened by the controller before this one."""
+        _note(plan, case, told, step="adopt")
+        self._title(case, f" - {told}")
+        return {"changed": False, "skip": ""}
+
+    def _title(self, case: CasePlan, more: str) -> None:
+        self._display.display(f"\n== {case.ref.title}{more}", color="bright blue")
+
+
+def _note(plan: RunPlan, case: CasePlan, message: str, step: str = "open") -> None:
+    """Write into the journal that a case begins or goes on."""
+    ref = case.ref
+    entry = {"t": time.time(), "step": step, "phase": "event", "scenario": ref.scenario, "case": ref.case}
+    journal.append(plan.run_dir, {**entry, "attempt": ref.attempt, "message": message})

@@ -74,6 +74,7 @@ run_dir:
 cases:
   description:
     - C(index) and C(title) of each attempt, C(run_dir), and C(install), whether a node of it is to get what it lacks.
+    - C(resumable), whether it may go on where a controller that died has left it.
     - Empty after a dry run.
   returned: success
   type: list
@@ -191,6 +192,7 @@ class ActionModule(ActionBase):
                     "index": case.index,
                     "title": case.ref.title,
                     "run_dir": str(opened.run_dir),
+                    "resumable": resuming.is_resumable(opened, case),
                     "install": any(install_variables.wanted(extra, known.get(node, {})) for node in case.may_use),
                 }
                 for case in cases

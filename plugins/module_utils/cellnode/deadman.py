@@ -12,7 +12,10 @@ from .lease import DEFAULT_TTL_S, Now, claim
 
 
 class DeadMan:
-    """Decides at each look whether the work must end. run, epoch: the lease that the work was started under."""
+    """Decides at each look whether the work must end. run, epoch: the lease that the work was started under.
+
+    A lease that the run's next controller has taken on is no reason.
+    """
 
     def __init__(self, root: Path, run: str, epoch: int, now: Callable[[], Now]) -> None:
         self._root, self._run, self._epoch, self._now = root, run, epoch, now
@@ -22,7 +25,7 @@ class DeadMan:
     def must_end(self) -> bool:
         """Return whether another epoch owns the node, or the lease is gone or over for longer than its ttl."""
         now = self._now()
-        standing, ttl_s = claim(self._root, self._run, self._epoch, now)
+        standing, ttl_s = claim(self._root, self._run, self._epoch, now, carried=True)
         self._ttl_s = ttl_s or self._ttl_s
         if standing != "lapsed":
             self._lapsed_at = None

@@ -24,7 +24,7 @@ from .context import Context, ensure_root, os_error_kind
 from .durable import read_bytes, replace_bytes, replace_json, take_lock
 from .errors import CellError
 from .memory import refuse_quarantined
-from .params import number
+from .params import integer, number
 from .request import choice, flag
 
 FILE, LOCK, CORRUPT = "lease.json", "lease.lock", "lease.json.corrupt"
@@ -44,7 +44,10 @@ class Now:
 
 @dataclass(frozen=True)
 class Lease:
-    """Who owns the node. expires_boottime: seconds since boot boot_id; released: given back by its owner."""
+    """Who owns the node. expires_boottime: seconds since boot boot_id; released: given back by its owner.
+
+    carries: the lowest epoch whose work goes on under this lease: a run keeps it when another controller takes it on.
+    """
 
     epoch: int
     run: str
@@ -54,6 +57,7 @@ class Lease:
     expires_boottime: float
     renewed_unix: float
     released: bool = False
+    carries: int = 0
 
     def standing(self, now: Now) -> str:
         """Return held, released, rebooted or expired."""
@@ -97,6 +101,7 @@ def parse(raw: bytes) -> Lease:
     kinds = {"int": int, "str": str, "float": (int, float), "bool": bool}
     if not isinstance(data, dict):
         raise ValueError("it is no JSON object")
+    data.setdefault("carries", data.get("epoch"))  # as it is in a file of an earlier version
     for field in fields(Lease):
         value, kind = data.get(field.name), str(field.type)
         if not isinstance(value, kinds[kind]) or isinstance(value, bool) != (kind == "bool"):  # type: ignore[arg-type]
@@ -119,19 +124,24 @@ def decide(record: Lease | Corrupt | None, run: str, owner: str, ttl_s: float, n
 
     The same run and owner keep their epoch while the lease lasts; every other way in gives a higher one.
     """
-    first = Lease(1, run, owner, ttl_s, now.boot_id, now.boottime + ttl_s, now.unix)
+    first = Lease(1, run, owner, ttl_s, now.boot_id, now.boottime + ttl_s, now.unix, carries=1)
     if record is None:
         return first
     if isinstance(record, Corrupt):
         left = record.held_for(ttl_s, now)
         if left > 0:
             raise _corrupt(record, left)
-        return replace(first, epoch=int(now.unix))  # above any counted epoch, the lost one included
+        return _anew(first, int(now.unix))  # above any counted epoch, the lost one included
     if record.standing(now) != "held":
-        return replace(first, epoch=record.epoch + 1)
+        return _anew(first, record.epoch + 1)
     if (record.run, record.owner) != (run, owner):
         raise held_by(record, now)
     return record.renewed(now, ttl_s)
+
+
+def _anew(first: Lease, epoch: int) -> Lease:
+    """Return a lease of an epoch that carries no earlier work."""
+    return replace(first, epoch=epoch, carries=epoch)
 
 
 def held_by(record: Lease, now: Now) -> CellError:
@@ -251,6 +261,28 @@ def acquire(ctx: Context, args: Mapping[str, Any]) -> dict[str, Any]:
     return {**_described(lease, now), "previous": _described(record, now) if taken else None}
 
 
+def succeed(ctx: Context, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Take on the request's run from a controller that the caller knows to be dead; what runs under its epoch goes on.
+
+    args.epoch: that of the dead controller. Raise lock_held unless the node is still that run's and epoch's since then.
+    """
+    ttl, epoch = number(args, "ttl_s", DEFAULT_TTL_S, 0.1, 86400.0), integer(args, "epoch", 0, 1, 1 << 53)
+    run = ctx.needed_run
+    if ctx.check:
+        return show(ctx, args)
+    with changing(ctx.root) as root_fd:
+        record, now = load(root_fd), present(ctx)
+        if isinstance(record, Lease) and (record.epoch, record.run, record.owner) == (epoch + 1, run.id, ctx.owner):
+            lease = record.renewed(now, ttl)  # the answer to the same request was lost
+        else:
+            known = _owned(record, run.id, epoch, now)
+            if known.boot_id != now.boot_id:
+                raise held_by(known, now)
+            lease = replace(known.renewed(now, ttl), epoch=epoch + 1, owner=ctx.owner)
+        _save(root_fd, lease)
+    return {**_described(lease, now), "previous": None}
+
+
 def _keep_corrupt(root_fd: int) -> None:
     """Keep a copy of the unreadable lease file as evidence."""
     try:
@@ -284,8 +316,11 @@ def release(ctx: Context, args: Mapping[str, Any]) -> dict[str, Any]:
     return {**_described(lease, now), "previous": None}
 
 
-def claim(root: Path, run: str, epoch: int, now: Now) -> tuple[str, float]:
-    """Return how the lease stands for a run that works under it, and its ttl: ours, lapsed or other."""
+def claim(root: Path, run: str, epoch: int, now: Now, *, carried: bool = False) -> tuple[str, float]:
+    """Return how the lease stands for a run that works under it, and its ttl: ours, lapsed or other.
+
+    carried: work that was begun under an earlier epoch may be ours as well.
+    """
     try:
         with opened(root) as root_fd:
             record = load(root_fd)
@@ -293,7 +328,8 @@ def claim(root: Path, run: str, epoch: int, now: Now) -> tuple[str, float]:
         return "lapsed", 0.0
     if not isinstance(record, Lease):
         return "lapsed", 0.0
-    if (record.run, record.epoch) != (run, epoch):
+    lowest = record.carries if carried else record.epoch
+    if record.run != run or not lowest <= epoch <= record.epoch:
         return "other", 0.0
     return ("ours" if record.standing(now) == "held" else "lapsed"), record.ttl_s
 
@@ -303,6 +339,7 @@ ACTIONS: dict[str, Callable[[Context, Mapping[str, Any]], dict[str, Any]]] = {
     "renew": renew,
     "release": release,
     "show": show,
+    "succeed": succeed,
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from ..node.client import NodeClient
 from ..node.errors import NodeError
 from ..run import owner
+from .adopting import LEAVINGS
 from .cell import Cell, StepFailure
 
 LIFT = "put it right, then `testcell cleanup --all --lift`"
@@ -22,8 +23,18 @@ def acquire(cell: Cell) -> dict[str, Any]:
     lease = _take(cell)
     cell.shared.post(f"lease.{cell.node}", lease)
     cell.client.run = {**(cell.client.run or {}), "epoch": lease["epoch"]}
+    if cell.board.read(f"{LEAVINGS}{cell.node}") is not None:
+        _clear_earlier(cell)
     removed = _reap(cell)
     return {"epoch": lease["epoch"], **({"reaped": removed} if removed else {})}
+
+
+def _clear_earlier(cell: Cell) -> None:
+    """Remove what this run left when it began the case before, under another controller."""
+    found = cell.client.call("clean")
+    if found["errors"]:
+        raise StepFailure("cleanup_failed", f"{cell.node} has things of the case's earlier begin: {found['errors']}")
+    cell.event(f"removed what the case had begun with before: {told(found['removed'])}")
 
 
 def reap_if_due(cell: Cell) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A run that goes on after its controller has died: what it has finished stays, the case it was in is run anew."""
+"""A run that goes on after its controller has died: what it has finished stays, the case it was in goes on if it can."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ..run import journal
 from ..run import plan as run_plan
 from ..run.folder import RUN_ID
 from ..run.plan import CasePlan, RunPlan
-from . import salvage
-from .cell import run_board
+from . import adopting, salvage
+from .cell import case_board, run_board
 
 SUMMARY = "summary.json"
 KEY = "testcell_resume"
@@ -31,7 +31,8 @@ def reopen(run_dir: Path, owner: str, now: float, known: Collection[str]) -> Run
 
     known: the nodes of the inventory.
 
-    The case that was open is begun again as if it never was: what came home of it lies beside as `NAME.interrupted_N`.
+    The case that was open may go on where its test had begun, if its nodes agree (see adopting). Any other is begun
+    again as if it never was.
     """
     why = refusal(run_dir) or held(run_dir)
     if why:
@@ -41,10 +42,10 @@ def reopen(run_dir: Path, owner: str, now: float, known: Collection[str]) -> Run
     if absent:
         message = f"the inventory does not have {', '.join(absent)}; give the one that the run had"
         raise InputError([Problem(str(run_dir), key=KEY, message=message)])
+    plan = replace(before, owner=owner, generation=before.generation + 1)
     interrupted = salvage.open_case(run_dir)
     if interrupted is not None:
-        _put_aside(before, before.cases[interrupted])
-    plan = replace(before, owner=owner, generation=before.generation + 1)
+        _carry_over(before, plan, before.cases[interrupted])
     for prefix in KEPT:
         for name, note in run_board(before.boards).notes(prefix).items():
             run_board(plan.boards).post(f"{prefix}{name}", note)
@@ -87,8 +88,24 @@ def unfinished(plan: RunPlan) -> Iterable[CasePlan]:
     return [case for case in plan.cases if str(case.index) not in ended]
 
 
-def _put_aside(plan: RunPlan, case: CasePlan) -> None:
-    """Put aside what came home of a case that is begun again."""
+def is_resumable(plan: RunPlan, case: CasePlan) -> bool:
+    """Return whether the nodes of a case are to be asked whether it can go on."""
+    return case_board(plan.boards, case.index).read(adopting.RESUMABLE) is not None
+
+
+def _carry_over(before: RunPlan, plan: RunPlan, case: CasePlan) -> None:
+    """Keep what is known of the open case where it may go on, else put it aside."""
+    board = case_board(before.boards, case.index)
+    last = max((entry["t"] for entry in journal.read(plan.run_dir)), default=plan.started_at)
+    standing = adopting.resumable(case, board, run_board(before.boards), last)
+    if standing is None:
+        put_aside(plan, case)
+    else:
+        adopting.carry_over(standing, board, case_board(plan.boards, case.index))
+
+
+def put_aside(plan: RunPlan, case: CasePlan) -> None:
+    """Put aside what came home of a case that is begun again, as `NAME.interrupted_N`."""
     folder = case.ref.folder(plan.run_dir)
     if folder.exists():
         taken = sum(1 for _ in folder.parent.glob(f"{folder.name}.interrupted_*"))

@@ -14,8 +14,10 @@ from ..node.errors import NodeError
 from ..run import owner
 from ..run import plan as run_plan
 from . import collect
+from .adopting import why_lost
 from .cell import Cell, case_board, run_board
-from .script import CHUNK_BYTES, ENDED, LOG, UNIT
+from .script import CHUNK_BYTES, LOG
+from .unit import BEGUN, ENDED, UNIT
 
 NEVER_STARTED = "artifact_missing"
 
@@ -47,6 +49,13 @@ def gather(cell: Cell) -> dict[str, Any]:
     if cell.node == cell.case.test.node and not ended:
         _end_test(cell)
     return collect.gather(cell)
+
+
+def gather_unless_going(cell: Cell) -> dict[str, Any]:
+    """Collect, but leave a test alone that a resumed run can go on with."""
+    if cell.node == cell.case.test.node and cell.board.read(BEGUN) and not why_lost(cell):
+        return {"goes_on": True}
+    return gather(cell)
 
 
 def _end_test(cell: Cell) -> None:

@@ -16,9 +16,9 @@ from ..node.following import follow
 from . import environment
 from .care import DIED, Care, end_of, must_end
 from .cell import Cell, StepFailure
+from .unit import BEGUN, ENDED, UNIT
 from .upload import FOLDER
 
-UNIT = "test"
 LOG = "test.log"
 POLL_S = 1.0
 # Without a link a watching node asks for a tenth of the time the test has run, to notice the end of a short test soon.
@@ -26,7 +26,6 @@ WATCH_S = (0.3, 5.0)
 # With a link the bell ends the question; each one renews the lease.
 LONGEST_WATCH_S = 15.0
 CHUNK_BYTES = 1 << 20
-ENDED = ("exited", "timed_out", "killed", "lost")
 LOG_CAP_BYTES = 64 << 20
 # How long the controller goes on asking a node that does not answer; the test itself runs on under its supervisor.
 PATIENCE_S = 90.0
@@ -122,6 +121,10 @@ class _Test:
         }
 
     def _start(self) -> None:
+        """Start the script, unless the controller before has: then it runs, or has ended, under the node's supervisor."""
+        if self._cell.board.read(BEGUN):
+            self._cell.event(f"{self._cell.case.test.script} was started before; going on with it")
+            return
         test = self._cell.case.test
         folder = (self._cell.board.read(f"{FOLDER}{self._cell.node}") or {})["path"]
         self._cell.client.call(
@@ -136,6 +139,7 @@ class _Test:
             log_cap_bytes=LOG_CAP_BYTES,
             dirs_rel=[f"work/{_folder_of(path)}" for path in test.result_paths],
         )
+        self._cell.board.post(BEGUN, {"t": self._cell.clock()})
         self._cell.event(f"{test.script} started, at most {test.timeout_s} s")
 
     def _follow(self) -> dict[str, Any]:

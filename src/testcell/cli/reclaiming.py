@@ -47,10 +47,14 @@ def close(
     return closing.close(run_dir, outcome.signal, clean=not dirty, now=time.time())
 
 
-def collect(work: jobs.Work, variables: Mapping[str, str], run_dir: Path) -> int:
-    """Bring home what the run has not collected; return how many signals came meanwhile, each of which ends it."""
+def collect(work: jobs.Work, variables: Mapping[str, str], run_dir: Path, *, spare: bool = False) -> int:
+    """Bring home what the run has not collected; return how many signals came meanwhile, each of which ends it.
+
+    spare: leave a test alone that a resumed run can go on with.
+    """
     output.note(f"run {run_dir.name} was cut short: collecting from its nodes; interrupt once more to leave that out")
-    outcome = replace(work, timeout_s=COLLECT_WITHIN_S).do("collect", {**variables, "collect_run_dir": str(run_dir)})
+    asked = {**variables, "collect_run_dir": str(run_dir), "collect_spare": str(spare).lower()}
+    outcome = replace(work, timeout_s=COLLECT_WITHIN_S).do("collect", asked)
     for failed in outcome.failures:
         output.note(f"not collected: {failed.host}: {failed.message}")
     return outcome.signals

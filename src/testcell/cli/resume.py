@@ -25,8 +25,8 @@ def resume(
 ) -> None:
     """Go on with a run whose controller has died.
 
-    Finished cases are not run again. What can still be had of the case that it was in comes home first and lies beside;
-    then that case is run anew, and what follows it.
+    Finished cases are not run again. The case that it was in goes on where its test had begun, if that still runs or has
+    ended by itself; else what can be had of it comes home and lies beside, and it is run anew. Then follows the rest.
     """
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import resuming, salvage
 
@@ -44,7 +44,6 @@ def resume(
     asked = {**given, "results_dir": str(run_dir.parent)}
     if salvage.open_case(run_dir) is not None:
         local = jobs.needs_local(used, found)
-        reclaiming.collect(
-            jobs.Work(settings.project(), found, with_local=local, verbose=settings.verbose), asked, run_dir
-        )
+        work = jobs.Work(settings.project(), found, with_local=local, verbose=settings.verbose)
+        reclaiming.collect(work, asked, run_dir, spare=True)
     raise typer.Exit(execution.attend(settings, found, run_dir, {**asked, resuming.KEY: run_id}, nodes=len(used)))

@@ -60,6 +60,14 @@ def test_what_a_dead_run_left_is_reaped_and_told(make_cell, build):
     assert lease.acquire(cell_with(make_cell, build, node))["reaped"] == {"containers": 2, "files": 0}
 
 
+def test_what_the_case_had_begun_with_before_is_removed_once_the_node_is_ours(make_cell, build):
+    node = Node()
+    cell = cell_with(make_cell, build, node)
+    cell.board.post("leavings.n1", {})
+    lease.acquire(cell)
+    assert node.calls[1] == ("clean", "", {"id": "mine", "epoch": 8})
+
+
 def test_a_node_without_an_engine_is_taken_all_the_same_and_prep_judges_it(make_cell, build):
     node = Node(reaped=NodeError("docker_daemon_down", "no engine answers"))
     cell = cell_with(make_cell, build, node)

@@ -62,6 +62,18 @@ def test_a_case_that_is_cut_short_twice_lies_there_twice(cut_short):
     assert sorted(path.name for path in (cut_short.run_dir / "s").iterdir()) == ["b.interrupted_1", "b.interrupted_2"]
 
 
+def test_a_case_whose_test_had_begun_stays_as_it_is_for_its_nodes_to_say(cut_short):
+    board = case_board(cut_short.boards, 1)
+    board.post("begun", {"t": 2.0})
+    board.post("service.a", {"state": "ready"})
+    journal.append(cut_short.run_dir, {"t": 6.5, "step": "test", "phase": "begin"})
+    going = resuming.reopen(cut_short.run_dir, "me", 9.0, ["n1"])
+    assert (going.run_dir / "s" / "b" / "test.log").read_text() == "half"
+    assert set(case_board(going.boards, 1).notes()) == {"opened", "begun", "service.a", "resumable"}
+    assert case_board(going.boards, 1).read("resumable") == {"at": "test", "epochs": {"n1": 4}, "last": 6.5}
+    assert [resuming.is_resumable(going, case) for case in resuming.unfinished(going)] == [True, False]
+
+
 def test_between_two_cases_nothing_is_put_aside(cut_short):
     run_board(cut_short.boards).post("case-record.1", {"verdict": "fail"})
     going = resuming.reopen(cut_short.run_dir, "me", 9.0, ["n1"])
