@@ -21,8 +21,8 @@ from ..plugin_utils.node.line import Line
 from ..plugin_utils.node.persistence import Persistence
 from ..plugin_utils.run import owner
 from ..plugin_utils.run import plan as run_plan
-from ..plugin_utils.steps import adopting
-from ..plugin_utils.steps.cell import RECONNECTED, Cell, StepFailure, case_board, run_board
+from ..plugin_utils.steps import adopting, lease
+from ..plugin_utils.steps.cell import LOST, RECONNECTED, Cell, StepFailure, case_board, run_board
 from ..plugin_utils.verdict import failure
 from ._node import NodeAction
 
@@ -88,13 +88,14 @@ class PhaseAction(NodeAction):
             return ORPHAN
         if cell.node not in cell.case.nodes:
             return "the case does not use this node"
+        if cell.board.read(f"{LOST}{cell.node}"):
+            return "another run has the node now"
         if cell.board.read("skip") and not (step.closes and cell.case.index == cell.plan.last_use(cell.node)):
             return SKIPPED
-        if adopting.is_done(step.name, cell.board):
-            return "the controller before this one has done it"
         if step.needs_lease and cell.shared.read(f"lease.{cell.node}") is None:
             return "this run does not hold the node"
-        return "the case has failed already" if not step.always and cell.failed else ""
+        failed = "" if step.always or not cell.failed else "the case has failed already"
+        return failed or adopting.done_before(step.name, cell.board)
 
     def _is_orphan(self, cell: Cell) -> bool:
         return os.getppid() != self.controller(cell.plan)
@@ -126,6 +127,8 @@ class PhaseAction(NodeAction):
         """Keep a failure for the case; what fails because the controller has died is no failure of it."""
         if self._is_orphan(cell):
             return {"changed": True, "failed": True, "msg": ORPHAN}
+        if lease.is_lost(cell, exc):
+            exc = lease.lose(cell, exc)
         known = failure.of(
             exc.kind,
             message=str(exc),

@@ -15,7 +15,7 @@ HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopper:
-    """Passes the first signal on to the child's process group; `overdue` says when the child must be killed.
+    """Passes the first signal on to the child's process group, as one that it minds; `overdue` says when the child must be killed.
 
     The child ends itself on the first signal. A second signal, or grace_s seconds after the first, makes it overdue.
     sessions: those of the child and its workers when the signal came, for `kill_sessions` once the child is gone.
@@ -57,7 +57,7 @@ class Stopper:
             child = self._find_child()
             if child is not None:
                 self.sessions |= _sessions(child)
-                _send(child, number)
+                _send(child, signal.SIGTERM if number == signal.SIGHUP else number)  # Ansible takes no notice of SIGHUP
                 self.sessions |= _sessions(child)
 
 

@@ -128,7 +128,7 @@ def goes_on(board: Board) -> bool:
     return board.read(ADOPTED) is not None
 
 
-def is_done(step: str, board: Board) -> bool:
-    """Return whether a step was done by the dead controller of a case that goes on."""
+def done_before(step: str, board: Board) -> str:
+    """Return why a step has nothing to do: the dead controller of a case that goes on has done it; "" when it has not."""
     adopted = board.read(ADOPTED)
-    return adopted is not None and step in DONE[adopted["at"]]
+    return "the controller before this one has done it" if adopted and step in DONE[adopted["at"]] else ""

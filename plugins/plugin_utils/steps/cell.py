@@ -29,6 +29,8 @@ class StepFailure(Exception):
 
 # Notes of a case that count how often the connection to a node was made anew: `reconnected.<node>`.
 RECONNECTED = "reconnected."
+# Notes of a case that another run has a node that this one held: `lost.<node>`.
+LOST = "lost."
 
 
 def run_board(boards: Path) -> Board:

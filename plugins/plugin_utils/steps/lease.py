@@ -12,7 +12,7 @@ from ..node.client import NodeClient
 from ..node.errors import NodeError
 from ..run import owner
 from .adopting import LEAVINGS
-from .cell import Cell, StepFailure
+from .cell import LOST, Cell, StepFailure
 
 LIFT = "put it right, then `testcell cleanup --all --lift`"
 
@@ -102,6 +102,23 @@ def release(cell: Cell) -> None:
     if cell.case.index < cell.plan.last_use(cell.node) or cell.shared.read(f"lease.{cell.node}") is None:
         return
     cell.client.call("lease", action="release")
+
+
+def is_lost(cell: Cell, exc: Exception) -> bool:
+    """Return whether a node that this run held has refused to work for it, since it belongs to another now."""
+    return getattr(exc, "kind", "") == "lock_held" and cell.shared.read(f"lease.{cell.node}") is not None
+
+
+def lose(cell: Cell, exc: Exception) -> StepFailure:
+    """Note that the node is not ours any more, so that nothing is done there, and return the failure that says so.
+
+    A controller that did not renew its lease in time has been away, whether it was frozen or cut off.
+    """
+    cell.board.post(f"{LOST}{cell.node}", {"why": str(exc)})
+    return StepFailure(
+        "controller_died",
+        f"this run was away for longer than its lease of {cell.plan.lease_ttl_s} s, and lost the node: {exc}",
+    )
 
 
 def _wait_between(cell: Cell) -> None:

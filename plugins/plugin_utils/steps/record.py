@@ -15,7 +15,7 @@ from ..deploy.board import Board
 from ..run import atomic, journal
 from ..run.plan import CasePlan, RunPlan, ServicePlan
 from . import moments
-from .cell import RECONNECTED
+from .cell import LOST, RECONNECTED
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEMA = 1
@@ -193,10 +193,11 @@ def failures(board: Board) -> list[dict[str, Any]]:
 
 
 def dirty_nodes(nodes: Sequence[str], board: Board) -> list[str]:
-    """Return the nodes that were touched and are not proved clean."""
+    """Return the nodes that were touched and are not proved clean; one that another run has taken is that run's to clean."""
     return [
         node
         for node in nodes
         if board.read(f"snapshot.{node}") is not None
+        and board.read(f"{LOST}{node}") is None
         and not (board.read(f"verified.{node}") or {"clean": False})["clean"]
     ]

@@ -184,10 +184,15 @@ class _Test:
             raise StepFailure("dependency_failed", f"{test.script} was ended: {self._cell.failed['message']}")
         if outcome["state"] == "timed_out":
             raise StepFailure("test_timeout", f"{test.script} did not end within its {test.timeout_s} s on {test.node}")
+        if outcome.get("error_kind") == "controller_died":
+            raise StepFailure(
+                "controller_died", f"{test.script} on {test.node} was ended by its node: {outcome['message']}"
+            )
         if outcome["state"] in ("lost", "killed"):
+            self._cell.client.call("lease", action="renew")  # refused where another run has the node, and has ended it
             raise StepFailure(
                 "internal_error",
-                f"the supervisor of {test.script} on {test.node} ended as {outcome['state']!r}: {outcome.get('error', '')}",
+                f"the supervisor of {test.script} on {test.node} ended as {outcome['state']!r}: {outcome.get('message')}",
             )
 
 

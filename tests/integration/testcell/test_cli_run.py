@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,25 +98,78 @@ def test_health_and_cleanup_answer_for_the_node(start: Start) -> None:
     assert (cleaned.returncode, node["ok"], node["runs"]) == (0, True, [])
 
 
-def test_a_terminated_run_ends_with_143_and_a_summary(project: Path) -> None:
+@contextmanager
+def in_its_test(project: Path, **streams: Any) -> Iterator[subprocess.Popen[str]]:
+    """Give a run whose test is up and would go on for half a minute."""
     script = project / "scenarios" / "001_example" / "run_test.sh"
     script.write_text("#!/bin/sh\necho half > $SCENARIO_RESULT_PATH/half.txt\necho the test is up\nexec sleep 30\n")
     process = subprocess.Popen(
-        [*TESTCELL, "run", "example"], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*TESTCELL, "run", "example"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **streams,
     )
     with process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "the test is up" in line:
-                break
-        process.send_signal(signal.SIGTERM)
-        out, _err = process.communicate(timeout=180)
-    assert process.returncode == 143 and "verdict  CANCELLED" in out
-    case = project / "results" / "latest" / "example"
-    assert (case / "nodes/local/services/engine.log").stat().st_size > 0, "evidence comes home before the cleaning"
-    assert (case / "test_artifacts/results/half.txt").read_text() == "half\n"
-    assert "the test is up" in (case / "test.log").read_text()
-    assert "SIGTERM" in (case / "test_report.md").read_text()
+        try:
+            awaited(process, "the test is up")
+            yield process
+        finally:
+            process.kill()
+
+
+def awaited(process: subprocess.Popen[str], words: str) -> None:
+    """Read what a run says until it says some words."""
+    assert process.stderr is not None
+    assert any(words in line for line in process.stderr), f"it ended without saying {words!r}"
+
+
+def cancelled(project: Path) -> Path:
+    """Return the folder of the case of a run that was stopped and has left nothing on the node."""
     summary = json.loads((project / "results" / "latest" / "summary.json").read_text())
     assert summary["verdict"] == "cancelled" and summary["cases"][0]["failure"]["error_kind"] == "cancelled"
     assert containers_of(summary["run_id"]) == []
+    return project / "results" / "latest" / "example"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [pytest.param(signal.SIGTERM, 143, id="F09-TERM"), pytest.param(signal.SIGINT, 130, id="F09-INT")],
+)
+def test_a_run_that_is_stopped_collects_cleans_and_says_so(project: Path, number: int, code: int) -> None:
+    with in_its_test(project) as process:
+        process.send_signal(number)
+        out, _err = process.communicate(timeout=180)
+    assert process.returncode == code and "verdict  CANCELLED" in out
+    case = cancelled(project)
+    assert (case / "nodes/local/services/engine.log").stat().st_size > 0, "evidence comes home before the cleaning"
+    assert (case / "test_artifacts/results/half.txt").read_text() == "half\n"
+    assert "the test is up" in (case / "test.log").read_text()
+    assert signal.Signals(number).name in (case / "test_report.md").read_text()
+
+
+def test_f09_a_second_signal_leaves_collecting_out_and_never_cleaning(project: Path) -> None:
+    with in_its_test(project) as process:
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        _out, said = process.communicate(timeout=180)
+    assert process.returncode == 130
+    assert "collecting from its nodes" not in said and "cleaning the nodes" in said
+    assert not (cancelled(project) / "test_artifacts").exists()
+
+
+def test_f09_a_terminal_that_is_lost_stops_the_run_which_collects_and_cleans(project: Path) -> None:
+    with in_its_test(project) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        process.stderr.close()
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=180) == 129
+    assert (cancelled(project) / "test_artifacts/results/half.txt").read_text() == "half\n"
+
+
+def test_f09_a_run_needs_no_standard_input(project: Path) -> None:
+    command = f"exec <&-; exec {shlex.join(map(str, TESTCELL))} run example"
+    done = subprocess.run(["sh", "-c", command], cwd=project, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0 and "verdict  PASS" in done.stdout, done.stderr

@@ -25,17 +25,25 @@ def child(code: str, *, session: bool = True) -> subprocess.Popen[bytes]:
     return process
 
 
-WAIT = "import signal; print('up', flush=True); signal.pause()"
+WAIT = "import signal; signal.signal(2, signal.SIG_DFL); print('up', flush=True); signal.pause()"
 
 
-def test_the_first_signal_reaches_the_child_s_group_once() -> None:
+@pytest.mark.parametrize(
+    ("number", "passed_on"),
+    [
+        pytest.param(signal.SIGTERM, signal.SIGTERM, id="F09-TERM"),
+        pytest.param(signal.SIGINT, signal.SIGINT, id="F09-INT"),
+        pytest.param(signal.SIGHUP, signal.SIGTERM, id="F09-HUP-that-Ansible-does-not-mind"),
+    ],
+)
+def test_the_first_signal_reaches_the_child_s_group_once(number: int, passed_on: int) -> None:
     before = signals.children(os.getpid())
     process = child(WAIT)
     clock = Clock()
     with process, signals.Stopper(lambda: signals.session_leader(os.getpid(), before), 20.0, clock) as stopper:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert process.wait(timeout=10) == -signal.SIGTERM
-        assert stopper.signal == signal.SIGTERM and not stopper.overdue()
+        os.kill(os.getpid(), number)
+        assert process.wait(timeout=10) == -passed_on
+        assert stopper.signal == number and not stopper.overdue()
         clock.now += 20
         assert stopper.overdue()
 
