@@ -8,7 +8,7 @@ import sys
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import owner
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import lease
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import lease, record
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 
 NOTHING = {"removed": {"containers": 0}, "errors": []}
@@ -127,3 +127,27 @@ def test_a_quarantined_node_is_refused_by_the_quarantines_own_kind(make_cell, bu
     ) as caught:
         lease.acquire(cell_with(make_cell, build, Quarantined()))
     assert caught.value.kind == "disk_full"
+
+
+LOST = {
+    "F10 refused after it was ours": ("lock_held", True, True),
+    "refused when it was asked for": ("lock_held", False, False),
+    "another error": ("docker_timeout", True, False),
+}
+
+
+@pytest.mark.parametrize(("kind", "ours", "lost"), LOST.values(), ids=LOST)
+def test_only_a_node_that_was_ours_can_be_lost(make_cell, build, kind, ours, lost):
+    cell = cell_with(make_cell, build, Node())
+    if ours:
+        cell.shared.post("lease.n1", {"epoch": 8})
+    assert lease.is_lost(cell, NodeError(kind, "no")) == lost
+
+
+def test_f10_a_lost_node_is_named_with_who_has_it_and_is_not_ours_to_clean(make_cell, build):
+    cell = cell_with(make_cell, build, Node())
+    cell.board.post("snapshot.n1", {})
+    assert record.dirty_nodes(["n1"], cell.board) == ["n1"]
+    failure = lease.lose(cell, NodeError("lock_held", "node is leased to run 'x' of 'anna@host:1'"))
+    assert failure.kind == "controller_died" and "run 'x' of 'anna@host:1'" in str(failure)
+    assert record.dirty_nodes(["n1"], cell.board) == []
