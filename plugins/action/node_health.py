@@ -31,6 +31,10 @@ options:
     description: Seconds from one round to the next, 1 to 3600.
     type: int
     default: 5
+  within_s:
+    description: Seconds that the node has for an answer, where its connection is kept open.
+    type: int
+    default: 20
   folder:
     description: A folder on the controller that gets the newest answer; once it is gone the node is not asked any more.
     type: path
@@ -74,6 +78,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "min_free_bytes": {"type": "int", "default": 1 << 30},
     "rounds": {"type": "int", "default": 1},
     "interval_s": {"type": "int", "default": 5},
+    "within_s": {"type": "int", "default": look.ANSWER_WITHIN_S},
     "folder": {"type": "path"},
 }
 
@@ -99,7 +104,7 @@ class ActionModule(NodeAction):
         client = self.client(variables, "health")
         client.check, client.persist = True, OnceMore(self.reconnect)
         if self.keeps_open():
-            client.line = OwnLine(lambda: self.kept_open(client.serving()), look.ANSWER_WITHIN_S)
+            client.line = OwnLine(lambda: self.kept_open(client.serving()), given["within_s"])
         held = standard.of_data(given["cases"], given["min_free_bytes"])
         looker = look.Looker(client, name, held, lambda who: owner.is_dead(who, here, owner.lives))
         answer: dict[str, Any] = {}

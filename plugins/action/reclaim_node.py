@@ -65,7 +65,7 @@ class ActionModule(NodeAction):
                 "skipped": True,
                 "node": {"name": name, "ok": True, "removed": {}, "runs": [], "errors": []},
             }
-        me = owner.name(owner.here(), os.getppid())
+        me = owner.of_process(os.getppid())
         client = self.client(variables, me, {"id": f"cleanup-{int(time.time())}-{os.getppid()}"})
         client.check = bool(self._task.check_mode)
         try:
@@ -84,25 +84,60 @@ class ActionModule(NodeAction):
 def _would_reclaim(client: NodeClient, run: str) -> dict[str, Any]:
     """Return the dead runs that a cleaning would remove; nothing is touched and no lease is taken."""
     facts = client.call("facts", paths=[], deep=False)
-    living = facts["lease"]["run"] if facts["lease"]["held"] else ""
-    dead = {item["run"] for item in facts["leftovers"] if item["run"] != living and run in ("all", item["run"])}
+    living = {holder["run"] for holder in facts["lease"]["holders"]}
+    dead = {item["run"] for item in facts["leftovers"] if item["run"] not in living and run in ("all", item["run"])}
     return {"removed": {}, "errors": [], "runs": sorted(dead)}
 
 
 def _reclaim(client: NodeClient, run: str) -> dict[str, Any]:
+    """Return what was removed of dead runs: first of those that hold the node still, then of all others."""
     if client.check:
         return _would_reclaim(client, run)
+    finished = _finish_dead(client, run)
+    if finished["errors"]:
+        return finished
     try:
-        lease = client.call("lease", action="acquire", ttl_s=LEASE_TTL_S, repair=True)
+        return _together(finished, _reap(client, run))
     except NodeError as exc:
-        holder = exc.detail.get("holder") or {}
-        if exc.kind != "lock_held" or run not in ("all", holder.get("run")) or not lease_step.holder_is_dead(holder):
+        if exc.kind != "lock_held" or run == "all" or not _is_without(client, run):
             raise
-        found = lease_step.finish(client, holder)
-        return {"removed": found["removed"], "errors": found["errors"], "runs": [holder["run"]]}
+        return finished
+
+
+def _finish_dead(client: NodeClient, run: str) -> dict[str, Any]:
+    own_run, own_name = client.run, client.owner
+    found: dict[str, Any] = {"removed": {}, "errors": [], "runs": []}
+    for holder in client.call("lease", action="show")["holders"]:
+        if run in ("all", holder["run"]) and lease_step.holder_is_dead(holder):
+            found = _together(found, {**lease_step.finish(client, holder), "runs": [holder["run"]]})
+            client.run, client.owner = own_run, own_name
+    return found
+
+
+def _reap(client: NodeClient, run: str) -> dict[str, Any]:
+    """Reap under a lease of our own, beside runs that share the node."""
+    lease = client.call("lease", action="acquire", ttl_s=LEASE_TTL_S, repair=True, shared=True)
     client.run = {**(client.run or {}), "epoch": lease["epoch"]}
     try:
         found = client.call("reap", runs=None if run == "all" else [run])
     finally:
         client.call("lease", action="release")
     return {"removed": found["removed"], "errors": found["errors"], "runs": sorted(found["reaped"])}
+
+
+def _is_without(client: NodeClient, run: str) -> bool:
+    """Return whether nothing of a run is on the node, so that it does not matter who holds it."""
+    facts = client.call("facts", paths=[], deep=False)
+    of_run = [item for item in (*facts["leftovers"], *facts["lease"]["holders"]) if item["run"] == run]
+    return not of_run and not facts["leftovers_error"]
+
+
+def _together(one: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    counts = {
+        kind: one["removed"].get(kind, 0) + more["removed"].get(kind, 0) for kind in one["removed"] | more["removed"]
+    }
+    return {
+        "removed": counts,
+        "errors": [*one["errors"], *more["errors"]],
+        "runs": sorted({*one["runs"], *more["runs"]}),
+    }

@@ -49,6 +49,10 @@ options:
     description: How long a node stays taken after the last sign of life, in seconds.
     type: int
     default: 180
+  wait_s:
+    description: How long a case waits for nodes that other runs hold, in seconds; 0 is not at all.
+    type: int
+    default: 0
   min_free_bytes:
     description: Free space in bytes that each node must have.
     type: int
@@ -118,6 +122,7 @@ SPEC: dict[str, dict[str, Any]] = {
     },
     "dry_run": {"type": "bool", "default": False},
     "lease_ttl_s": {"type": "int", "default": 180},
+    "wait_s": {"type": "int", "default": 0},
     "min_free_bytes": {"type": "int", "default": 1 << 30},
     "environment": {"type": "dict", "default": {}},
 }
@@ -149,8 +154,8 @@ class ActionModule(ActionBase):
         project = opening.project_dir(args["project_dir"], Path.cwd(), Path(__file__))
         results = Path(args["results_dir"]).absolute() if args["results_dir"] else project / "results"
         known = hosts(task_vars, extra)
-        me = owner.name(owner.here(), os.getppid())
-        going = resuming.reopen(results / args["resume"], me, time.time(), known)
+        me = owner.of_process(os.getppid())
+        going = resuming.reopen(results / args["resume"], me, time.time(), known, args["wait_s"])
         left = list(resuming.unfinished(going))
         self._display.display(f"run {going.run_id} goes on: {len(left)} of {len(going.cases)} attempt(s) are left")
         return self._opened(going, left, extra, known)
@@ -169,7 +174,7 @@ class ActionModule(ActionBase):
             forks=int(context.CLIARGS.get("forks") or 5),
         )
         project = opening.project_dir(asked.project_dir, Path.cwd(), Path(__file__))
-        decided = opening.decide(asked, project, time.time(), owner.name(owner.here(), os.getppid()))
+        decided = opening.decide(asked, project, time.time(), owner.of_process(os.getppid()))
         if args["dry_run"] or self._task.check_mode:
             self._display.display(view.as_text(decided))
             return {"changed": False, "run_dir": "", "cases": [], "nodes": [], "plan": view.as_data(decided)}

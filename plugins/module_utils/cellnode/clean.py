@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import cgroup, procs, remove
+from . import cgroup, lease, procs, remove
 from .containers import RUNNING, end_processes, in_parallel
 from .context import Context
 from .engine import Engine, engine_of
 from .errors import CellError
 from .leftovers import COUNTED
 from .objects import containers, of_run
+from .request import flag
 
 Json = dict[str, Any]
 PROVE_S = 10.0
@@ -43,12 +44,19 @@ class Report:
         return {"removed": self.removed, "errors": self.errors}
 
 
-def clean(ctx: Context, _args: Json) -> Json:
-    """Remove everything of the request's run: {removed: {...}, errors: [...]}; doing it again removes nothing."""
+def clean(ctx: Context, args: Json) -> Json:
+    """Remove everything of the request's run: {removed: {...}, errors: [...]}; doing it again removes nothing.
+
+    args.dead: the run is cleaned by somebody else. It may be started again at any moment, and must not be until this is over.
+    """
     engine = engine_of(ctx)
     if ctx.check:
         return _planned(ctx, engine)
-    return clean_run(ctx, engine).as_dict()
+    if not flag(args, "dead", False):
+        return clean_run(ctx, engine).as_dict()
+    with lease.reaping(ctx.root):
+        lease.check_fence(ctx)
+        return clean_run(ctx, engine).as_dict()
 
 
 def clean_run(ctx: Context, engine: Engine) -> Report:
@@ -154,7 +162,7 @@ def _remove_folder(ctx: Context, engine: Engine, images: list[str], report: Repo
         report.removed["files"] += left - remove.count(folder)
     for message in errors:
         report.error("cleanup_failed", str(folder), message)
-    while folder != ctx.root and not errors:
+    while folder != ctx.runs_dir and not errors:  # which another run may be about to make its own folder in
         with suppress(OSError):
             os.rmdir(folder)
         folder = folder.parent

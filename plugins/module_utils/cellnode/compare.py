@@ -19,11 +19,15 @@ PROXY = "docker-proxy"
 
 @dataclass(frozen=True)
 class Ours:
-    """What belongs to the run. projects: exact Compose project names; folder: a path that must be gone."""
+    """What belongs to the run. projects: exact Compose project names; folder: a path that must be gone.
+
+    alone: no other run holds the node, so that whatever nobody accounts for is the run's.
+    """
 
     run: str
     projects: frozenset[str] = frozenset()
     folder: str = ""
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -152,4 +156,4 @@ def _gpus(before: Json, after: Json, ours: Ours) -> Iterator[tuple[bool, Json]]:
         growth = (card.get("memory_used_bytes") or 0) - used.get(card["uuid"], 0)
         if card["uuid"] in used and growth > GPU_TOLERANCE and card["uuid"] not in explained:
             detail = f"{growth} bytes more in use than before, by no process that can be seen"
-            yield True, item("gpu_memory", str(card["name"]), detail, id=card["uuid"], owner="unknown")
+            yield ours.alone, item("gpu_memory", str(card["name"]), detail, id=card["uuid"], owner="unknown")

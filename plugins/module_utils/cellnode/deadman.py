@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from .lease import DEFAULT_TTL_S, Now, claim
+from .holders import Now
+from .lease import DEFAULT_TTL_S, claim
 
 
 class DeadMan:

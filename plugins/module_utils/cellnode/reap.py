@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+from . import lease
 from .context import Context, RunRef
 from .engine import Engine, engine_of
 from .errors import CellError
@@ -22,16 +24,21 @@ Json = dict[str, Any]
 def reap(ctx: Context, args: Json) -> Json:
     """Remove what dead runs of this node root left: {reaped: {run: {removed, errors}}, kept: [...], removed, errors}.
 
-    The caller holds the node's lease, so every other run of this root is dead. A run of which nothing proves that it
-    was started from this root (a folder, a process, a container made in its folder) is somebody else's and is kept.
-    args.runs: only these, when given.
+    The caller holds the node's lease, so every other run of this root is dead but those that hold the node, too. A run of
+    which nothing proves that it was started from this root (a folder, a process, a container made in its folder) is
+    somebody else's and is kept. args.runs: only these, when given.
     """
     run = ctx.needed_run
     if run.epoch is None:
         raise CellError("lock_held", "reap needs the node's lease: the request names no epoch")
-    engine = engine_of(ctx)
+    with nullcontext() if ctx.check else lease.reaping(ctx.root):
+        return _reap(ctx, args, run, engine_of(ctx))
+
+
+def _reap(ctx: Context, args: Json, run: RunRef, engine: Engine) -> Json:
     found = inventory(ctx, engine)
-    dead = sorted(found.ours - {run.id})
+    # Read after the list was made: whoever has joined before that is in it, and while this goes on nobody joins.
+    dead = sorted(found.ours - {run.id} - lease.holding(ctx.root))
     if args.get("runs") is not None:
         dead = sorted(set(dead) & set(texts(args, "runs")))
     reaped = {run_id: _cleaned(ctx, engine, run_id) for run_id in ([] if ctx.check else dead)}

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from . import lease
 from .compare import Left, Ours, compare
 from .context import Context
 from .engine import engine_of
@@ -44,7 +45,8 @@ def ours_of(ctx: Context) -> Ours:
     """Return what belongs to the request's run: its label, its project, its folder."""
     run = ctx.needed_run
     project = f"testcell-{run.id}-{run.scenario}".lower()
-    return Ours(run.id, frozenset({project} if run.scenario else ()), str(ctx.run_dir))
+    alone = lease.holding(ctx.root) <= {run.id}
+    return Ours(run.id, frozenset({project} if run.scenario else ()), str(ctx.run_dir), alone)
 
 
 def left_of(ctx: Context) -> Iterator[Json]:

@@ -52,6 +52,10 @@ class Board:
         note: dict[str, Any] | None = json.loads(text) if text else None
         return note
 
+    def remove(self, name: str) -> None:
+        """Take the note under name down, if there is one."""
+        (self.folder / f"{name}.json").unlink(missing_ok=True)
+
     def notes(self, prefix: str = "") -> dict[str, dict[str, Any]]:
         """Return the notes whose name starts with prefix, by the rest of the name."""
         found = {}

@@ -23,7 +23,8 @@ ENGINE = ("ok", "version", "api", "error")
 COMPOSE = ("kind", "version")
 DISK = ("path", "free_bytes", "total_bytes", "free_inodes")
 GPU = ("index", "name", "uuid", "memory_total_bytes", "memory_used_bytes", "utilization_percent")
-LEASE = ("held", "state", "run", "owner", "epoch", "ttl_s", "expires_in_s")
+LEASE = ("held", "state", "run", "owner", "epoch", "ttl_s", "expires_in_s", "shared", "holders")
+QUARANTINE = ("kind", "reason", "run", "since", "until")
 SERVICE = ("run", "scenario", "case", "service", "container", "image", "state", "health", "exit_code", "oom",
            "restarts", "age_s", "up_s", "ports")  # fmt: skip
 LEFTOVER = ("run", "type", "id", "name", "age_s", "ours")
@@ -55,6 +56,7 @@ def of_answer(
         "disks": [_picked(entry, DISK) for entry in facts["disks"]],
         "gpus": [_picked(entry, GPU) for entry in facts["gpus"]],
         "lease": _picked(facts["lease"], LEASE),
+        "quarantine": _quarantine(facts),
         "services": [_picked(entry, SERVICE) for entry in _going_on(facts)],
         "leftovers": [_picked(entry, LEFTOVER) for entry in judge.dead_leftovers(facts)],
         "ports": _ports(facts, here, name),
@@ -89,7 +91,7 @@ def of_round(number: int, at_unix: float, nodes: Sequence[Json], scenarios: Sequ
 def _without_answer(name: str, problems: list[Problem], asking: Asking) -> Json:
     return {
         **_head(name, problems, asking, reachable=False),
-        **dict.fromkeys((*MACHINE, "clock_offset_s", "engine", "lease")),
+        **dict.fromkeys((*MACHINE, "clock_offset_s", "engine", "lease", "quarantine")),
         **{key: [] for key in ("compose", "disks", "gpus", "services", "leftovers", "ports", "scenarios")},
     }
 
@@ -111,10 +113,15 @@ def _picked(facts: Mapping[str, Any], names: Sequence[str]) -> Json:
     return {name: facts.get(name) for name in names}
 
 
+def _quarantine(facts: Mapping[str, Any]) -> Json | None:
+    held = facts["memory"]["quarantine"]
+    return _picked(held, QUARANTINE) if held else None
+
+
 def _going_on(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the services of the run that holds the node."""
-    run = judge.living_run(facts)
-    return [entry for entry in facts["services"] if run and entry["run"] == run]
+    """Return the services of the runs that hold the node."""
+    living = judge.living_runs(facts)
+    return [entry for entry in facts["services"] if entry["run"] in living]
 
 
 def _ports(facts: Mapping[str, Any], cases: Sequence[CasePlan], node: str) -> list[Json]:

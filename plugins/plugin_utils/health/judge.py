@@ -57,15 +57,14 @@ def of_scenario(facts: Facts, case: CasePlan, node: str, min_free_bytes: int) ->
     ]
 
 
-def living_run(facts: Facts) -> str:
-    """Return the run that holds the node, "" where none does."""
-    lease = facts.get("lease") or {}
-    return str(lease.get("run") or "") if lease.get("held") else ""
+def living_runs(facts: Facts) -> frozenset[str]:
+    """Return the runs that hold the node."""
+    return frozenset(str(holder["run"]) for holder in facts["lease"]["holders"])
 
 
 def published(facts: Facts) -> dict[int, Mapping[str, Any]]:
     """Return port -> the container of a run of ours that has it."""
-    runs = {living_run(facts), *_removable(facts)}
+    runs = living_runs(facts) | _removable(facts)
     return {port: entry for entry in facts["services"] if entry["run"] in runs for port in entry["ports"]}
 
 
@@ -76,8 +75,8 @@ def wanted_ports(cases: Iterable[CasePlan], node: str) -> list[int]:
 
 def dead_leftovers(facts: Facts) -> list[Mapping[str, Any]]:
     """Return what is on the node of runs that do not hold it."""
-    living = living_run(facts)
-    return [item for item in facts["leftovers"] if item["run"] != living]
+    living = living_runs(facts)
+    return [item for item in facts["leftovers"] if item["run"] not in living]
 
 
 def told(items: Sequence[Mapping[str, Any]]) -> str:
@@ -115,9 +114,10 @@ def _lease(facts: Facts, is_dead: Callable[[str], bool]) -> Iterator[Problem]:
     if lease["state"] == "corrupt":
         detail = f"the file of the lease cannot be read: {lease.get('why')}"
         yield problem("warning", "lease", "lock_held", detail, "the next run takes the node once the lease has expired")
-    elif lease["held"] and is_dead(str(lease["owner"])):
-        detail = f"run {lease['run']} holds the node, and its controller {short_owner(lease['owner'])} is gone"
-        yield problem("warning", "lease", "controller_died", detail, CLEANUP_STEP.format(run=lease["run"]))
+    for holder in lease["holders"]:
+        if is_dead(str(holder["owner"])):
+            detail = f"run {holder['run']} holds the node, and its controller {short_owner(holder['owner'])} is gone"
+            yield problem("warning", "lease", "controller_died", detail, CLEANUP_STEP.format(run=holder["run"]))
 
 
 def _quarantine(facts: Facts) -> Iterator[Problem]:
@@ -129,13 +129,13 @@ def _quarantine(facts: Facts) -> Iterator[Problem]:
 
 
 def _services(facts: Facts) -> Iterator[Problem]:
-    """Yield what is wrong with services of the run that goes on; whether its test goes on is for that run to decide."""
-    run = living_run(facts)
+    """Yield what is wrong with services of runs that go on; whether a test goes on is for its run to decide."""
+    living = living_runs(facts)
     for entry in facts["services"]:
-        if run and entry["run"] == run:
+        if entry["run"] in living:
             kind, words = _trouble(entry)
             if kind:
-                detail = f"service {entry['service']} of run {run} {words}"
+                detail = f"service {entry['service']} of run {entry['run']} {words}"
                 yield problem("warning", "service", kind, detail, f"docker logs {entry['container']}")
     if facts["services_error"] and facts["engine"]["ok"]:
         yield problem("warning", "service", "docker_timeout", f"services cannot be listed: {facts['services_error']}")
@@ -176,16 +176,20 @@ def _leftovers(facts: Facts) -> Iterator[Problem]:
 def _own_port(facts: Facts, entry: Mapping[str, Any], port: int, scenario: str) -> Problem:
     """Return what a port means that a run of ours has: one that goes on ends some time, one that is dead is removed."""
     detail = f"port {port} is taken by service {entry['service']} of run {entry['run']}"
-    step = "wait for that run" if entry["run"] == living_run(facts) else CLEANUP_STEP.format(run=entry["run"])
+    step = "wait for that run" if entry["run"] in living_runs(facts) else CLEANUP_STEP.format(run=entry["run"])
     return problem("warning", "need", "port_conflict", detail, step, scenario)
 
 
 def _occupied(facts: Facts, case: CasePlan, node: str) -> Iterator[Problem]:
     lease = facts["lease"]
-    if lease["held"] and node in case.nodes:
-        who = f"run {lease['run']} of {short_owner(lease['owner'])}" if lease["run"] else "an unknown run"
-        detail = f"the node is held by {who} for at most {lease['expires_in_s']:.0f} s more, unless that run goes on"
-        yield problem("warning", "need", "lock_held", detail, "wait for that run", case.ref.scenario)
+    unknown = {"run": "", "owner": "", "shared": False, "expires_in_s": lease["expires_in_s"]}
+    for holder in lease["holders"] or ([unknown] if lease["held"] else []):
+        if node in case.nodes and not (holder["shared"] and case.shares_nodes):
+            who = f"run {holder['run']} of {short_owner(holder['owner'])}" if holder["run"] else "an unknown run"
+            detail = (
+                f"the node is held by {who} for at most {holder['expires_in_s']:.0f} s more, unless that run goes on"
+            )
+            yield problem("warning", "need", "lock_held", detail, "wait for that run", case.ref.scenario)
 
 
 def short_owner(owner: Any) -> str:

@@ -18,7 +18,7 @@ from .document import Asking
 from .standard import Standard
 
 # An engine that hangs costs the node's program 5 s and a GPU driver 10 s; whatever hangs longer is shown as silence.
-ANSWER_WITHIN_S = 20.0
+ANSWER_WITHIN_S = 20
 
 
 class Looker:

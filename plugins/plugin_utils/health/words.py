@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..report.escape import one_line
+from ..report.values import clock as clock_time
 from ..report.values import duration, size
 from . import judge
 
@@ -98,8 +99,21 @@ def lease(node: Node) -> str:
         return ABSENT
     if not facts["held"]:
         return "free"
+    return "; ".join(holder(one) for one in facts["holders"] or [facts])
+
+
+def holder(facts: Mapping[str, Any]) -> str:
+    """Return one holder of a node in words."""
     run, owner = one_line(facts["run"] or "?"), one_line(judge.short_owner(facts["owner"]))
     return f"run {run} of {owner}, {duration(facts['expires_in_s'])}"
+
+
+def quarantine(node: Node) -> str:
+    """Return by which kind of failure the node is kept from runs, and until when."""
+    held = node["quarantine"]
+    if not held:
+        return "none" if node["reachable"] else ABSENT
+    return f"{one_line(held['kind'])} until {clock_time(held['until'])}"
 
 
 def health(service: Mapping[str, Any]) -> str:

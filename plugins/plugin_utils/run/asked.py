@@ -33,6 +33,7 @@ class Asked:
     run_id: str = ""
     lease_ttl_s: int = 180
     min_free_bytes: int = 1 << 30
+    wait_s: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)

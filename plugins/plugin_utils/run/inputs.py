@@ -25,6 +25,7 @@ from .inventory import CONTROLLER, INVENTORY, Found
 
 DEFAULTS_FILE = Path("config") / "defaults.yaml"
 LEASE_TTL_S = range(30, 86_401)
+WAIT_S = range(604_801)
 
 T = TypeVar("T")
 
@@ -92,16 +93,24 @@ def run_problems(asked: Asked) -> list[Problem]:
     """Return what is wrong with the numbers and names that a run is given."""
     problems = [*asked.wrong]
     if asked.run_id and not RUN_ID.fullmatch(asked.run_id):
-        problems.append(_wrong("run_id", "is no run id", asked.run_id, "YYYYMMDD_HHMMSS or YYYYMMDD_HHMMSS_N"))
+        problems.append(wrong("run_id", "is no run id", asked.run_id, "YYYYMMDD_HHMMSS or YYYYMMDD_HHMMSS_N"))
     if asked.lease_ttl_s not in LEASE_TTL_S:
         allowed = f"{LEASE_TTL_S[0]}..{LEASE_TTL_S[-1]} seconds"
-        problems.append(_wrong("lease_ttl_s", "is out of range", asked.lease_ttl_s, allowed))
+        problems.append(wrong("lease_ttl_s", "is out of range", asked.lease_ttl_s, allowed))
+    if asked.wait_s not in WAIT_S:
+        problems.append(wrong("wait_s", "is out of range", asked.wait_s, wait_allowed()))
     if asked.min_free_bytes < 0:
-        problems.append(_wrong("min_free_bytes", "is negative", asked.min_free_bytes, "0 or more"))
+        problems.append(wrong("min_free_bytes", "is negative", asked.min_free_bytes, "0 or more"))
     return problems
 
 
-def _wrong(name: str, message: str, value: object, allowed: str) -> Problem:
+def wait_allowed() -> str:
+    """Return in words for how long a run may wait for nodes."""
+    return f"{WAIT_S[0]}..{WAIT_S[-1]} seconds"
+
+
+def wrong(name: str, message: str, value: object, allowed: str) -> Problem:
+    """Return what is wrong with a variable of the run. name: without its prefix."""
     return Problem("-e", key=f"testcell_{name}", message=message, got=describe(value), allowed=allowed)
 
 

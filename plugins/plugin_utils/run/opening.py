@@ -59,6 +59,7 @@ def decide(asked: Asked, project: Path, now: float, owner: str) -> RunPlan:
         continue_on_failure=between.continue_on_failure,
         addresses=inventory.addresses(read.inventory.nodes),
         lease_ttl_s=asked.lease_ttl_s,
+        wait_s=asked.wait_s,
         min_free_bytes=asked.min_free_bytes,
         environment={str(key): str(value) for key, value in asked.environment.items()},
         origin={},

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-PATTERN = re.compile(r"(?P<user>.*)@(?P<host>[^@]*):(?P<pid>\d+)/(?P<place>.+)", re.DOTALL)
+PATTERN = re.compile(r"(?P<user>.*)@(?P<host>[^@]*):(?P<pid>\d+)/(?P<place>[^/]+)(?:/(?P<start>\d+))?", re.DOTALL)
+STATE, START = 0, 19
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,28 @@ def here() -> Here:
     return Here(os.environ.get("USER") or str(os.getuid()), os.uname().nodename, f"{boot[:8]}-{space}")
 
 
-def name(at: Here, pid: int) -> str:
-    """Return the owner of a run that the process pid controls: `user@host:pid/place`."""
-    return f"{at.user}@{at.host}:{pid}/{at.place}"
+def name(at: Here, pid: int, start: str = "") -> str:
+    """Return the owner of a run that the process pid controls: `user@host:pid/place/start`.
+
+    start: when the process began, since a number is given to another process one day; names without it are of old.
+    """
+    return f"{at.user}@{at.host}:{pid}/{at.place}{f'/{start}' if start else ''}"
 
 
-def is_dead(owner: str, at: Here, lives: Callable[[int], bool]) -> bool:
-    """Return whether owner is a process of this machine and boot that is gone. What cannot be known counts as alive."""
+def of_process(pid: int) -> str:
+    """Return the owner of a run that a living process of this machine controls."""
+    return name(here(), pid, _stat(pid)[START])
+
+
+def is_dead(owner: str, at: Here, lives: Callable[[int, str], bool]) -> bool:
+    """Return whether owner is a process of this machine and boot that is gone. What cannot be known counts as alive.
+
+    lives: decides of a number and a start ("" where the name does not tell it) whether that process runs here.
+    """
     found = PATTERN.fullmatch(owner)
     if not found or (found["host"], found["place"]) != (at.host, at.place):
         return False
-    return not lives(int(found["pid"]))
+    return not lives(int(found["pid"]), found["start"] or "")
 
 
 def pid_of(owner: str) -> int:
@@ -50,10 +62,24 @@ def pid_of(owner: str) -> int:
     return int(found["pid"]) if found else 0
 
 
-def lives(pid: int) -> bool:
-    """Return whether a process of this number runs here; one that only waits to be reaped by its parent does not."""
+def words(owner: str) -> str:
+    """Return an owner as a person reads it: `anna on ctl (process 77)`; a name of another form as it is."""
+    found = PATTERN.fullmatch(owner)
+    return f"{found['user']} on {found['host']} (process {found['pid']})" if found else owner
+
+
+def lives(pid: int, start: str = "") -> bool:
+    """Return whether a process of this number runs here that began at start, or at any time where start is "".
+
+    One that only waits to be reaped by its parent does not run.
+    """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        fields = _stat(pid)
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
+    return fields[STATE] not in ("Z", "X") and start in ("", fields[START])
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what the kernel tells of a process, from its state on: the name before it may hold any character."""
+    return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()

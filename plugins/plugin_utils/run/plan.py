@@ -81,6 +81,7 @@ class CasePlan:
     spares: where failed nodes may be set aside: the node that each of `services` and the `test` wants, all `nodes`, and how
     many `attempts` there are besides.
     on_service_death: `end_test` or `continue`, when a critical service dies. recovery: `restart_services`, how often each.
+    shares_nodes: other runs that allow it, too, may have its nodes at the same time.
     """
 
     index: int
@@ -109,6 +110,7 @@ class CasePlan:
     validity: dict[str, Any]
     config: dict[str, Any]
     spares: dict[str, Any] = field(default_factory=dict)
+    shares_nodes: bool = False
     warnings: tuple[str, ...] = ()
     v2_only: tuple[str, ...] = ()
 
@@ -132,7 +134,8 @@ class RunPlan:
     """All cases of a run in order. addresses: node -> address by which other nodes reach it.
 
     environment: what the caller gave; empty in the plan of a run that is over, which keeps the names only.
-    generation: how often the run has gone on under another controller.
+    generation: how often the run has gone on under another controller. wait_s: for how long a case waits for nodes that other
+    runs hold; 0 is not at all.
     """
 
     run_id: str
@@ -147,6 +150,7 @@ class RunPlan:
     origin: dict[str, Any]
     cases: tuple[CasePlan, ...] = field(default_factory=tuple)
     generation: int = 0
+    wait_s: int = 0
 
     @property
     def run_dir(self) -> Path:
@@ -157,6 +161,10 @@ class RunPlan:
     def boards(self) -> Path:
         """Return the folder of the boards; one for each controller, whose last workers may live on for a moment."""
         return self.run_dir / ".board" / str(self.generation)
+
+    def shares(self, node: str) -> bool:
+        """Return whether each case that uses node, or may come to, allows others there: a run holds it in one way throughout."""
+        return all(case.shares_nodes for case in self.cases if node in case.may_use)
 
     def last_use(self, node: str) -> int:
         """Return the index of the last case that uses node, -1 when none does."""

@@ -84,6 +84,7 @@ def _case(
         retry=_retry(scenario.retry),
         on_service_death=scenario.test.on_service_death,
         recovery={"restart_services": scenario.recovery.restart_services},
+        shares_nodes=scenario.limits.share_nodes,
         min_gpu_memory_bytes=scenario.requirements.min_gpu_memory_bytes or 0,
         wait_before_s=wait_s,
         validity=asdict(scenario.validity),

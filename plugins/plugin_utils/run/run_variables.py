@@ -17,7 +17,7 @@ from ..scenario.variables import PREFIX
 from . import install_variables
 from .inventory import is_template
 
-NUMBERS = ("lease_ttl_s", "min_free_bytes")
+NUMBERS = ("lease_ttl_s", "min_free_bytes", "wait_s")
 ENVIRONMENT = "environment"
 _ENVIRONMENT_FORM = 'NAME=VALUE ..., or {"NAME": "VALUE", ...}'
 

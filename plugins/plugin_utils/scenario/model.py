@@ -142,13 +142,17 @@ class HealthSpec:
 
 @dataclass(frozen=True)
 class DeploymentLimits:
-    """How many things happen at once on deployment, 0 for no limit, and for how long."""
+    """How many things happen at once on deployment, 0 for no limit, and for how long.
+
+    share_nodes: other runs that allow it, too, may have the nodes at the same time.
+    """
 
     max_concurrent_services: int = 4
     max_concurrent_services_per_node: int = 0
     deployment_timeout_s: int = 450
     max_concurrent_health_checks: int = 7
     health_check_timeout_s: int = 300
+    share_nodes: bool = False
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ CONCURRENT_EXECUTION = Mapping({
     "deployment_timeout": Key(Int(1, _DAY_S, unit="seconds"), default=450),
     "max_concurrent_health_checks": Key(Int(0, 256), default=7),
     "health_check_timeout": Key(Int(1, _DAY_S, unit="seconds"), default=300),
+    "share_nodes": Key(Bool(), default=False),
 })  # fmt: skip
 
 ARTIFACTS_COLLECTION = Mapping({

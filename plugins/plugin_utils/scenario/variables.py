@@ -44,6 +44,7 @@ RUN_VARIABLES = tuple(
         "node_root",
         "project_dir",
         "run_id",
+        "wait_s",
     )
 )
 _ALMOST = 0.85

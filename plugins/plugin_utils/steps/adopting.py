@@ -55,7 +55,8 @@ def carry_over(standing: Mapping[str, Any], before: Board, board: Board) -> None
 
 def adopt(cell: Cell) -> dict[str, Any]:
     """Take the node over from the dead controller, and say whether what ran there can go on; why is empty when it can."""
-    standing = cell.board.read(RESUMABLE) or {}
+    standing = cell.board.read(RESUMABLE)
+    assert standing is not None
     try:
         why = "" if _is_done_with(cell, standing) else _taken_over(cell, standing)
     except NodeError as exc:
@@ -67,13 +68,13 @@ def adopt(cell: Cell) -> dict[str, Any]:
 def _is_done_with(cell: Cell, standing: Mapping[str, Any]) -> bool:
     """Return whether the node was clean and given back already."""
     verified = cell.board.read(f"verified.{cell.node}") or {}
-    last = cell.case.index >= cell.plan.last_use(cell.node)
-    return bool(standing.get("at") == STOP and last and verified.get("clean"))
+    given_back = cell.case.index >= cell.plan.last_use(cell.node) or standing["epochs"].get(cell.node) is None
+    return bool(standing["at"] == STOP and given_back and verified.get("clean"))
 
 
 def _taken_over(cell: Cell, standing: Mapping[str, Any]) -> str:
     """Take the lease on under the next epoch and return why the case cannot go on here, "" when it can."""
-    epoch = standing.get("epochs", {}).get(cell.node)
+    epoch = standing["epochs"].get(cell.node)
     if epoch is None:
         return f"{cell.node} was not held"
     lease = cell.client.call("lease", action="succeed", epoch=epoch, ttl_s=cell.plan.lease_ttl_s)

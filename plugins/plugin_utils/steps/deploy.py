@@ -26,11 +26,10 @@ from . import engine_life, environment
 from .cell import Cell, StepFailure
 from .prep import compose_choice
 from .upload import SCENARIO_FOLDER
+from .waiting import RENEWALS
 
 # The longest sleep: bells and links wake a worker at once, this is for a ring that was lost.
 LOOK_S = 0.25
-# Part of the lease's time after which it is renewed: three may be lost.
-RENEWALS = 4
 EXPLAINED_WITHIN_S = 2.0
 OF_AN_END = ("error_kind", "detail", "exit_code", "oom", "log_tail")
 

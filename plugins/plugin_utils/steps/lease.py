@@ -13,19 +13,26 @@ from ..node.errors import NodeError
 from ..run import owner
 from .adopting import LEAVINGS
 from .cell import LOST, Cell, StepFailure
+from .waiting import Wait
 
 LIFT = "put it right, then `testcell cleanup --all --lift`"
 
 
 def acquire(cell: Cell) -> dict[str, Any]:
-    """Take or keep the node's lease for this run and note its epoch; StepFailure lock_held names the holder."""
+    """Take or keep the node's lease for this run and note its epoch; StepFailure lock_held names the holder.
+
+    Where the run waits for nodes, this ends when it has all those of the case.
+    """
     _wait_between(cell)
-    lease = _take(cell)
-    cell.shared.post(f"lease.{cell.node}", lease)
+    wait = Wait(cell)
+    wait.for_turn()
+    lease = _take(cell, wait)
     cell.client.run = {**(cell.client.run or {}), "epoch": lease["epoch"]}
+    cell.shared.post(f"lease.{cell.node}", lease)
     if cell.board.read(f"{LEAVINGS}{cell.node}") is not None:
         _clear_earlier(cell)
     removed = _reap(cell)
+    wait.for_the_others()
     return {"epoch": lease["epoch"], **({"reaped": removed} if removed else {})}
 
 
@@ -59,23 +66,38 @@ def _reap(cell: Cell) -> dict[str, int]:
     return removed
 
 
-def _take(cell: Cell) -> dict[str, Any]:
-    """Acquire the lease; a holder whose controller is proved dead is finished first, any other is waited for by nobody."""
-    try:
-        return cell.client.call("lease", action="acquire", ttl_s=cell.plan.lease_ttl_s)
-    except NodeError as exc:
-        if "quarantine" in exc.detail:
-            raise StepFailure(exc.kind, f"node {cell.node} is {exc}; {LIFT}") from None
-        if exc.kind != "lock_held":
-            raise
-        holder = exc.detail.get("holder") or {}
-        if not holder_is_dead(holder):
-            raise StepFailure("lock_held", _holder(cell.node, holder)) from None
-    own_run = cell.client.run
-    removed = finish(cell.client, holder)["removed"]
-    cell.client.run, cell.client.owner = own_run, cell.plan.owner
-    cell.event(f"run {holder['run']} died here without cleaning; removed {told(removed)}")
-    return cell.client.call("lease", action="acquire", ttl_s=cell.plan.lease_ttl_s)
+def _take(cell: Cell, wait: Wait) -> dict[str, Any]:
+    """Acquire the lease; holders whose controller is proved dead are finished first, any other is waited for."""
+    finished: set[tuple[str, int]] = set()
+    while True:
+        try:
+            lease = cell.client.call(
+                "lease", action="acquire", ttl_s=cell.plan.lease_ttl_s, shared=cell.plan.shares(cell.node)
+            )
+            _finish_dead(cell, [one for one in lease["holders"] if one["epoch"] != lease["epoch"]], finished)
+            return lease
+        except NodeError as exc:
+            if "quarantine" in exc.detail:
+                raise StepFailure(exc.kind, f"node {cell.node} is {exc}; {LIFT}") from None
+            if exc.kind != "lock_held":
+                raise
+            holders, said = exc.detail.get("holders") or [], str(exc)
+        if not _finish_dead(cell, holders, finished):
+            wait.for_holders(holders, said)
+
+
+def _finish_dead(cell: Cell, holders: list[dict[str, Any]], finished: set[tuple[str, int]]) -> bool:
+    """Finish those holders that are proved dead, each once, and return whether there was one."""
+    dead = [one for one in holders if (one["run"], one["epoch"]) not in finished and holder_is_dead(one)]
+    for holder in dead:
+        finished.add((holder["run"], holder["epoch"]))
+        own_run = cell.client.run
+        try:
+            removed = finish(cell.client, holder)["removed"]
+        finally:
+            cell.client.run, cell.client.owner = own_run, cell.plan.owner
+        cell.event(f"run {holder['run']} died here without cleaning; removed {told(removed)}")
+    return bool(dead)
 
 
 def holder_is_dead(holder: dict[str, Any]) -> bool:
@@ -84,11 +106,19 @@ def holder_is_dead(holder: dict[str, Any]) -> bool:
 
 
 def finish(client: NodeClient, holder: dict[str, Any]) -> dict[str, Any]:
-    """Clean up for a dead holder under its own epoch, so that nobody can come between, and give its lease back."""
+    """Clean up for a dead holder under its own epoch, so that nobody can come between, and give its lease back.
+
+    Where somebody else has done that meanwhile, nothing is left to do.
+    """
     client.run, client.owner = {"id": holder["run"], "epoch": holder["epoch"]}, str(holder["owner"])
-    found = client.call("clean")
-    if not found["errors"]:
-        client.call("lease", action="release")
+    try:
+        found = client.call("clean", dead=True)
+        if not found["errors"]:
+            client.call("lease", action="release")
+    except NodeError as exc:
+        if exc.kind != "lock_held":
+            raise
+        return {"removed": {}, "errors": []}
     return found
 
 
@@ -98,10 +128,12 @@ def told(removed: dict[str, int]) -> str:
 
 
 def release(cell: Cell) -> None:
-    """Give the node back after its last case in this run."""
-    if cell.case.index < cell.plan.last_use(cell.node) or cell.shared.read(f"lease.{cell.node}") is None:
+    """Give the node back after its last case in this run, and after each one where the run waits for nodes."""
+    needed = cell.case.index < cell.plan.last_use(cell.node) and not cell.plan.wait_s
+    if needed or cell.shared.read(f"lease.{cell.node}") is None:
         return
     cell.client.call("lease", action="release")
+    cell.shared.remove(f"lease.{cell.node}")
 
 
 def is_lost(cell: Cell, exc: Exception) -> bool:
@@ -125,10 +157,3 @@ def _wait_between(cell: Cell) -> None:
     ended = cell.shared.read("case-ended")
     if ended and cell.case.wait_before_s > 0:
         cell.sleep(max(0.0, ended["t"] + cell.case.wait_before_s - cell.clock()))
-
-
-def _holder(node: str, holder: dict[str, Any]) -> str:
-    who, run, left = holder.get("owner") or "?", holder.get("run") or "?", holder.get("expires_in_s") or 0.0
-    return (
-        f"node {node} is held by {who} for run {run}, for at most {left:.0f} s more; wait for it or choose other nodes"
-    )

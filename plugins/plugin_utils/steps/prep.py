@@ -142,10 +142,12 @@ def clock_warning(node: str, offset_s: float) -> str:
 
 
 def leftover_warnings(node: str, facts: dict[str, Any]) -> list[str]:
-    """Return a warning for each object of another run that stands on the node."""
+    """Return a warning for each object of another run that stands on the node and does not hold it."""
+    living = {holder["run"] for holder in facts.get("lease", {}).get("holders", [])}
     return [
         f"{node} holds {item['type']} {item.get('name') or item['id']} of run {item['run']}; `testcell cleanup {item['run']}` removes it"
         for item in facts.get("leftovers", [])
+        if item["run"] not in living
     ]
 
 

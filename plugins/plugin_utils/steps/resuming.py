@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..deploy.placement import LOCAL
 from ..problems import InputError, Problem
-from ..run import journal
+from ..run import inputs, journal
 from ..run import plan as run_plan
 from ..run.folder import RUN_ID
 from ..run.plan import CasePlan, RunPlan
@@ -26,14 +26,16 @@ KEY = "testcell_resume"
 KEPT = ("case-record.", "case-result.", "case-ended")
 
 
-def reopen(run_dir: Path, owner: str, now: float, known: Collection[str]) -> RunPlan:
+def reopen(run_dir: Path, owner: str, now: float, known: Collection[str], wait_s: int = 0) -> RunPlan:
     """Make a dead run ready to go on under a new owner and return its plan; InputError when it cannot go on.
 
-    known: the nodes of the inventory.
+    known: the nodes of the inventory. wait_s: for how long its cases wait for nodes now, whatever the run did before.
 
     The case that was open may go on where its test had begun, if its nodes agree (see adopting). Any other is begun
     again as if it never was.
     """
+    if wait_s not in inputs.WAIT_S:
+        raise InputError([inputs.wrong("wait_s", "is out of range", wait_s, inputs.wait_allowed())])
     why = refusal(run_dir) or held(run_dir)
     if why:
         raise InputError([Problem(str(run_dir), key=KEY, message=why)])
@@ -42,7 +44,7 @@ def reopen(run_dir: Path, owner: str, now: float, known: Collection[str]) -> Run
     if absent:
         message = f"the inventory does not have {', '.join(absent)}; give the one that the run had"
         raise InputError([Problem(str(run_dir), key=KEY, message=message)])
-    plan = replace(before, owner=owner, generation=before.generation + 1)
+    plan = replace(before, owner=owner, generation=before.generation + 1, wait_s=wait_s)
     interrupted = salvage.open_case(run_dir)
     if interrupted is not None:
         _carry_over(before, plan, before.cases[interrupted])

@@ -12,7 +12,21 @@ from typing import Annotated
 import typer
 
 from testcell import __version__
-from testcell.cli import cleanup, config, health, init, lab, nodes, output, results, resume, run, scenarios, status
+from testcell.cli import (
+    cleanup,
+    config,
+    health,
+    init,
+    lab,
+    nodes,
+    numbered,
+    output,
+    results,
+    resume,
+    run,
+    scenarios,
+    status,
+)
 from testcell.cli.settings import Format, LogLevel, Settings, State, StrictCommand, StrictGroup, configure_logging
 
 EPILOG = "Exit codes: 0 pass, 1 a test failed, 2 usage, 3 invalid input, 4 no believable data, 5 infrastructure, " \
@@ -79,9 +93,9 @@ _add(app, "health", health.health, health.HealthCommand)
 _add(app, "validate", scenarios.validate)
 _config = _group("config", "Show settings and where they come from.")
 _add(_config, "show", config.show)
-_add(app, "run", run.run)
+_add(app, "run", run.run, numbered.WaitCommand)
 _add(app, "results", results.results)
-_add(app, "resume", resume.resume)
+_add(app, "resume", resume.resume, numbered.WaitCommand)
 _add(app, "cleanup", cleanup.cleanup)
 _lab = _group("lab", "Make test nodes on this machine.")
 _add(_lab, "up", lab.up)

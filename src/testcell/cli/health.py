@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from testcell import exits
-from testcell.cli import execution, extra, health_screen, inputs, jobs, output
+from testcell.cli import execution, extra, health_screen, inputs, jobs, numbered, output
 from testcell.cli.errors import usage
 from testcell.cli.settings import FormatOption, InventoryOption, OutputOption, Settings, StrictCommand, of
 from testcell.exits import Exit
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 INTERVAL_S = 5
 LONGEST_S = 3600
-NUMBER = re.compile(r"-?\d+")
 GRACE_S = 3.0
 # ansible-playbook ends with these when every play came to its end, though perhaps not for every node.
 PLAYED = (0, 2, 4)
@@ -46,31 +44,29 @@ class HealthCommand(StrictCommand):
 
 def with_interval(args: Sequence[str]) -> list[str]:
     """Return the arguments with a number behind each --watch."""
-    found: list[str] = []
-    for index, word in enumerate(args):
-        found.append(word)
-        if word == "--":
-            return [*found, *args[index + 1 :]]
-        if word == "--watch" and not any(map(NUMBER.fullmatch, args[index + 1 : index + 2])):
-            found.append(str(INTERVAL_S))
-    return found
+    return numbered.with_number(args, "--watch", INTERVAL_S)
 
 
 @dataclass(frozen=True)
 class Question:
-    """What the nodes are asked. names: those that must answer; scenarios: what they are held against."""
+    """What the nodes are asked. names: those that must answer; scenarios: what they are held against.
+
+    within_s: time for an answer, 0 for what `health` gives.
+    """
 
     found: Inventory
     names: tuple[str, ...]
     scenarios: tuple[str, ...] = ()
     variables: Mapping[str, Any] = field(default_factory=dict)
+    within_s: int = 0
 
     def ask(self, settings: Settings, folder: Path, interval_s: int, rounds: int) -> Outcome:
         """Let Ansible ask every node, the answers to go to a folder; rounds 0 is without end."""
         scenario = {"scenario": ",".join(self.scenarios)} if self.scenarios else {}
         pace = {"health_folder": str(folder), "health_interval_s": interval_s, "health_rounds": rounds}
+        limit = {"health_within_s": self.within_s} if self.within_s else {}
         work = jobs.Work(settings.project(), self.found, verbose=settings.verbose, grace_s=GRACE_S)
-        return work.do("health", {**self.variables, **scenario, **pace})
+        return work.do("health", {**self.variables, **scenario, **pace, **limit})
 
 
 def health(
@@ -139,6 +135,13 @@ def _resolved(
 
 def once(settings: Settings, question: Question) -> None:
     """Ask once and show the answer; exit code 5 when a node cannot work."""
+    answer = asked(settings, question)
+    settings.emit(answer, lambda: health_screen.page(answer))
+    _end(answer)
+
+
+def asked(settings: Settings, question: Question) -> Document:
+    """Ask once and return the answer, in which a silent node is told of, too."""
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.health import document, latest
 
     from testcell.health_rounds import Rounds
@@ -149,9 +152,7 @@ def once(settings: Settings, question: Question) -> None:
     _refuse(outcome, answered=bool(heard))
     now, why = time.time(), {failed.host: failed.message for failed in outcome.failures}
     nodes = Rounds(question.names, INTERVAL_S).take(heard, now, over=True, why=why) or []
-    answer = document.of_round(1, now, nodes, question.scenarios)
-    settings.emit(answer, lambda: health_screen.page(answer))
-    _end(answer)
+    return document.of_round(1, now, nodes, question.scenarios)
 
 
 def again(settings: Settings, question: Question, interval_s: int, rounds: int) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from testcell.cli import execution, extra, inputs, jobs, reclaiming
 from testcell.cli.errors import CliError
-from testcell.cli.settings import FormatOption, InventoryOption, ResultsDirOption, of, results_dir
+from testcell.cli.settings import WAIT, FormatOption, InventoryOption, ResultsDirOption, WaitOption, of, results_dir
 from testcell.exits import Exit
 
 
@@ -19,6 +19,7 @@ def resume(
     ctx: typer.Context,
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run that goes on.")],
     inventory: InventoryOption = None,
+    wait: WaitOption = None,
     where: ResultsDirOption = None,
     variables: extra.ExtraOption = None,
     form: FormatOption = None,
@@ -41,7 +42,8 @@ def resume(
             raise CliError(f"{run_dir}: {said}", code)
     found = inputs.inventory(lambda: inventories.load(settings.project(), inventory or ()))
     used = closing.nodes_of(run_dir)
-    asked = {**given, "results_dir": str(run_dir.parent)}
+    waits = {} if wait is None else {WAIT: str(wait)}
+    asked = {**given, **waits, "results_dir": str(run_dir.parent)}
     if salvage.open_case(run_dir) is not None:
         local = jobs.needs_local(used, found)
         work = jobs.Work(settings.project(), found, with_local=local, verbose=settings.verbose)

@@ -15,15 +15,23 @@ import typer
 
 from testcell.cli import execution, extra, inputs
 from testcell.cli.errors import CliError, usage
-from testcell.cli.settings import FormatOption, InventoryOption, ResultsDirOption, Settings, of, results_dir
+from testcell.cli.settings import (
+    LONGEST_S,
+    WAIT,
+    FormatOption,
+    InventoryOption,
+    ResultsDirOption,
+    Settings,
+    WaitOption,
+    of,
+    results_dir,
+)
 from testcell.exits import Exit
 
 if TYPE_CHECKING:
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.plan import RunPlan
 
     from testcell.inventory import Inventory
-
-LONGEST_S = 604_800
 
 
 class Mode(str, Enum):
@@ -55,6 +63,7 @@ def run(
             "--continue-on-failure/--stop-on-failure", help="Whether to go on after a case that did not pass."
         ),
     ] = None,
+    wait: WaitOption = None,
     where: ResultsDirOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and touch nothing.")] = False,
     variables: extra.ExtraOption = None,
@@ -71,6 +80,7 @@ def run(
         "test_execution.timeout": "" if timeout is None else str(timeout),
         "collection_mode": collection_mode.value if collection_mode else "",
         "continue_on_failure": "" if go_on is None else str(go_on).lower(),
+        WAIT: "" if wait is None else str(wait),
     }
     overrides = {**extra.parse(ctx, variables), **{name: value for name, value in choices.items() if value}}
     found = inputs.inventory(lambda: inventories.read(settings.project(), inventory or ()))

@@ -49,6 +49,18 @@ ResultsDirOption = Annotated[
     Path | None,
     typer.Option("--results-dir", metavar="DIR", help="Where runs are kept. [default: results/ of the project]"),
 ]
+WAIT = "testcell_wait_s"
+LONGEST_S = 604_800
+WaitOption = Annotated[
+    int | None,
+    typer.Option(
+        "--wait",
+        min=0,
+        max=LONGEST_S,
+        metavar="[SECONDS]",
+        help="Wait for nodes that other runs hold, an hour at most by default.",
+    ),
+]
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,33 @@ def test_what_a_run_left_is_named_once_nobody_holds_the_node(
     assert problem["next"] == f"testcell cleanup {run['id']}"
 
 
+def answers(project: Path, *words: str) -> tuple[int, Any]:
+    """Return exit code and answer of a command."""
+    command = [*TESTCELL, *words, "--format", "json"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "shared"])
+def test_cleanup_leaves_holders_alone_and_nodes_shows_them(project: Path, tmp_path: Path, shared: bool) -> None:
+    """A run that never got the node has nothing to clean there, whoever holds it; a dead one goes from beside a neighbour."""
+    root, dead = tmp_path / "node", "20200101_000000"
+    lease = call(root, "lease", {"id": "living"}, action="acquire", ttl_s=120, shared=shared)
+    if shared:
+        call(root, "lease", {"id": "neighbour"}, action="acquire", ttl_s=120, shared=True)
+    (root / "runs" / "living").mkdir(parents=True)
+    code, document = answers(project, "nodes")
+    (node,) = document["nodes"]
+    held = [(one["run"], one["epoch"]) for one in node["holders"]]
+    assert code == 0 and held == [("living", lease["epoch"]), *([("neighbour", 2)] if shared else [])]
+    code, (cleaned,) = answers(project, "cleanup", dead)
+    assert (code, cleaned["runs"], cleaned["ok"]) == (0, [], True)
+    (root / "runs" / dead).mkdir()
+    code, (cleaned,) = answers(project, "cleanup", dead)
+    assert (code, cleaned["runs"]) == ((0, [dead]) if shared else (6, []))
+    assert (root / "runs" / "living").exists() and (root / "runs" / dead).exists() is not shared
+
+
 def test_a_node_is_held_against_a_scenario_before_anything_is_started(project: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

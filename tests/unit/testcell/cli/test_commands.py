@@ -169,9 +169,9 @@ def test_config_show_gives_each_value_with_its_origin(project: Path, cli: Cli) -
 
 
 def test_nodes_are_listed_without_contact(project: Path, cli: Cli) -> None:
-    found = cli("nodes", "-i", "inventories/nodes.ini", "--format", "json").json
+    found = cli("nodes", "--offline", "-i", "inventories/nodes.ini", "--format", "json").json
     assert [node["name"] for node in found["nodes"]] == ["node1", "node2"]
-    assert "bench@192.0.2.11:22" in cli("nodes", "-i", "inventories/nodes.ini").out
+    assert "bench@192.0.2.11:22" in cli("nodes", "--offline", "-i", "inventories/nodes.ini").out
 
 
 def test_dry_run_prints_nodes_batches_files_and_commands_and_touches_nothing(project: Path, cli: Cli) -> None:

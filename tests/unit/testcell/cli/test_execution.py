@@ -106,6 +106,30 @@ def test_a_job_carries_what_was_asked_for(ansible: Ansible, cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "seconds"),
+    [
+        (("example", "--wait"), "3600"),
+        (("--wait", "example"), "3600"),
+        (("example", "--wait", "90"), "90"),
+        (("example", "--wait=0"), "0"),
+        (("example",), None),
+        (("example", "-e", "testcell_wait_s=7"), "7"),
+        (("example", "-e", "testcell_wait_s=7", "--wait", "8"), "8"),
+    ],
+    ids=str,
+)
+def test_a_run_waits_for_as_long_as_it_is_told(ansible: Ansible, cli: Cli, words: Any, seconds: str | None) -> None:
+    ansible.summary = {"verdict": "pass", "exit_code": 0}
+    assert cli("run", *words).code == 0
+    assert ansible.jobs[0].extravars.get("testcell_wait_s") == seconds
+
+
+@pytest.mark.parametrize("words", [("--wait", "-1"), ("--wait", "604801"), ("--wait", "1", "--wait")], ids=str)
+def test_a_wait_that_is_none_is_wrong_usage(ansible: Ansible, cli: Cli, words: Any) -> None:
+    assert cli("run", "example", *words).code == 2 and ansible.jobs == []
+
+
+@pytest.mark.parametrize(
     ("verdict", "code"), [("pass", 0), ("fail", 1), ("no_data", 4), ("error", 5), ("error", 6), ("error", 7)]
 )
 def test_the_exit_code_is_the_summary_s_whatever_ansible_said(

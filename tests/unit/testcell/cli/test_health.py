@@ -26,6 +26,7 @@ SERVICE = {"run": RUN, "scenario": "002", "case": "c-1", "service": "router", "c
            "up_s": 60.0, "ports": [1]}  # fmt: skip
 CARD = {"index": 0, "name": "H", "uuid": "u", "memory_total_bytes": 80 << 30, "memory_used_bytes": 4 << 30,
         "utilization_percent": 35}  # fmt: skip
+HOLDER = {"run": RUN, "owner": "me@box:7/b", "epoch": 4, "shared": False, "expires_in_s": 90.0, "age_s": 9.0}
 FACTS = {
     "answered_unix": 1000.1,
     "engine": {"ok": True, "version": "20.10", "api": "1.41", "error": ""},
@@ -34,7 +35,14 @@ FACTS = {
     "gpus": [CARD] * 2,
     "gpu_error": "",
     "listening": [],
-    "lease": {"held": True, "state": "held", "run": RUN, "owner": "me@box:7/b", "expires_in_s": 90.0},
+    "lease": {
+        "held": True,
+        "state": "held",
+        "run": RUN,
+        "owner": "me@box:7/b",
+        "expires_in_s": 90.0,
+        "holders": [HOLDER],
+    },
     "services": [SERVICE],
     "services_error": "",
     "leftovers": [{"run": "dead", "type": "volume", "id": "v", "name": "v", "age_s": 3.0, "ours": True}],
@@ -219,7 +227,7 @@ ASK = ("health", "-i", "nodes", "--format", "json")
 
 def told(*names: str) -> list[dict[str, Any]]:
     asking = document.Asking(1000.0, 0.1)
-    facts = {**FACTS, "lease": {**FACTS["lease"], "held": False}, "leftovers": []}  # type: ignore[dict-item]
+    facts = {**FACTS, "lease": {**FACTS["lease"], "held": False, "holders": []}, "leftovers": []}  # type: ignore[dict-item]
     return [document.of_answer(name, facts, asking, Standard(), lambda _: False) for name in names]
 
 
@@ -269,6 +277,42 @@ def test_the_controller_must_answer_where_a_scenario_uses_it(ansible: Ansible, c
     found = cli(*ASK, "example")
     assert found.code == 5 and found.json["nodes"][2]["name"] == "local" and found.json["scenarios"] == ["example"]
     assert cli(*ASK).code == 0
+
+
+NODES = ("nodes", "-i", "nodes")
+
+
+def test_nodes_says_who_holds_them_and_what_keeps_runs_away(ansible: Ansible, cli: Cli) -> None:
+    other = {**HOLDER, "run": "r2", "owner": "you@box:8/b", "epoch": 5, "expires_in_s": 30.0}
+    lease = {**FACTS["lease"], "holders": [HOLDER, other]}  # type: ignore[dict-item]
+    quarantine = {"kind": "disk_full", "reason": "no room", "run": "r", "since": 0.0, "until": 86400.0}
+    facts = {**FACTS, "lease": lease, "time_unix": 1000.0, "memory": {"quarantine": quarantine, "blames": []}}
+    asking = document.Asking(1000.0, 0.1)
+    ansible.answers = [*told("node1"), document.of_answer("node2", facts, asking, Standard(), lambda _: False)]
+    found = cli(*NODES, "--format", "json")
+    assert found.code == 0, "a node that is held or in quarantine is no fault of the question"
+    first, second = found.json["nodes"]
+    assert (first["host"], first["held"], first["holders"], first["quarantine"]) == ("192.0.2.11", False, [], None)
+    assert [(one["run"], one["epoch"]) for one in second["holders"]] == [(RUN, 4), ("r2", 5)]
+    assert (second["quarantine"], second["leftovers"], second["state"]) == (quarantine, 1, "failed")
+    lines = [line.split("  ") for line in cli(*NODES).out.splitlines()]
+    rows = [[word.strip() for word in line if word.strip()] for line in lines]
+    assert rows[1] == ["node1", "192.0.2.11:22", "ok", "nobody", "none", "none"]
+    assert rows[2][3:7] == [f"run {RUN} of me@box:7", "4", "1 min 30 s", "disk_full until 1970-01-02 00:00:00 UTC"]
+    assert rows[3][:6] == ["node2", "192.0.2.12:22", "failed", "run r2 of you@box:8", "5", "30 s"]
+    assert [job.extravars["health_within_s"] for job in ansible.jobs] == [5, 5]
+
+
+def test_a_node_that_gives_no_answer_is_named_and_the_others_are_shown(ansible: Ansible, cli: Cli) -> None:
+    ansible.answers, ansible.rc = told("node1"), 2
+    found = cli(*NODES)
+    assert found.code == 5 and "nobody" in found.out and "node2: error: node: has given no answer yet" in found.out
+    silent = cli(*NODES, "--format", "json").json["nodes"][1]
+    assert (silent["reachable"], silent["held"], silent["leftovers"]) == (False, None, None)
+
+
+def test_nodes_offline_and_check_do_not_go_together(ansible: Ansible, cli: Cli) -> None:
+    assert cli(*NODES, "--offline", "--check").code == 2 and ansible.jobs == []
 
 
 def test_nodes_with_check_are_asked_as_health_asks(ansible: Ansible, cli: Cli) -> None:

@@ -122,7 +122,8 @@ def test_a_run_id_that_is_taken_gets_a_suffix(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["--help"], ["scenarios"], ["validate"], ["run", "example", "--dry-run"], ["results"], ["nodes"]]
+    "command",
+    [["--help"], ["scenarios"], ["validate"], ["run", "example", "--dry-run"], ["results"], ["nodes", "--offline"]],
 )
 def test_quick_commands_import_neither_ansible_nor_drawing(project: Path, command: list[str]) -> None:
     code = (

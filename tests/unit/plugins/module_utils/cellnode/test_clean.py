@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import clean, procs, reap
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import clean, lease, procs, reap
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Clock, Context, RunRef
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.leftovers import Inventory
@@ -70,9 +70,9 @@ def node(monkeypatch, tmp_path):
     monkeypatch.setattr(procs, "end_ours", lambda _root, _run: procs.KillReport())
     monkeypatch.setattr(clean.cgroup, "groups_left", lambda _root, _run=None: [])
 
-    def ask(operation="clean", run=None, check=False):
+    def ask(operation="clean", run=None, check=False, **args):
         context = Context(tmp_path, run or RunRef("r1", "s"), check=check, clock=clock)
-        return {**clean.OPS, **reap.OPS}[operation](context, {})
+        return {**clean.OPS, **reap.OPS}[operation](context, args)
 
     ask.engine, ask.root = engine, tmp_path
     return ask
@@ -206,6 +206,29 @@ def test_a_check_of_reap_removes_nothing(node):
     answer = node("reap", RunRef("r1", "s", "", 1, 5), check=True)
     assert (answer["would_reap"], answer["reaped"]) == (["r10"], {})
     assert len(node.engine.names()) == 6
+
+
+def holding(node, *runs):
+    """Let these runs hold the node at the same time; return their epochs."""
+    takes = [Context(node.root, RunRef(run), "anna") for run in runs]
+    return [lease.op_lease(one, {"action": "acquire", "shared": True})["epoch"] for one in takes]
+
+
+def test_reap_leaves_what_a_living_co_holder_has(node):
+    holding(node, "r10", "r1")
+    assert node("reap", RunRef("r1", "s", "", 1, 2))["reaped"] == {}
+    assert len(node.engine.names()) == 6
+    lease.op_lease(Context(node.root, RunRef("r10"), "anna"), {"action": "release"})
+    assert sorted(node("reap", RunRef("r1", "s", "", 1, 2))["reaped"]) == ["r10"]
+
+
+def test_a_dead_run_is_cleaned_by_others_under_its_own_epoch_only(node):
+    (epoch,) = holding(node, "r1")
+    with pytest.raises(CellError) as caught:
+        node("clean", RunRef("r1", "s", "", 1, epoch + 1), dead=True)
+    assert (caught.value.kind, len(node.engine.names())) == ("lock_held", 6)
+    assert node("clean", RunRef("r1", "s", "", 1, epoch), dead=True)["errors"] == []
+    assert len(node.engine.names()) == 3
 
 
 def test_a_root_whose_path_begins_alike_proves_nothing(node):

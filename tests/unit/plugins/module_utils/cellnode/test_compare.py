@@ -154,3 +154,21 @@ def test_ages_are_never_negative():
 def test_a_strangers_object_that_vanished_is_told():
     left = compare({"volumes": [box("v"), box("w", MINE)]}, {"volumes": []}, OURS, 100.0, frozenset())
     assert [entry["name"] for entry in left.gone] == ["v"]
+
+
+def test_gpu_memory_that_nobody_accounts_for_is_not_ours_where_others_hold_the_node():
+    before, after = {"gpus": [card(0)]}, {"gpus": [card(90 * MIB)]}
+    shared = compare(before, after, Ours("r1", alone=False), 100.0, frozenset())
+    assert (shared.leftovers, [entry["type"] for entry in shared.foreign]) == ((), ["gpu_memory"])
+
+
+def test_what_a_co_holder_has_is_a_strangers():
+    after = {
+        "containers": [box("theirs", OTHER)],
+        "networks": [box("net", OTHER)],
+        "processes": [process(7, "r10")],
+        "groups": [{"path": "/sys/fs/cgroup/x", "run": "r10"}],
+    }
+    left = compare({}, after, Ours("r1", alone=False), 100.0, frozenset())
+    assert left.leftovers == ()
+    assert [entry["type"] for entry in left.foreign] == ["container", "network", "process"]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import lease
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context, RunRef
@@ -64,3 +66,15 @@ def test_other_epoch_ends_work_at_once(world):
 def test_released_lease_counts_as_lapsed(world):
     lease.OPS["lease"](world.context, {"action": "release"})
     assert _looks(world, 0, 59, 61) == [False, False, True]
+
+
+def test_who_shares_the_node_does_not_end_the_work_and_who_takes_it_over_does(world):
+    lease.OPS["lease"](world.context, {"action": "acquire", "ttl_s": 60, "shared": True})
+    other = Context(world.root, RunRef("run-b"), "bert")
+    lease.OPS["lease"](other, {"action": "acquire", "ttl_s": 600, "shared": True})
+    assert _looks(world, 0, 59, 61) == [False, False, False]
+    lease.OPS["lease"](world.context, {"action": "renew", "ttl_s": 0.1})
+    while len(lease.OPS["lease"](other, {"action": "show"})["holders"]) == 2:
+        pass
+    lease.OPS["lease"](replace(other, run=RunRef("run-c")), {"action": "acquire", "ttl_s": 60, "shared": True})
+    assert _looks(world, 0) == [True]

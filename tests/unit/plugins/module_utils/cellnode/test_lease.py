@@ -3,13 +3,16 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, replace
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import lease
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Clock, Context, RunRef
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.lease import Corrupt, Lease, Now
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.holders import Corrupt, Holders, Lease, Now
 
 NOW = Now(boottime=1000.0, boot_id="boot-1", unix=5_000_000.0)
 HELD = Lease(7, "run-a", "anna", 60.0, "boot-1", 1030.0, 4_999_970.0)
@@ -51,49 +54,133 @@ def node(tmp_path):
     return Node(tmp_path / "root")
 
 
+SHARED = replace(HELD, shared=True)
+OTHER = replace(SHARED, epoch=8, run="run-c", owner="carl")
+GONE = replace(OTHER, expires_boottime=999.0)
+
+
+def holders(*leases, epoch=0):
+    return Holders(epoch or leases[-1].epoch, leases)
+
+
+def decided(record, run, owner, shared=False):
+    return lease.decide(record, lease.wanted(run, owner, 60.0, NOW, shared=shared), NOW)
+
+
 @pytest.mark.parametrize(
     ("record", "run", "owner", "epoch"),
     [
         pytest.param(None, "run-b", "bert", 1, id="first"),
-        pytest.param(HELD, "run-a", "anna", 7, id="same-run-again"),
-        pytest.param(replace(HELD, expires_boottime=1000.0), "run-a", "anna", 8, id="same-run-after-expiry"),
-        pytest.param(replace(HELD, expires_boottime=999.0), "run-b", "bert", 8, id="F12-after-expiry"),
-        pytest.param(replace(HELD, boot_id="boot-0", expires_boottime=9e9), "run-b", "bert", 8, id="after-a-restart"),
-        pytest.param(replace(HELD, released=True), "run-b", "bert", 8, id="after-release"),
+        pytest.param(holders(HELD), "run-a", "anna", 7, id="same-run-again"),
+        pytest.param(holders(replace(HELD, expires_boottime=1000.0)), "run-a", "anna", 8, id="same-run-after-expiry"),
+        pytest.param(holders(replace(HELD, expires_boottime=999.0)), "run-b", "bert", 8, id="F12-after-expiry"),
+        pytest.param(
+            holders(replace(HELD, boot_id="boot-0", expires_boottime=9e9)), "run-b", "bert", 8, id="after-a-restart"
+        ),
+        pytest.param(holders(replace(HELD, released=True)), "run-b", "bert", 8, id="after-release"),
+        pytest.param(holders(SHARED, GONE, epoch=9), "run-a", "anna", 7, id="same-run-where-the-others-are-gone"),
+        pytest.param(
+            holders(replace(SHARED, expires_boottime=999.0), GONE), "run-b", "bert", 9, id="F12-after-all-have-expired"
+        ),
+        pytest.param(holders(replace(HELD, released=True), epoch=11), "run-b", "bert", 12, id="above-any-epoch-ever"),
         pytest.param(Corrupt("bad", NOW.unix - 61), "run-b", "bert", int(NOW.unix), id="corrupt-and-old"),
     ],
 )
-def test_node_is_given_to_whoever_may_have_it(record, run, owner, epoch):
-    got = lease.decide(record, run, owner, 60.0, NOW)
-    carries = HELD.carries if epoch == HELD.epoch else epoch
-    assert got == Lease(epoch, run, owner, 60.0, "boot-1", 1060.0, NOW.unix, carries=carries)
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "shared"])
+def test_node_is_given_to_whoever_may_have_it(record, run, owner, epoch, shared):
+    got, everybody = decided(record, run, owner, shared)
+    taken = got.taken_boottime
+    assert got == Lease(epoch, run, owner, 60.0, "boot-1", 1060.0, NOW.unix, shared=shared, taken_boottime=taken)
+    assert everybody.leases == (got,) and everybody.epoch == max(epoch, getattr(record, "epoch", 0))
 
 
 @pytest.mark.parametrize(
-    ("record", "run", "owner", "left"),
+    ("record", "run", "epoch", "kept"),
     [
-        pytest.param(HELD, "run-b", "bert", 30.0, id="F11-other-run"),
-        pytest.param(HELD, "run-a", "bert", 30.0, id="F11-same-run-id-of-somebody-else"),
-        pytest.param(Corrupt("bad", NOW.unix - 20), "run-a", "anna", 40.0, id="corrupt-and-young"),
-        pytest.param(Corrupt("bad", NOW.unix + 9e6), "run-a", "anna", 60.0, id="corrupt-with-a-future-time-stamp"),
+        pytest.param(holders(SHARED), "run-b", 8, [7, 8], id="second"),
+        pytest.param(holders(SHARED, OTHER), "run-b", 9, [7, 8, 9], id="third"),
+        pytest.param(holders(SHARED, epoch=20), "run-b", 21, [7, 21], id="after-others-have-left"),
+        pytest.param(holders(SHARED, GONE), "run-b", 9, [7, 9], id="F12-over-an-expired-one"),
+        pytest.param(holders(SHARED, OTHER), "run-a", 7, [7, 8], id="one-of-them-again"),
     ],
 )
-def test_held_node_is_refused_and_its_holder_named(record, run, owner, left):
+def test_a_node_that_all_share_is_given_to_one_more(record, run, epoch, kept):
+    got, everybody = decided(record, run, "anna" if run == "run-a" else "bert", shared=True)
+    assert (got.epoch, [one.epoch for one in everybody.leases]) == (epoch, kept)
+    assert [one for one in everybody.leases if one is not got] == [
+        one for one in record.leases if one.epoch in kept and one.run != run
+    ]
+
+
+@pytest.mark.parametrize(
+    ("record", "run", "owner", "shared", "named"),
+    [
+        pytest.param(holders(HELD), "run-b", "bert", False, ["run-a"], id="F11-other-run"),
+        pytest.param(holders(HELD), "run-a", "bert", False, ["run-a"], id="F11-same-run-id-of-somebody-else"),
+        pytest.param(holders(HELD), "run-b", "bert", True, ["run-a"], id="who-shares-by-who-does-not"),
+        pytest.param(holders(SHARED), "run-b", "bert", False, ["run-a"], id="who-does-not-share-by-who-does"),
+        pytest.param(holders(SHARED, OTHER), "run-b", "bert", False, ["run-a", "run-c"], id="by-all-who-share"),
+        pytest.param(holders(SHARED, OTHER), "run-a", "anna", False, ["run-c"], id="a-sharer-that-wants-it-alone"),
+        pytest.param(holders(SHARED, OTHER), "run-a", "bert", True, ["run-a"], id="second-controller-of-a-sharer"),
+        pytest.param(holders(SHARED, GONE), "run-b", "bert", False, ["run-a"], id="not-by-an-expired-one"),
+    ],
+)
+def test_held_node_is_refused_and_every_holder_in_the_way_named(record, run, owner, shared, named):
     with pytest.raises(CellError) as caught:
-        lease.decide(record, run, owner, 60.0, NOW)
+        decided(record, run, owner, shared)
     assert caught.value.kind == "lock_held"
-    holder = caught.value.detail["holder"]
-    assert holder["expires_in_s"] == left
-    if record is HELD:
-        assert (holder["run"], holder["owner"], holder["epoch"]) == ("run-a", "anna", 7)
-        assert "'run-a'" in caught.value.message
+    told = caught.value.detail["holders"]
+    assert [holder["run"] for holder in told] == named and told[0] == caught.value.detail["holder"]
+    assert {holder["expires_in_s"] for holder in told} == {30.0}
+    assert all(repr(one) in caught.value.message for one in named)
+
+
+@pytest.mark.parametrize(
+    ("record", "left"),
+    [
+        pytest.param(Corrupt("bad", NOW.unix - 20), 40.0, id="young"),
+        pytest.param(Corrupt("bad", NOW.unix + 9e6), 60.0, id="with-a-future-time-stamp"),
+    ],
+)
+def test_a_lease_that_cannot_be_read_counts_as_held(record, left):
+    with pytest.raises(CellError) as caught:
+        decided(record, "run-a", "anna")
+    assert (caught.value.kind, caught.value.detail["holder"]["expires_in_s"]) == ("lock_held", left)
+
+
+FIRST_FORMAT = {
+    "epoch": 7, "run": "run-a", "owner": "anna", "ttl_s": 60.0, "boot_id": "boot-1", "expires_boottime": 1030.0,
+    "renewed_unix": 4_999_970.0, "released": False,
+}  # fmt: skip
+
+
+def test_a_file_of_the_first_format_is_read_and_one_holder_is_written_so_that_it_reads_it():
+    assert lease.parse(json.dumps(FIRST_FORMAT).encode()) == holders(HELD)
+    written = holders(replace(HELD, taken_boottime=5.0)).as_dict()
+    assert {key: written[key] for key in FIRST_FORMAT} == FIRST_FORMAT
+
+
+@pytest.mark.parametrize(
+    "record",
+    [holders(HELD), holders(SHARED, OTHER), holders(SHARED, epoch=9), holders(replace(HELD, taken_boottime=1.5))],
+    ids=["one", "two", "one-below-the-highest-epoch", "with-its-begin"],
+)
+def test_what_is_written_is_read_again(record):
+    assert lease.parse(json.dumps(record.as_dict()).encode()) == record
+
+
+def test_several_holders_are_no_file_of_the_first_format():
+    assert not set(FIRST_FORMAT) <= set(holders(SHARED, OTHER).as_dict())
 
 
 def test_acquire_renew_and_release_tell_the_same_story(node):
     taken = node.do("acquire", ttl_s=60)
     assert taken == {
         "held": True, "state": "held", "epoch": 1, "run": "run-a", "owner": "anna",
-        "ttl_s": 60.0, "expires_in_s": 60.0, "previous": None,
+        "ttl_s": 60.0, "expires_in_s": 60.0, "shared": False, "previous": None,
+        "holders": [
+            {"run": "run-a", "owner": "anna", "epoch": 1, "shared": False, "expires_in_s": 60.0, "age_s": 0.0}
+        ],
     }  # fmt: skip
     node.boottime[0] += 50
     assert node.do("show")["expires_in_s"] == 10.0
@@ -210,6 +297,11 @@ GOOD = {
         pytest.param(json.dumps({**GOOD, "released": 0}).encode(), id="number-for-bool"),
         pytest.param(json.dumps({key: GOOD[key] for key in GOOD if key != "run"}).encode(), id="key-missing"),
         pytest.param(b"{" + b" " * 100_000 + b"}", id="too-long"),
+        pytest.param(json.dumps({"version": 3, "epoch": 7, "holders": [GOOD]}).encode(), id="version-to-come"),
+        pytest.param(json.dumps({"version": 2, "epoch": 7, "holders": []}).encode(), id="no-holders"),
+        pytest.param(json.dumps({"version": 2, "epoch": 7, "holders": [7]}).encode(), id="holder-is-no-object"),
+        pytest.param(json.dumps({"version": 2, "epoch": 6, "holders": [GOOD]}).encode(), id="epoch-above-the-highest"),
+        pytest.param(json.dumps({"version": 2, "epoch": 9, "holders": [GOOD, GOOD]}).encode(), id="epoch-twice"),
     ],
 )
 def test_unreadable_lease_counts_as_held_for_one_ttl_and_is_kept_as_evidence(node, raw):
@@ -260,7 +352,7 @@ def test_root_of_somebody_else_is_refused(node):
 def test_files_of_the_lease_are_private_and_no_temp_stays(node):
     node.do("acquire")
     node.fence(epoch=1)
-    assert sorted(os.listdir(node.root)) == ["lease.json", "lease.lock"]
+    assert sorted(os.listdir(node.root)) == ["lease.json", "lease.lock", "reap.lock"]
     assert {path.stat().st_mode & 0o777 for path in node.root.iterdir()} == {0o600}
     assert node.root.stat().st_mode & 0o777 == 0o700
 
@@ -268,6 +360,141 @@ def test_files_of_the_lease_are_private_and_no_temp_stays(node):
 def test_unknown_action_lists_the_known_ones(node):
     with pytest.raises(CellError, match="acquire, renew, release, show"):
         node.do("steal")
+
+
+@pytest.fixture
+def shared_node(node):
+    """A node that run-a (epoch 1) and run-b (epoch 2) hold at the same time, for 60 s from now."""
+    node.do("acquire", ttl_s=60, shared=True)
+    node.boottime[0] += 10
+    node.do("acquire", run="run-b", owner="bert", ttl_s=60, shared=True)
+    return node
+
+
+def test_who_shares_a_node_is_shown(shared_node):
+    shown = shared_node.do("show")
+    assert (shown["run"], shown["shared"], shown["expires_in_s"]) == ("run-a", True, 50.0)
+    assert [(one["run"], one["epoch"], one["age_s"]) for one in shown["holders"]] == [
+        ("run-a", 1, 10.0),
+        ("run-b", 2, 0.0),
+    ]
+
+
+def test_each_holder_renews_and_proves_its_own_lease_only(shared_node):
+    shared_node.boottime[0] += 20
+    shared_node.fence("run-a", 1)
+    assert shared_node.do("renew", run="run-b", epoch=2, ttl_s=90)["expires_in_s"] == 90.0
+    assert [one["expires_in_s"] for one in shared_node.do("show")["holders"]] == [60.0, 90.0]
+    with pytest.raises(CellError, match=r"'run-a' of 'anna' .*; and to run 'run-b' of 'bert'"):
+        shared_node.fence("run-a", 2)
+
+
+@pytest.mark.parametrize(("leaves", "stays"), [("run-a", "run-b"), ("run-b", "run-a")])
+def test_one_gives_the_node_back_and_the_other_keeps_it(shared_node, leaves, stays):
+    assert shared_node.do("release", run=leaves)["state"] == "released"
+    assert [one["run"] for one in shared_node.do("show")["holders"]] == [stays]
+    with pytest.raises(CellError, match=repr(stays)):
+        shared_node.do("acquire", run="run-c", owner="carl")
+    shared_node.do("release", run=stays)
+    assert shared_node.do("acquire", run="run-c", owner="carl")["epoch"] == 3
+
+
+def test_f12_an_expired_holder_is_taken_over_and_fenced_off_beside_one_that_lives(shared_node):
+    shared_node.boottime[0] += 51
+    taken = shared_node.do("acquire", run="run-c", owner="carl", shared=True)
+    assert (taken["epoch"], taken["previous"]["run"], taken["previous"]["state"]) == (3, "run-a", "expired")
+    assert [one["run"] for one in taken["holders"]] == ["run-b", "run-c"]
+    shared_node.fence("run-b", 2)
+    with pytest.raises(CellError) as caught:
+        shared_node.fence("run-a", 1)
+    assert caught.value.kind == "lock_held"
+
+
+def test_an_expired_holder_that_nobody_has_taken_over_goes_on(shared_node):
+    shared_node.boottime[0] += 51
+    shared_node.fence("run-a", 1)
+    assert [one["run"] for one in shared_node.do("show")["holders"]] == ["run-a", "run-b"]
+
+
+def test_the_epochs_only_grow_whoever_leaves_last(shared_node):
+    shared_node.do("release", run="run-b")
+    assert shared_node.do("acquire", run="run-b", owner="bert", shared=True)["epoch"] == 3
+    for run in ("run-b", "run-a"):
+        shared_node.do("release", run=run)
+    assert set(FIRST_FORMAT) <= set(json.loads(shared_node.file.read_text())), "nobody holds it: any version reads that"
+    assert shared_node.do("acquire", run="run-d", owner="dora")["epoch"] > 3
+
+
+def test_one_holder_is_written_in_the_first_format_again_once_the_newest_is_alone(shared_node):
+    assert json.loads(shared_node.file.read_text())["version"] == 2
+    shared_node.do("release", run="run-a")
+    assert json.loads(shared_node.file.read_text()) == asdict(lease.parse(shared_node.file.read_bytes()).leases[0])
+
+
+def test_nobody_joins_while_what_a_dead_run_left_is_removed(cell, eventually):
+    with lease.reaping(cell.root):
+        joining = cell.begin("lease", action="acquire", ttl_s=60)
+        eventually(lambda: holds_open(joining.pid, cell.root / "reap.lock"), "it waits for the lock")
+        assert cell.call("lease", action="show")["held"] is False
+    assert cell.answer(joining)["result"]["held"] is True
+
+
+def holds_open(pid, path):
+    """Return whether a process has a file open."""
+    with suppress(OSError):
+        return any(os.readlink(f"/proc/{pid}/fd/{fd}") == str(path) for fd in os.listdir(f"/proc/{pid}/fd"))
+    return False
+
+
+RACES = 100
+# Two processes on one node root, which meet before each of many starts: a whole program each time would hide the race.
+RACER = """
+import json, sys
+from pathlib import Path
+from cellnode.context import Context, RunRef
+from cellnode.errors import CellError
+from cellnode.lease import op_lease
+root, name = Path(sys.argv[2]), sys.argv[3]
+for line in sys.stdin:
+    action, race = line.split()
+    run = f"{name}-{race}"
+    try:
+        got = op_lease(Context(root, RunRef(run), f"{name}@host:1/boot"), {"action": action})
+        print(json.dumps({"epoch": got["epoch"], "run": run}), flush=True)
+    except CellError as exc:
+        print(json.dumps({"kind": exc.kind, "holder": exc.detail["holder"]}), flush=True)
+"""
+
+
+def test_f11_of_two_that_start_at_once_one_runs_in_each_of_100_races(cell):
+    program = f"import sys; sys.path.insert(0, sys.argv[1])\n{RACER}"
+    racers = {
+        name: subprocess.Popen(
+            [sys.executable, "-I", "-S", "-E", "-c", program, str(cell.program), str(cell.root), name],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for name in ("one", "two")
+    }  # fmt: skip
+
+    def say(name, action, race):
+        racers[name].stdin.write(f"{action} {race}\n")
+        racers[name].stdin.flush()
+
+    def hear(name):
+        return json.loads(racers[name].stdout.readline())
+
+    for race in range(RACES):
+        for name in racers:
+            say(name, "acquire", race)
+        told = [hear(name) for name in racers]
+        (won,), (lost,) = [one for one in told if "epoch" in one], [one for one in told if "kind" in one]
+        assert (won["epoch"], lost["kind"], lost["holder"]["run"]) == (race + 1, "lock_held", won["run"])
+        winner = won["run"].partition("-")[0]
+        assert lost["holder"]["owner"] == f"{winner}@host:1/boot" and 0 <= lost["holder"]["age_s"] < 60
+        say(winner, "release", race)
+        assert hear(winner)["epoch"] == race + 1
+    for racer in racers.values():
+        racer.communicate(timeout=30)
 
 
 def test_of_20_processes_that_acquire_at_once_one_wins_F11(cell):

@@ -9,8 +9,11 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.health.standard
 
 RUN = "20260101_000000"
 FREE = {"held": False, "state": "released", "run": "old", "owner": "me@x:1/b", "epoch": 4, "ttl_s": 180.0,
-        "expires_in_s": 0.0, "previous": None}  # fmt: skip
-HELD = {**FREE, "held": True, "state": "held", "run": RUN, "owner": "me@box:7/boot-1", "expires_in_s": 165.2}
+        "expires_in_s": 0.0, "shared": False, "holders": [], "previous": None}  # fmt: skip
+HOLDER = {"run": RUN, "owner": "me@box:7/boot-1", "epoch": 4, "shared": False, "expires_in_s": 165.2, "age_s": 14.8}
+HELD = {**FREE, **HOLDER, "held": True, "state": "held", "holders": [HOLDER]}
+OTHER = {**HOLDER, "run": "20260101_000009", "owner": "you@box:8/boot-1", "epoch": 5, "shared": True}
+SHARED = {**HELD, "shared": True, "holders": [{**HOLDER, "shared": True}, OTHER]}
 SERVICE = {
     "run": RUN, "scenario": "s", "case": "", "service": "router", "container": "p-router-1", "image": "x:1",
     "state": "running", "health": "healthy", "exit_code": None, "oom": False, "restarts": 0, "age_s": 61.0,
@@ -46,5 +49,5 @@ def told():
 
 @pytest.fixture
 def entry():
-    """Return the parts that facts are made of: a service, a lease that is held, and one that is free."""
-    return {"service": SERVICE, "held": HELD, "free": FREE, "run": RUN}
+    """Return the parts that facts are made of: a service, a lease that is held, one that is free, one that two runs share."""
+    return {"service": SERVICE, "held": HELD, "free": FREE, "shared": SHARED, "other": OTHER, "run": RUN}

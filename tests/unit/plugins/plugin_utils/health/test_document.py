@@ -13,6 +13,7 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.health import d
 PAGE = Path(__file__).resolve().parents[5] / "docs" / "reference" / "cli.md"
 PORT = {"port": 8000, "address": "0.0.0.0", "pid": 7, "program": "nginx"}
 LEFT = {"type": "volume", "id": "v", "name": "v", "run": "dead", "age_s": 5.0, "ours": True}
+QUARANTINE = {"kind": "disk_full", "reason": "no room", "run": "r", "since": 900.0, "until": 4500.0}
 CARD = {"index": 0, "name": "H", "uuid": "u", "memory_total_bytes": 8, "memory_used_bytes": 4, "utilization_percent": 9}
 
 
@@ -21,7 +22,7 @@ def whole(said, told, entry, build):
     """Return the document of a node that has something of everything."""
     case = build.case(services=[build.service("a", ports=(8000, 8001))])
     facts = said(lease=entry["held"], services=[entry["service"]], leftovers=[LEFT], gpus=[CARD], listening=[PORT])
-    return told(facts, case)
+    return told({**facts, "memory": {"quarantine": QUARANTINE, "blames": []}}, case)
 
 
 def test_a_healthy_node_is_told_as_such(told):
@@ -87,6 +88,12 @@ def test_scenarios_are_told_on_the_nodes_that_they_use_alone(said, told, build):
 def test_a_node_without_an_answer_has_every_field(told, node, ok, state):
     assert set(node) == set(told()) and (node["ok"], node["state"], node["reachable"]) == (ok, state, False)
     assert node["lease"] is None and node["services"] == []
+
+
+def test_the_services_of_all_who_share_a_node_are_told(said, told, entry):
+    theirs = {**entry["service"], "run": entry["other"]["run"]}
+    node = told(said(lease=entry["shared"], services=[entry["service"], theirs, {**theirs, "run": "dead"}]))
+    assert [one["run"] for one in node["services"]] == [entry["run"], entry["other"]["run"]]
 
 
 def test_a_round_is_well_when_every_node_is(told):

@@ -77,7 +77,17 @@ ALONE = [
         id="lists",
     ),
     pytest.param(
-        {"lease": {"held": True, "state": "corrupt", "why": "no JSON", "run": "", "owner": "", "expires_in_s": 9.0}},
+        {
+            "lease": {
+                "held": True,
+                "state": "corrupt",
+                "why": "no JSON",
+                "run": "",
+                "owner": "",
+                "holders": [],
+                "expires_in_s": 9.0,
+            }
+        },
         [("warning", "lease", "lock_held", "the file of the lease cannot be read: no JSON")],
         id="corrupt-lease",
     ),
@@ -135,6 +145,23 @@ def test_a_service_of_the_run_that_goes_on_is_judged_by_its_state(said, entry, c
 def test_a_service_of_a_dead_run_is_a_leftover_and_not_judged(said, entry):
     facts = said(services=[{**entry["service"], "health": "unhealthy"}], leftovers=left(RUN, "container"))
     assert [p["what"] for p in general(facts)] == ["leftover"]
+
+
+def test_each_holder_of_a_shared_node_is_judged_by_itself(said, entry):
+    theirs = {**entry["service"], "run": entry["other"]["run"], "health": "unhealthy"}
+    things = [*left(RUN, "container"), *left(entry["other"]["run"], "volume")]
+    facts = said(lease=entry["shared"], services=[entry["service"], theirs], leftovers=things)
+    (service,) = general(facts)
+    assert service["detail"] == f"service router of run {entry['other']['run']} is unhealthy"
+    (_service, gone) = sorted(general(facts, dead=[entry["other"]["owner"]]), key=lambda p: p["what"] == "lease")
+    assert (gone["error_kind"], gone["next"]) == ("controller_died", f"testcell cleanup {entry['other']['run']}")
+
+
+@pytest.mark.parametrize(("shares", "wanted"), [(False, 2), (True, 0)], ids=["alone", "shared"])
+def test_who_shares_a_node_is_in_the_way_of_a_case_that_does_not(said, build, entry, shares, wanted):
+    found = judge.of_scenario(said(lease=entry["shared"]), case_of(build, shares_nodes=shares), "n1", GIB)
+    assert [p["error_kind"] for p in found] == ["lock_held"] * wanted
+    assert all(p["detail"].startswith("the node is held by run 20260101_00000") for p in found)
 
 
 def test_what_the_run_that_holds_the_node_has_there_is_no_leftover(said, entry):

@@ -47,6 +47,13 @@ CELLS = [
     pytest.param(words.clock, {"answered_unix": 1000.26}, "+0.0 s", id="no-minus-nought"),
     pytest.param(words.clock, {"answered_unix": 940.3}, "-60.0 s", id="clock"),
     pytest.param(words.lease, {}, "free", id="free"),
+    pytest.param(words.quarantine, {}, "none", id="no-quarantine"),
+    pytest.param(
+        words.quarantine,
+        {"memory": {"quarantine": {"kind": "disk_full", "reason": "r", "run": "x", "since": 0.0, "until": 86400.0}}},
+        "disk_full until 1970-01-02 00:00:00 UTC",
+        id="quarantine",
+    ),
     pytest.param(words.leftovers, {}, "none", id="no-leftovers"),
     pytest.param(
         words.leftovers,
@@ -63,7 +70,15 @@ def test_a_cell_of_the_screen_is_short(said, told, cell, changes, text):
     assert cell(told(said(**changes))) == text
 
 
-@pytest.mark.parametrize("cell", [words.gpus, words.engine, words.clock, words.lease, words.leftovers, words.ports])
+CELLS_OF_FACTS = [words.gpus, words.engine, words.clock, words.lease, words.quarantine, words.leftovers, words.ports]
+
+
+def test_each_who_shares_a_node_is_named(said, told, entry):
+    text = words.lease(told(said(lease=entry["shared"])))
+    assert text == f"run {entry['run']} of me@box:7, 2 min 45 s; run {entry['other']['run']} of you@box:8, 2 min 45 s"
+
+
+@pytest.mark.parametrize("cell", CELLS_OF_FACTS)
 def test_what_is_not_known_is_a_dash(cell):
     assert cell(document.of_disabled("n1", 1.0)) == "-"
 

@@ -11,10 +11,19 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import owne
 HERE = owner.Here("anna", "ctl", "abcd1234-4026531836")
 
 
-def test_this_process_is_named_and_lives():
-    name = owner.name(owner.here(), os.getpid())
-    assert f":{os.getpid()}/" in name
+def test_this_process_is_named_with_its_start_and_lives():
+    name = owner.of_process(os.getpid())
+    assert f":{os.getpid()}/" in name and owner.pid_of(name) == os.getpid()
     assert not owner.is_dead(name, owner.here(), owner.lives)
+
+
+def test_a_number_that_another_process_has_got_is_no_sign_of_life():
+    """The number cannot be had again at will, so a living process stands for the one that got it."""
+    living = owner.of_process(os.getpid())
+    before, _, start = living.rpartition("/")
+    reused = f"{before}/{int(start) - 1}"
+    assert owner.is_dead(reused, owner.here(), owner.lives)
+    assert not owner.is_dead(before, owner.here(), owner.lives), "an old name does not tell them apart"
 
 
 def test_a_process_that_was_killed_and_not_reaped_yet_is_dead():
@@ -32,14 +41,37 @@ def test_a_process_that_was_killed_and_not_reaped_yet_is_dead():
     [
         (owner.name(HERE, 77), True),
         (owner.name(HERE, 78), False),
+        (owner.name(HERE, 77, "500"), True),
+        (owner.name(HERE, 78, "500"), False),
+        (owner.name(HERE, 78, "499"), True),
         (owner.name(replace(HERE, user="bob"), 77), True),
         (owner.name(replace(HERE, host="other"), 77), False),
-        (owner.name(replace(HERE, place="ffff0000-4026531836"), 77), False),
+        (owner.name(replace(HERE, host="other"), 77, "500"), False),
+        (owner.name(replace(HERE, place="ffff0000-4026531836"), 77, "500"), False),
         ("anna@ctl:77", False),
         ("", False),
         ("anna@ctl:x/abcd1234-4026531836", False),
+        ("anna@ctl:77/abcd1234-4026531836/x", False),
     ],
-    ids=["gone", "alive", "gone, other user", "F12 other host", "other boot", "old form", "empty", "no number"],
-)
+    ids=[
+        "gone, old name", "alive, old name", "gone", "alive", "number used again", "gone, other user",
+        "F12 other host, old name", "F12 other host", "other boot", "old form", "empty", "no number", "no start",
+    ],
+)  # fmt: skip
 def test_only_a_process_that_was_here_and_is_gone_counts_as_dead(name, dead):
-    assert owner.is_dead(name, HERE, lambda pid: pid != 77) is dead
+    def lives(pid, start):
+        return pid == 78 and start in ("", "500")
+
+    assert owner.is_dead(name, HERE, lives) is dead
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (owner.name(HERE, 77), "anna on ctl (process 77)"),
+        (owner.name(HERE, 77, "500"), "anna on ctl (process 77)"),
+        ("tester", "tester"),
+    ],
+)
+def test_an_owner_is_told_by_user_host_and_process(name, words):
+    assert owner.words(name) == words

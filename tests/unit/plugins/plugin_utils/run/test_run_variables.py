@@ -9,6 +9,7 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.run_variabl
     ("variables", "fields"),
     [
         ({"testcell_lease_ttl_s": "60", "testcell_min_free_bytes": 5}, {"lease_ttl_s": 60, "min_free_bytes": 5}),
+        ({"testcell_wait_s": "3600"}, {"wait_s": 3600}),
         ({"testcell_min_free_bytes": "-1"}, {"min_free_bytes": -1}),
         ({"testcell_environment": {"A": 1}}, {"environment": {"A": "1"}}),
         ({"testcell_environment": ' {"A": "1"}'}, {"environment": {"A": "1"}}),

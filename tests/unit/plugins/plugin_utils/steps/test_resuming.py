@@ -122,6 +122,17 @@ def test_a_run_that_cannot_go_on_says_why_and_is_left_alone(cut_short, change, w
     assert sorted(path.relative_to(cut_short.run_dir) for path in cut_short.run_dir.rglob("*")) == before
 
 
+@pytest.mark.parametrize("wait_s", [0, 60])
+def test_how_long_it_waits_for_nodes_is_said_anew(cut_short, wait_s):
+    run_plan.save(run_plan.RunPlan(**{**vars(run_plan.load(cut_short.run_dir)), "wait_s": 5}))
+    assert resuming.reopen(cut_short.run_dir, "me", 9.0, ["n1"], wait_s).wait_s == wait_s
+
+
+def test_it_waits_no_longer_than_a_run_may(cut_short):
+    with pytest.raises(InputError, match=r"testcell_wait_s: is out of range; got .*-1; allowed: 0\.\.604800 seconds"):
+        resuming.reopen(cut_short.run_dir, "me", 9.0, ["n1"], -1)
+
+
 def test_an_inventory_without_a_node_of_the_run_is_refused(cut_short):
     with pytest.raises(InputError, match="the inventory does not have n1; give the one that the run had"):
         resuming.reopen(cut_short.run_dir, "me", 9.0, ["other"])
