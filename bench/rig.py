@@ -25,6 +25,8 @@ NODES = ("node1", "node2", "node3")
 IMAGE = "testcell/engine-sim:1"
 FIRST_PORT = 20100
 LIMIT_S = 400
+# Ansible by itself shares the connections of its tasks; ours never do.
+SHARED = "-C -o ControlMaster=auto -o ControlPersist=60s"
 WAIT_S = 60.0
 BACKGROUND_S = 1.0
 
@@ -186,9 +188,14 @@ class Ran:
 
 
 def environment(place: Path) -> dict[str, str]:
-    """Return the environment of a call of Ansible that connects anew: its SSH connections are kept below place."""
+    """Return the environment of a call of Ansible that connects anew: what its own tasks share is kept below place."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    return {**kept, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_SSH_CONTROL_PATH_DIR": str(place)}
+    return {
+        **kept,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(place),
+        "ANSIBLE_SSH_ARGS": SHARED,
+    }
 
 
 def playbook(path: Path, folder: Path, variables: Mapping[str, Any] | None = None, **environ: str) -> float:

@@ -12,11 +12,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from ansible import constants as C
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
 
 from ..plugin_utils.deploy.placement import LOCAL
+from ..plugin_utils.node import ssh
 from ..plugin_utils.problems import Problem
 from ..plugin_utils.run import access, install_variables, inventory
 
@@ -26,7 +26,7 @@ CONNECTION_VARIABLES = (
     *inventory.PORT_KEYS,
     *inventory.USER_KEYS,
     *access.KEY_KEYS,
-    *access.CHECKING_KEYS,
+    *ssh.CHECKING_KEYS,
     *access.ARGUMENT_KEYS,
     "ansible_connection",
     "testcell_address",
@@ -55,7 +55,7 @@ def asked_of(
 
     reach: whether ssh would get in is checked too. extra: names of the variables of -e, which are no host's own.
     """
-    ways = access.access_of(os.environ, Path.cwd(), bool(C.HOST_KEY_CHECKING)) if reach else None
+    ways = access.access_of(os.environ, Path.cwd()) if reach else None
     return {
         "hosts": hosts(task_vars, extra),
         "sources": _sources(task_vars),

@@ -14,7 +14,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.node import package
+from ..plugin_utils.node import package, ssh
 from ..plugin_utils.node.client import NodeClient, Output
 from ..plugin_utils.node.errors import NodeError
 from ..plugin_utils.node.persistence import Persistence
@@ -31,9 +31,10 @@ class NodeAction(ActionBase):
 
     def client(self, task_vars: dict[str, Any], owner: str, run: dict[str, Any] | None = None) -> NodeClient:
         """Return the program on the task's node, called for run by owner."""
+        self._hold_ssh(task_vars)
         return NodeClient(
             execute=self.execute_on_node,
-            persist=Persistence(str(task_vars["inventory_hostname"]), self.reconnect, time.sleep),
+            persist=Persistence(str(task_vars["inventory_hostname"]), self.reconnect, time.sleep, time.monotonic),
             program=package.build("cellnode"),
             python=_python(task_vars),
             root=str(self._templar.template(task_vars.get("testcell_node_root", ""))),
@@ -50,6 +51,19 @@ class NodeAction(ActionBase):
         if result.get("unreachable"):
             raise NodeError(connection_kind(str(result.get("msg"))), str(result.get("msg")))
         return Output(result["rc"], result["stdout"], result["stderr"])
+
+    def _hold_ssh(self, task_vars: dict[str, Any]) -> None:
+        """Have every command of this task reach the node by a connection of its own, which ends when the node is silent.
+
+        Host keys are checked unless the host's own variables say otherwise: AWX and ansible-runner switch that off for all.
+        ansible.cfg says all this as well, but the environment beats it, and a project may have another one.
+        """
+        connection = self._connection
+        if connection.transport != "ssh":
+            return
+        connection.set_option("ssh_args", ssh.arguments(connection.get_option("ssh_args")))
+        if task_vars.keys().isdisjoint(ssh.CHECKING_KEYS):
+            connection.set_option("host_key_checking", True)
 
     def keeps_open(self) -> bool:
         """Return whether a command can be run on the node with both streams open.

@@ -110,12 +110,6 @@ def _last_lines(text: str) -> str:
     return " ".join(" ".join(text.split("\n")[-SHOWN_LINES:]).split()) or "it said nothing"
 
 
-def checks_host_keys(project: Project) -> bool:
-    """Decide whether Ansible refuses a host whose key is not known, unless the host's own variables say otherwise."""
-    text = os.environ.get("ANSIBLE_HOST_KEY_CHECKING") or _host_key_checking(project)
-    return text.strip().lower() not in ("0", "false", "no", "off", "n", "f")
-
-
 def _host_key_checking(project: Project) -> str:
     """Return the project's own setting, since ansible-runner would switch checking off where the variable is unset."""
     parser = configparser.ConfigParser(interpolation=None, strict=False)

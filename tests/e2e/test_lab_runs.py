@@ -21,6 +21,7 @@ from cellruns import (
     run_command,
     run_site,
     running_site,
+    still_running,
 )
 
 pytestmark = [pytest.mark.docker, pytest.mark.lab]
@@ -114,6 +115,7 @@ def test_f17_the_test_survives_a_dropped_ssh_connection(lab, results, project):
         on_node("node1", "kill $(pgrep -f 'sshd: root@' | head -1)")
         process.wait(timeout=DEADLINE_S)
     assert json.loads((run / "summary.json").read_text())["verdict"] == "pass"
+    assert still_running(results.parent) == []
     assert_clean()
 
 
@@ -163,16 +165,20 @@ def test_f23_a_node_that_is_gone_is_set_aside_and_the_case_is_no_clean_pass(lab,
     details = json.loads((run.folder / moved["path"] / "result_summary.json").read_text())
     assert moved["verdict"] == "pass" and [service["node"] for service in details["services"]] == ["node2"]
     assert (run.summary["verdict"], run.summary["exit_code"]) == ("flaky", 4)
+    assert still_running(results.parent) == [], "no ssh to a node outlives the run, nor one to a node that is gone"
     assert "node1 set aside" in (run.folder / moved["path"] / "test_report.md").read_text()
     assert_clean()
 
 
-def test_f04_after_kill_9_of_the_controller_cleanup_finds_everything(lab, results, project):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_f04_after_the_end_of_the_controller_ssh_ends_and_cleanup_finds_everything(lab, results, project, number):
     folder = project(script="sleep 60\n", node="node2", timeout=120)
     with running_site(lab, results, testcell_project_dir=folder, scenario="probe") as process:
         wait_for_test(results)
-        os.killpg(process.pid, signal.SIGKILL)
+        assert any(words.startswith("ssh ") for words in still_running(results.parent)), "the run has connections"
+        os.killpg(process.pid, number)
         process.wait(timeout=30)
+    wait_until(lambda: not still_running(results.parent), "the end of every ssh", 30)
     assert leavings("node1") or leavings("node2"), "the killed run was expected to leave something"
     cleaned = run_command("cleanup", "--all", "-i", LAB_INVENTORY)
     assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr

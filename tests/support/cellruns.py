@@ -98,6 +98,16 @@ def running_site(inventory, results, **variables):
         process.wait(timeout=30)
 
 
+def still_running(folder):
+    """Return the processes that were started in a folder and are there yet, as a run's ssh and what holds it are."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if Path(os.readlink(process / "cwd")) == folder:
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
 def run_command(*words, cwd=ROOT, timeout=TIMEOUT_S):
     """Run our command line to its end."""
     command = [str(Path(sys.executable).parent / "testcell"), *map(str, words)]

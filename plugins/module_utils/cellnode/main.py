@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 from .context import Context, ensure_root, os_error_kind, parse_run
 from .errors import CellError
+from .intake import lines
 from .mailbox import Mailbox, closed
 
 PREFIX = "@cell "
@@ -84,7 +85,7 @@ def main(argv: list[str] | None = None, stdin: BinaryIO | None = None, stdout: B
         if (sys.argv[1:] if argv is None else argv) == [SERVE]:
             importlib.import_module(".serve", __package__).serve(source, answers.line, answer_to)
         else:
-            _answer_one(source.read(), answers)
+            _answer_one(b"\n".join(lines(source, lambda: answers.line(heard=True))), answers)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1

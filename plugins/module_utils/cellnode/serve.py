@@ -13,9 +13,11 @@ import json
 import queue
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from .errors import CellError
+from .intake import lines
 from .mailbox import Mailbox
 
 Answer = Callable[..., None]
@@ -85,7 +87,7 @@ class Desk:
 def serve(stdin: BinaryIO, answer: Answer, work: Work) -> None:
     """Answer the requests of stdin until it ends. answer: writes one line; work: does one request."""
     desk = Desk()
-    reader = threading.Thread(target=_read, args=(stdin, desk), daemon=True)
+    reader = threading.Thread(target=_read, args=(stdin, desk, answer), daemon=True)
     reader.start()
     while True:
         item = desk.next()
@@ -95,10 +97,13 @@ def serve(stdin: BinaryIO, answer: Answer, work: Work) -> None:
         desk.done(str(item[0]["id"]))
 
 
-def _read(stdin: BinaryIO, desk: Desk) -> None:
-    for line in stdin:
-        desk.take_in(line)
-    desk.end()
+def _read(stdin: BinaryIO, desk: Desk, answer: Answer) -> None:
+    try:
+        with suppress(BrokenPipeError):
+            for line in lines(stdin, lambda: answer(heard=True)):
+                desk.take_in(line)
+    finally:
+        desk.end()
 
 
 def _answer(item: tuple[dict[str, Any], Mailbox], answer: Answer, work: Work) -> None:

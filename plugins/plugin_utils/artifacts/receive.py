@@ -15,12 +15,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..node.client import NodeClient, decode_chunk
+from ..node.errors import NodeError
 from ..run import atomic
 
 CHUNK_BYTES = 4 << 20
 TRIES = 3
 # Files whose first pieces are asked for together: enough to hide the way there and back, few enough to hold in memory.
 AT_ONCE = 16
+# The node can be reached, and what it sends does not get through.
+CUT = "ssh_dropped"
 
 
 # Path -> what the node answered when it was asked for the file's beginning.
@@ -72,7 +75,7 @@ def beginnings(client: NodeClient, listed: Mapping[str, Sequence[dict[str, Any]]
     safe = {base_rel: [entry["path"] for entry in files] for base_rel, files in listed.items() if _are_safe(files)}
     first = [(base_rel, path) for base_rel, paths in safe.items() for path in paths][:AT_ONCE]
     found: dict[str, Pieces] = {base_rel: {} for base_rel in listed}
-    pieces = client.many(*(_read(base_rel, path, 0) for base_rel, path in first)) if first else []
+    pieces = _ask(client, [(base_rel, path, 0) for base_rel, path in first]) if first else []
     for (base_rel, path), piece in zip(first, pieces, strict=True):
         found[base_rel][path] = piece
     return found
@@ -142,7 +145,7 @@ def _fetch(client: NodeClient, base_rel: str, entry: dict[str, Any], target: Pat
     offset, eof = 0, False
     with target.open("wb") as stream:
         while not eof:
-            chunk = begun or client.many(_read(base_rel, entry["path"], offset))[0]
+            chunk = begun or _ask(client, [(base_rel, entry["path"], offset)])[0]
             begun = None
             content = decode_chunk(chunk["data"])
             stream.write(content)
@@ -151,6 +154,20 @@ def _fetch(client: NodeClient, base_rel: str, entry: dict[str, Any], target: Pat
         stream.flush()
         os.fsync(stream.fileno())
     return digest.hexdigest()
+
+
+def _ask(client: NodeClient, wanted: Sequence[tuple[str, str, int]]) -> list[dict[str, Any]]:
+    """Return the pieces of files that begin at the given offsets, asked for at once: base_rel, path, offset each."""
+    try:
+        return client.many(*(_read(*one) for one in wanted))
+    except NodeError as exc:
+        if exc.kind != CUT:
+            raise
+        where = ", ".join(f"{path} at byte {offset}" for _, path, offset in wanted)
+        paths = [path for _, path, _ in wanted]
+        raise ArtifactError(
+            "transfer_failed", f"the transfer broke off again and again: {exc}; {where}", paths
+        ) from None
 
 
 def _read(base_rel: str, path: str, offset: int) -> tuple[str, dict[str, Any]]:

@@ -24,7 +24,8 @@ ABSENT = "@cell-absent"
 SSH_FAILED = 255
 
 # Makes the root private, then puts the program there by temporary file and rename. Runs once a node and version. Python
-# compiles what it imports from a zip each time anew, so the node's own Python adds what it compiles to.
+# compiles what it imports from a zip each time anew, so the node's own Python adds what it compiles to. Over a slow way the
+# program takes longer than ssh waits for a sign of life, so each part is answered.
 INSTALL = """
 import importlib.util, io, marshal, os, sys, tempfile, zipfile
 root, name = sys.argv[1:3]
@@ -33,7 +34,13 @@ if not os.path.isdir(root):
 status = os.lstat(root)
 if status.st_uid != os.getuid() or not os.path.isdir(root) or os.path.islink(root):
     sys.exit("the folder %s belongs to uid %d; set testcell_node_root to a folder of this user" % (root, status.st_uid))
-program = io.BytesIO(sys.stdin.buffer.read())
+program = io.BytesIO()
+while True:
+    part = sys.stdin.buffer.read1(1 << 16)
+    if not part:
+        break
+    program.write(part)
+    print("more", flush=True)
 with zipfile.ZipFile(program, "a", zipfile.ZIP_DEFLATED) as archive:
     for entry in archive.namelist():
         source = archive.read(entry)
@@ -158,7 +165,7 @@ class NodeClient:
                 line.lose()
                 if ABSENT not in exc.said:
                     raise
-                self._install()
+                self._install(self.execute)
                 return use(line.link())
         except LinkError as exc:
             line.lose()
@@ -185,7 +192,7 @@ class NodeClient:
         data = json.dumps(request).encode()
         output = self._run(self._command(), data)
         if ABSENT in output.stdout:
-            self._install()
+            self._install(self._run)
             output = self._run(self._command(), data)
         return self._answer(str(request["op"]), output)
 
@@ -201,10 +208,11 @@ class NodeClient:
         absent = f"echo {ABSENT}" if word else f"cat >/dev/null; echo {ABSENT}"
         return f"if test -f {path}; then {run}; else {absent}; fi"
 
-    def _install(self) -> None:
+    def _install(self, run: Execute) -> None:
+        """Put the program on the node. run: tries as often as the caller does not."""
         python = shlex.quote(self.python)
         command = f"{python} -I -S -E -c {shlex.quote(INSTALL)} {self._root_word()} {self.program.file_name}"
-        output = self._run(command, self.program.content)
+        output = run(command, self.program.content)
         if output.rc != 0:
             raise NodeError(_install_kind(output), _last_line(output.stderr) or f"exit status {output.rc}")
 

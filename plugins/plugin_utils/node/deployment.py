@@ -10,13 +10,15 @@ right. Events are mappings with `service`, `state` (running, ready, failed) and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
-from .client import NodeClient
+from .client import NodeClient, lost, once
 from .link import Link, LinkError
 
 Event = dict[str, Any]
+T = TypeVar("T")
 POLL_S = 0.1
 
 
@@ -54,6 +56,7 @@ class _Told:
         self._args = args
         self._started: list[str] = []
         self._link: Link | None = None
+        self._broken = False
         self._name = ""
         self._states: Mapping[str, Mapping[str, Any]] | None = None
 
@@ -63,14 +66,12 @@ class _Told:
         self._tell({"again": again} if again else {})
 
     def events(self) -> list[Event]:
-        try:
-            return [self._event(message) for message in self._open().heard(self._name, 0.0)]
-        except LinkError:
-            self._lose()
-            return []
+        return self._client.persist(
+            lambda: self._on_link(lambda link: [self._event(message) for message in link.heard(self._name, 0.0)])
+        )
 
     def watched(self) -> list[Link]:
-        return [self._open()]
+        return [self._client.persist(lambda: self._on_link(lambda link: link))]
 
     def renew(self) -> None:
         self._tell({"renew": True})
@@ -99,8 +100,19 @@ class _Told:
         event: Event = message["event"] if "event" in message else self._client.result(message)
         return event
 
+    def _on_link(self, use: Callable[[Link], T]) -> T:
+        """Use the link, a new one where it is lost; a loss is raised as a NodeError, and whoever persists tries again."""
+        try:
+            return use(self._open())
+        except LinkError as exc:
+            self._lose()
+            raise lost(exc) from None
+
     def _open(self) -> Link:
+        """Return the link. In place of one that broke a new one is proved: a link opens also where no node answers."""
         if self._link is None:
+            if self._broken:
+                replace(self._client, persist=once).call("lease", action="show")
             self._link = self._client.open()
             self._name = self._link.send(self._client.request("deploy", self._args))
             if self._started:
@@ -108,16 +120,11 @@ class _Told:
         return self._link
 
     def _tell(self, message: dict[str, Any]) -> None:
-        if not message:
-            return
-        try:
-            self._open().tell(self._name, message)
-        except LinkError:
-            self._lose()
-            self._open().tell(self._name, message)
+        if message:
+            self._client.persist(lambda: self._on_link(lambda link: link.tell(self._name, message)))
 
     def _lose(self) -> None:
-        self._link = None
+        self._link, self._broken = None, True
         if self._client.line is not None:
             self._client.line.lose()
 

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -24,6 +26,7 @@ HOLDER = Path(__file__).with_name("link_holder.py")
 SOCKET = "link"
 # A socket's path has 107 bytes at most, and a run's folder may lie deep.
 PLACE = "/tmp"
+PREFIX = "testcell-link-"
 MARK = "@cell "
 LAST = frozenset({"result", "error"})
 CHUNK = 1 << 16
@@ -42,7 +45,8 @@ class LinkError(Exception):
 
 def start(argv: Sequence[str], owner: int) -> Path:
     """Start a holder for the command argv and return the socket of the link. owner: the pid with which it ends."""
-    place = Path(tempfile.mkdtemp(prefix="testcell-link-", dir=PLACE)) / SOCKET
+    remove_dead()
+    place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PLACE)) / SOCKET
     settings = json.dumps({"argv": list(argv), "socket": str(place), "owner": owner})
     holder = subprocess.Popen(
         [sys.executable, "-I", "-S", str(HOLDER)],
@@ -62,6 +66,20 @@ def start(argv: Sequence[str], owner: int) -> Path:
             said = holder.stderr.read().decode(errors="replace") if heard else ""
             raise LinkError("the process that holds the link did not start", said)
     return place
+
+
+def remove_dead() -> None:
+    """Remove what holders of this user that were killed have left: folders with a socket that nobody listens at."""
+    for folder in Path(PLACE).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if folder.lstat().st_uid == os.geteuid() and _is_dead(folder / SOCKET):
+                shutil.rmtree(folder)
+
+
+def _is_dead(place: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(str(place)) == errno.ECONNREFUSED
 
 
 class Link:

@@ -25,6 +25,7 @@ CLOSE = b"@close\n"
 GONE = b'\n{"gone":true}\n'
 ENDED = "@ended "
 READY = b"ready\n"
+UNREADY = "unready"
 CHUNK = 1 << 16
 LEAVE_WITHIN_S = 3.0
 FIRST_WITHIN_S = 10.0
@@ -221,8 +222,11 @@ def main() -> None:
     place = Path(settings["socket"])
     os.umask(0o077)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(str(place))
+        # A socket at its final name is one that takes connections, or one whose process has died.
+        unready = place.with_name(UNREADY)
+        listener.bind(str(unready))
         listener.listen(8)
+        unready.rename(place)
         try:
             holder = Holder(settings["argv"], listener, int(settings["owner"]))
             os.write(1, READY)

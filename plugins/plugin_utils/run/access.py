@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..node.ssh import CHECKING_KEYS
 from ..problems import Problem
 from ..scenario.known_hosts import lookup_name, names_host, wrong_known_hosts
 from ..scenario.ssh_key import wrong_key_file
 from .inventory import INVENTORY, Hosts, by_ssh, first_of, host_of, is_template, port_of, wrong_address
 
 KEY_KEYS = ("ansible_ssh_private_key_file", "ansible_private_key_file")
-CHECKING_KEYS = ("ansible_host_key_checking", "ansible_ssh_host_key_checking")
 ARGUMENT_KEYS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
 _NOT_STRICT = ("no", "off", "false", "accept-new")
 _ANSWER_WITHIN_S = 5
@@ -60,10 +60,10 @@ class Access:
     ask: Callable[[Sequence[str]], SshSettings] = ask_ssh
 
 
-def access_of(environ: Mapping[str, str], base: Path, host_key_checking: bool) -> Access:
-    """Return what a process with this environment has."""
+def access_of(environ: Mapping[str, str], base: Path) -> Access:
+    """Return what a process with this environment has. Steps check host keys whatever Ansible's own setting is."""
     home = environ.get("HOME") or os.path.expanduser("~")
-    return Access(base, home, bool(environ.get("SSH_AUTH_SOCK")), host_key_checking)
+    return Access(base, home, bool(environ.get("SSH_AUTH_SOCK")))
 
 
 def access_problems(hosts: Hosts, access: Access) -> Iterator[Problem]:

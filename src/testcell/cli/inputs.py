@@ -54,8 +54,6 @@ def asked(
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.asked import Asked
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.inventory_files import VARIABLES
 
-    from testcell.ansible_process import checks_host_keys
-
     settings = overrides or {}
     kept = {name: value for name, value in found.variables.items() if name not in settings}
     fields, wrong = run_variables.read(kept, VARIABLES)
@@ -66,7 +64,7 @@ def asked(
         sources=found.sources,
         variables=found.variables,
         overrides=settings,
-        access=access.access_of(os.environ, project.root, checks_host_keys(project)) if reach else None,
+        access=access.access_of(os.environ, project.root) if reach else None,
         refused=found.refused,
         wrong=(*wrong, *wrongly_given),
     )

@@ -69,9 +69,10 @@ class Ansible:
 def ansible(project: Path, monkeypatch: pytest.MonkeyPatch) -> Ansible:
     """Return the stand-in for Ansible; ssh would reach the project's nodes as far as anybody checks."""
     stand_in = Ansible()
-    nodes = "node1 ansible_host=192.0.2.11\nnode2 ansible_host=192.0.2.12\n"
+    nodes = (
+        "node1 ansible_host=192.0.2.11\nnode2 ansible_host=192.0.2.12\n[all:vars]\nansible_host_key_checking=false\n"
+    )
     (project / "inventories" / "nodes.ini").write_text(nodes, encoding="utf-8")
-    monkeypatch.setenv("ANSIBLE_HOST_KEY_CHECKING", "false")
     monkeypatch.setattr(runner, "run", stand_in)
     return stand_in
 

@@ -119,6 +119,8 @@ def test_a_program_compiled_by_another_python_still_runs(tmp_path):
         ("ssh: connect to host h port 22: Connection refused", "ssh_refused"),
         ("ssh: connect to host h port 22: Connection timed out", "ssh_timeout"),
         ("Connection timed out during banner exchange", "ssh_dropped"),
+        ("Connection to 192.0.2.1 port 22 timed out", "ssh_timeout"),
+        ("ssh: connect to host h port 22: Network is unreachable", "ssh_timeout"),
         ("ssh: Could not resolve hostname h: Name or service not known", "dns_failure"),
         ("u@h: Permission denied (publickey,password).", "ssh_auth"),
         ("@ WARNING: UNPROTECTED PRIVATE KEY FILE! @\nu@h: Permission denied (publickey).", "ssh_auth"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.deploy.board im
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node import line, link, package
 
 DEADLINE_S = 20.0
+# The flags of a socket that takes connections, in /proc/net/unix.
+LISTENS = "00010000"
 
 # Answers each request with itself; `tell` waits for a message first, `die` ends, `noise` says other things before.
 ECHO = """
@@ -169,6 +172,36 @@ def test_a_line_makes_a_new_link_where_the_old_one_has_died(tmp_path: Path) -> N
     with line.ending_all(board):
         pass
     assert sockets[0] == sockets[1] != sockets[2] == sockets[3]
+
+
+def holder_of(place: Path) -> int:
+    """Return the process that listens at a socket: it alone has the inode of the socket among its descriptors."""
+    rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+    (inode,) = (row[6] for row in rows if row[-1] == f"{place.parent}/unready" and row[3] == LISTENS)
+    for link_of in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if os.readlink(link_of) == f"socket:[{inode}]":
+                return int(link_of.parts[2])
+    raise AssertionError(f"nobody listens at {place}")
+
+
+def test_f15_a_socket_whose_holder_was_killed_is_replaced_and_removed(tmp_path: Path) -> None:
+    command = [sys.executable, "-I", "-S", "-c", ECHO]
+    first, other = (line.Line(Board(tmp_path / name), "n", lambda: command, os.getpid()) for name in ("a", "b"))
+    assert ask(first.link(), "echo", n=1)["n"] == 1
+    dead = Path((Board(tmp_path / "a").read("link.n") or {})["socket"])
+    assert len(str(dead)) < 104 and dead.parent.stat().st_mode & 0o777 == 0o700
+    os.kill(holder_of(dead), signal.SIGKILL)
+    until(lambda: link._is_dead(dead), "the holder to be gone")
+    first.lose()
+    for way in (first, other):
+        assert ask(way.link(), "echo", n=2)["n"] == 2
+    assert not dead.parent.exists(), "the dead socket is gone"
+    assert ask(first.link(), "echo", n=3)["n"] == 3, "a living one is left alone"
+    for way, name in ((first, "a"), (other, "b")):
+        way.lose()
+        with line.ending_all(Board(tmp_path / name)):
+            pass
 
 
 def test_the_program_of_the_nodes_serves_many_requests(start: Start, join: Join, tmp_path: Path) -> None:

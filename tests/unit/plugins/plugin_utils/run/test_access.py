@@ -147,6 +147,7 @@ def test_no_ssh_client_says_nothing(monkeypatch):
 
 
 def test_what_a_process_has_is_taken_from_its_environment(tmp_path):
-    found = access.access_of({"HOME": "/h", "SSH_AUTH_SOCK": "/s"}, tmp_path, False)
-    assert (found.home, found.agent, found.host_key_checking, found.base) == ("/h", True, False, tmp_path)
-    assert access.access_of({}, tmp_path, True).home == os.path.expanduser("~")
+    environ = {"HOME": "/h", "SSH_AUTH_SOCK": "/s", "ANSIBLE_HOST_KEY_CHECKING": "false"}
+    found = access.access_of(environ, tmp_path)
+    assert (found.home, found.agent, found.host_key_checking, found.base) == ("/h", True, True, tmp_path)
+    assert access.access_of({}, tmp_path).home == os.path.expanduser("~")

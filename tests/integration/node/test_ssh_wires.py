@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""Ways to a node that are cut, slow or lossy: no step runs twice, no byte is wrong, and nothing is lost for being late."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import random
+import threading
+import time
+import zlib
+
+import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.receive import ArtifactError, receive
+
+pytestmark = pytest.mark.docker
+
+RUN = {"id": "r1", "scenario": "s", "case": "", "attempt": 1}
+
+
+def held(way):
+    """Take the node's lease for the run of these tests, so that its steps are let in, and return the way."""
+    way.client.run = dict(RUN)
+    way.client.run["epoch"] = way.client.call("lease", action="acquire", ttl_s=300)["epoch"]
+    return way
+
+
+def start(way, name, marks):
+    """Start a unit that leaves one line, and wait for its end."""
+    mark = ["/bin/sh", "-c", f"echo {name} >> {marks}"]
+    way.client.call(
+        "supervise", action="start", name=name, argv=mark, cwd_rel="", env={}, timeout_s=60, grace_s=1,
+        log_cap_bytes=1 << 20, dirs_rel=[],
+    )  # fmt: skip
+    answer = way.client.call("supervise", action="poll", name=name, offset=0, wait_s=20)
+    assert (answer["state"], answer["exit_code"]) == ("exited", 0)
+
+
+CUTS = [1, 60, 130, 300, 3000, 4500]
+
+
+def test_f17_a_step_whose_connection_is_reset_in_the_middle_goes_on_and_does_nothing_twice(make_node, make_wire, reach):
+    node = make_node()
+    wire = make_wire(node)
+    way = held(reach(node, wire))
+    marks = f"{way.client.root}/marks"
+    for number, cut in enumerate(CUTS):
+        wire.cuts = [cut]
+        start(way, f"u{number}", marks)
+    assert way.reconnected >= len(CUTS) - 2, "a cut later than the end of one step falls into the next"
+    assert node.shell(f"cat {marks}").split() == [f"u{number}" for number in range(len(CUTS))]
+
+
+@pytest.mark.parametrize("over_link", [True, False], ids=["link", "command"])
+def test_f17_a_step_whose_sshd_is_killed_in_the_middle_goes_on_and_does_nothing_twice(make_node, reach, over_link):
+    node = make_node()
+    way = held(reach(node, over_link=over_link))
+    marks = f"{way.client.root}/marks"
+    argv = ["/bin/sh", "-c", f"echo began >> {marks}; sleep 1; echo ended >> {marks}"]
+    unit = {"action": "start", "name": "u", "argv": argv, "cwd_rel": "", "env": {}, "timeout_s": 60, "grace_s": 1}
+    way.client.call("supervise", **unit, log_cap_bytes=1 << 20, dirs_rel=[])
+    killer = threading.Timer(0.3, node.kill_sessions)
+    killer.start()
+    answer = way.client.call("supervise", action="poll", name="u", offset=0, wait_s=20)
+    while answer["state"] == "running":
+        answer = way.client.call("supervise", action="poll", name="u", offset=0, wait_s=20)
+    killer.join()
+    assert (answer["state"], way.reconnected) == ("exited", 1)
+    assert node.shell(f"cat {marks}").split() == ["began", "ended"]
+
+
+def artifacts(node, way, size):
+    """Make a file of random bytes on the node and return the list of it and its digest there."""
+    work = f"{way.client.call('where')['case_dir']}/work"
+    node.shell(f"mkdir -p {work}/out && head -c {size} /dev/urandom > {work}/out/a && echo x > {work}/out/b")
+    listed = way.client.call("manifest", base_rel="work", patterns=["**"], max_files=10, max_bytes=1 << 30)["files"]
+    return listed, node.shell(f"sha256sum {work}/out/a").split()[0]
+
+
+def test_f20_a_fetch_that_is_cut_anywhere_brings_every_byte(make_node, make_wire, reach, tmp_path):
+    node = make_node()
+    wire = make_wire(node)
+    way = held(reach(node, wire))
+    size = 400_000
+    listed, digest = artifacts(node, way, size)
+    positions = random.Random(20)
+    for number in range(12):
+        wire.cuts = [positions.randrange(1, size)]
+        receive(way.client, "work", listed, tmp_path / f"got{number}")
+        got = {path.name: path.read_bytes() for path in (tmp_path / f"got{number}").rglob("*") if path.is_file()}
+        assert hashlib.sha256(got["a"]).hexdigest() == digest and got["b"] == b"x\n"
+        assert wire.cuts == [] and way.reconnected == number + 1
+
+
+def test_f20_a_fetch_that_is_cut_again_and_again_failed_and_leaves_nothing(make_node, make_wire, reach, tmp_path):
+    node = make_node()
+    wire = make_wire(node)
+    way = held(reach(node, wire))
+    listed, _ = artifacts(node, way, 400_000)
+    wire.cuts = [200_000] * 8
+    with pytest.raises(ArtifactError, match="out/a at byte 0") as caught:
+        receive(way.client, "work", listed, tmp_path / "got")
+    assert caught.value.kind == "transfer_failed" and list(tmp_path.glob("*got*")) == []
+
+
+LOSSES = (0.01, 0.05, 0.2)
+# The slow way takes longer to send this than ssh waits for a sign of life.
+SMALL, LARGE = 50_000, 1_000_000
+WITHIN_S = 120
+
+
+def send_and_fetch(way, data, place):
+    """Bring data to the node and home again, and return what came home."""
+    entry = {"path": "a", "size": len(data), "mode": 0o644, "sha256": hashlib.sha256(data).hexdigest()}
+    packed = base64.b64encode(zlib.compress(data)).decode()
+    way.client.call("upload", dest_rel="work", files=[entry], data={"a": packed})
+    receive(way.client, "work", [entry], place)
+    return (place / "a").read_bytes()
+
+
+def test_f18_a_way_that_loses_packets_or_is_slow_is_slower_and_right(make_node, make_wire, reach, tmp_path):
+    """All at once, since each takes its time: two rates of each loss, 64 kbit/s, and 500 ms there and back."""
+    ways = {}
+    for name in [*LOSSES, "slow", "late"]:
+        node = make_node()
+        wires = {"slow": {"rate": 8000.0}, "late": {"delay_s": 0.25}}
+        near = held(reach(node))
+        ways[name] = reach(node, make_wire(node, **wires[name])) if name in wires else near
+        ways[name].client.run = near.client.run
+        if name in LOSSES:
+            lost = ("-m", "statistic", "--mode", "random", "--probability", str(name))
+            node.spoil("requests", "replies", match=lost)
+    found = {}
+
+    def work(name):
+        data = os.urandom(LARGE if name in LOSSES else SMALL)
+        found[name] = send_and_fetch(ways[name], data, tmp_path / f"got{name}") == data
+
+    threads = [threading.Thread(target=work, args=(name,), daemon=True) for name in ways]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + WITHIN_S
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    assert found == dict.fromkeys(ways, True)
+    assert {name: way.reconnected for name, way in ways.items() if name != 0.2} == dict.fromkeys(
+        [0.01, 0.05, "slow", "late"], 0
+    )
