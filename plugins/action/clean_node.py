@@ -9,7 +9,8 @@ name: clean_node
 short_description: Leave a node as it was
 description:
   - Stops the run's containers and processes. Each step is tried whatever became of the one before.
-  - Removes the run's containers, networks, volumes, processes and files, found by label, never by a wildcard.
+  - Removes the run's containers, networks, volumes, processes and files, found by label, never by a wildcard. What will not go is
+    tried once more by force, in bounded time.
   - Compares the node with its snapshot, and gives it back after its last case.
   - Left out on a node that the case does not use.
 version_added: 0.1.0
@@ -29,8 +30,8 @@ RETURN = r"""
 steps:
   description:
     - What each step found, by its name, and its C(seconds).
-    - C(stop); C(clean), with how many objects of each type were removed;
-      C(verify).
+    - C(stop); C(clean), with how many objects of each type and bytes were removed, its C(seconds), and whether force was needed
+      (C(emergency)); C(verify).
   returned: success
   type: dict
 failure:

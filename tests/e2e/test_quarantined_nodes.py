@@ -26,6 +26,12 @@ def test_a_dirty_node_is_quarantined_until_it_is_lifted(lab, results, project):
         first = run_site(lab, results, testcell_project_dir=folder, scenario="probe")
         assert first.summary["exit_code"] == 7, first.screen
         assert "no run gets it for 24 h" in first.screen
+        assert "node1 needed emergency cleaning" in first.screen
+        cleaned = first.summary["cleaning"]
+        assert (cleaned["total"]["emergency_passes"], cleaned["nodes"]["node1"]["errors"] != []) == (1, True)
+        assert cleaned["total"]["containers"] >= 1 and "1 emergency pass" in first.file("test_report.md")
+        left = json.loads(first.file("result_summary.json"))["verify"]["node1"]["leftovers"]
+        assert ("network", first.folder.name) in {(entry["type"], entry["owner"]) for entry in left}
         assert on_node("node1", "docker ps -q --filter name=stranger").strip(), "a stranger's container is not touched"
         second = run_site(lab, results, testcell_project_dir=folder, scenario="probe")
         failure = second.case()["failure"]

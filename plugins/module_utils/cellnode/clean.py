@@ -1,7 +1,10 @@
 # Copyright (c) 2026 Testcell contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Remove what a run left on the node: by its label, its process mark and its folder, and prove it by listing."""
+"""Remove what a run left on the node: by its label, its process mark and its folder, and prove it by listing.
+
+What will not go is tried once more by force (see emergency.py).
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,17 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import cgroup, lease, procs, remove
+from . import cgroup, emergency, lease, procs, remove
+from .cleaning import Report
 from .containers import RUNNING, end_processes, in_parallel
 from .context import Context
 from .engine import Engine, engine_of
 from .errors import CellError
-from .leftovers import COUNTED
-from .objects import containers, of_run
+from .objects import Container, containers, holders_of, of_run
 from .request import flag
 
 Json = dict[str, Any]
@@ -28,24 +31,11 @@ IMAGES_TRIED = 4
 KINDS = ("networks", "volumes")
 
 
-@dataclass
-class Report:
-    """What was removed of one run, and what would not go."""
-
-    removed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
-    errors: list[Json] = field(default_factory=list)
-
-    def error(self, kind: str, what: str, message: str) -> None:
-        """Note something that would not go."""
-        self.errors.append({"error_kind": kind, "what": what, "error": message})
-
-    def as_dict(self) -> Json:
-        """Return the report as JSON values."""
-        return {"removed": self.removed, "errors": self.errors}
-
-
 def clean(ctx: Context, args: Json) -> Json:
-    """Remove everything of the request's run: {removed: {...}, errors: [...]}; doing it again removes nothing.
+    """Remove everything of the request's run; doing it again removes nothing.
+
+    Returns {removed: {...}, errors: [...], emergency, cause: [...], seconds}. Where something would not go, a second, harder
+    pass follows (emergency), and cause holds the errors of the first one. errors is what remains.
 
     args.dead: the run is cleaned by somebody else. It may be started again at any moment, and must not be until this is over.
     """
@@ -61,7 +51,7 @@ def clean(ctx: Context, args: Json) -> Json:
 
 def clean_run(ctx: Context, engine: Engine) -> Report:
     """Remove everything of one run. Its folder goes last: as long as it is there, the run is known to be ours."""
-    report = Report()
+    report, began = Report(), ctx.clock.monotonic()
     images: list[str] = []
     _end_processes(ctx, report)
     try:
@@ -70,7 +60,26 @@ def clean_run(ctx: Context, engine: Engine) -> Report:
         report.error(exc.kind, "engine objects", exc.message)
     if not report.errors:
         _remove_folder(ctx, engine, images, report)
+    if report.errors:
+        _clean_hard(ctx, engine.with_timeout(emergency.CALL_S), images, report)
+    report.seconds = ctx.clock.monotonic() - began
     return report
+
+
+def _clean_hard(ctx: Context, engine: Engine, images: list[str], report: Report) -> None:
+    """Try again by force; what remains then is in the report's errors."""
+    report.begin_emergency()
+    deadline = ctx.clock.monotonic() + emergency.LIMIT_S
+    emergency.end_processes(ctx, report)
+    try:
+        found = emergency.remove_containers(ctx, engine, lambda: _containers(ctx, engine), deadline, report)
+        for kind in KINDS:
+            emergency.remove_named(ctx, engine, kind, partial(_named, ctx, engine, kind), deadline, report)
+    except CellError as exc:
+        report.error(exc.kind, "engine objects", exc.message)
+    if not report.errors:
+        emergency.loosen(_folder(ctx), ctx.environ)
+        _remove_folder(ctx, engine, [*images, *found], report)
 
 
 def _end_processes(ctx: Context, report: Report) -> None:
@@ -98,7 +107,7 @@ def _remove_objects(ctx: Context, engine: Engine, report: Report) -> list[str]:
     A network takes the engine longest. It can go while stopped containers do; one that runs would hold it.
     """
     with ThreadPoolExecutor(1) as beside:
-        held = any(one.state in RUNNING for one in containers(engine, of_run(ctx.needed_run)))
+        held = any(one.state in RUNNING for one in _containers(ctx, engine))
         early = None if held else beside.submit(_remove_named, ctx, engine, "networks", report)
         images = _remove_containers(ctx, engine, report)
         if early is None:
@@ -109,12 +118,17 @@ def _remove_objects(ctx: Context, engine: Engine, report: Report) -> list[str]:
     return images
 
 
+def _containers(ctx: Context, engine: Engine) -> list[Container]:
+    """Return the run's containers: those with its label, and those that hold its folder."""
+    return [*containers(engine, of_run(ctx.needed_run)), *holders_of(engine, str(ctx.run_dir))]
+
+
 def _remove_containers(ctx: Context, engine: Engine, report: Report) -> list[str]:
     """Remove the run's containers with their anonymous volumes and return the images that they were made of."""
-    found = list(containers(engine, of_run(ctx.needed_run)))
+    found = _containers(ctx, engine)
     failed = in_parallel(found, lambda one: engine.remove("containers", one.id))
-    ctx.clock.until(lambda: not containers(engine, of_run(ctx.needed_run)), PROVE_S if found else 0.0)
-    left = {one.name for one in containers(engine, of_run(ctx.needed_run))}
+    ctx.clock.until(lambda: not _containers(ctx, engine), PROVE_S if found else 0.0)
+    left = {one.name for one in _containers(ctx, engine)}
     for name in sorted(left):
         report.errors.append(
             failed.get(name) or {"error_kind": "docker_leftover", "what": name, "error": "still there"}
@@ -150,16 +164,23 @@ def _remove_named(ctx: Context, engine: Engine, kind: str, report: Report) -> No
     report.removed[kind] += len(set(found) - set(_named(ctx, engine, kind)))
 
 
+def _folder(ctx: Context) -> Path:
+    """Return what a cleaning removes: the case folder, without a scenario the run folder."""
+    return ctx.case_dir if ctx.needed_run.scenario else ctx.run_dir
+
+
 def _remove_folder(ctx: Context, engine: Engine, images: list[str], report: Report) -> None:
     """Remove the case folder (without a scenario: the run folder) and the folders above it that are empty now."""
-    folder = ctx.case_dir if ctx.needed_run.scenario else ctx.run_dir
+    folder = _folder(ctx)
     removal = remove.tree(folder, ctx.environ)
-    report.removed["files"] += removal.files
-    errors = removal.errors
+    files, size, errors = removal.files, removal.size, removal.errors
     if errors and os.geteuid() != 0:
-        left = remove.count(folder)
+        there = remove.measure(folder)
         errors = _remove_as_root(ctx, engine, images, folder)
-        report.removed["files"] += left - remove.count(folder)
+        left = remove.measure(folder)
+        files, size = files + there[0] - left[0], size + there[1] - left[1]
+    report.removed["files"] += files
+    report.removed["bytes"] += size
     for message in errors:
         report.error("cleanup_failed", str(folder), message)
     while folder != ctx.runs_dir and not errors:  # which another run may be about to make its own folder in
@@ -182,9 +203,9 @@ def _remove_as_root(ctx: Context, engine: Engine, images: list[str], folder: Pat
 
 def _planned(ctx: Context, engine: Engine) -> Json:
     """Return what a clean would remove."""
-    folder = ctx.case_dir if ctx.needed_run.scenario else ctx.run_dir
+    folder = _folder(ctx)
     would: Json = {kind: sorted(_named(ctx, engine, kind).values()) for kind in KINDS}
-    would["containers"] = [one.name for one in containers(engine, of_run(ctx.needed_run))]
+    would["containers"] = [one.name for one in _containers(ctx, engine)]
     would["processes"] = [found.as_dict() for found in procs.ours(ctx.root, ctx.needed_run.id)]
     would["folders"] = [str(folder)] if os.path.lexists(folder) else []
     return {**Report().as_dict(), "would_remove": would}

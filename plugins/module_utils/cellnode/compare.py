@@ -5,50 +5,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from . import gpu_memory, surroundings
+from .differences import Found, Json, Ours, age, below, item
 from .objects import PROJECT, RUN
 
-Json = dict[str, Any]
 KINDS = {"containers": "container", "networks": "network", "volumes": "volume"}
-GPU_TOLERANCE = 64 << 20
 PROXY = "docker-proxy"
 
 
 @dataclass(frozen=True)
-class Ours:
-    """What belongs to the run. projects: exact Compose project names; folder: a path that must be gone.
-
-    alone: no other run holds the node, so that whatever nobody accounts for is the run's.
-    """
-
-    run: str
-    projects: frozenset[str] = frozenset()
-    folder: str = ""
-    alone: bool = True
-
-
-@dataclass(frozen=True)
 class Left:
-    """The outcome: leftovers are ours, foreign is new but not ours, gone was there before and is not any more."""
+    """The outcome: leftovers are ours, foreign is new but not ours, gone was there before and is not any more.
+
+    noted: what is nobody's and is only told, such as an image that stays.
+    """
 
     leftovers: tuple[Json, ...]
     foreign: tuple[Json, ...]
     gone: tuple[Json, ...]
-
-
-def item(kind: str, name: str, detail: str = "", **more: Any) -> Json:
-    """Return one entry of the outcome in its fixed shape."""
-    return {
-        "type": kind,
-        "id": str(more.get("id") or name),
-        "name": name,
-        "owner": more.get("owner") or "",
-        "age_s": more.get("age_s"),
-        "detail": detail,
-    }
+    noted: tuple[Json, ...] = ()
 
 
 def compare(before: Json, after: Json, ours: Ours, now: float, ignored_ports: frozenset[int]) -> Left:
@@ -65,32 +42,39 @@ def compare(before: Json, after: Json, ours: Ours, now: float, ignored_ports: fr
             elif record["id"] not in old:
                 foreign.append(entry)
         gone += _gone(kind, before.get(plural) or [], after.get(plural) or [], ours, now)
-    finders: tuple[Callable[[Json, Json, Ours], Iterator[tuple[bool, Json]]], ...] = (
-        _processes,
-        _groups,
-        _files,
-        _gpus,
+    finders: tuple[Found, ...] = (
+        _processes(before, after, ours),
+        _groups(after, ours),
+        _files(after, ours, now),
+        _mounts(before, after, ours),
+        gpu_memory.compare(before, after, ours),
+        surroundings.files(after, ours, now),
+        surroundings.links(before, after, ours),
+        surroundings.segments(before, after, ours),
+        _ports(before, after, ours, ignored_ports),
     )
     for find in finders:
-        for mine, entry in find(before, after, ours):
+        for mine, entry in find:
             (leftovers if mine else foreign).append(entry)
-    for mine, entry in _ports(before, after, ours, ignored_ports):
-        (leftovers if mine else foreign).append(entry)
-    return Left(tuple(leftovers), tuple(foreign), tuple(gone))
+    return Left(tuple(leftovers), tuple(foreign), tuple(gone), tuple(surroundings.noted(before, after)))
 
 
 def _is_ours(record: Json, ours: Ours) -> bool:
+    """Return whether an object carries the run's label or its project, or is a container that holds the run's folder.
+
+    A script may start containers of its own. One with another run's label is that run's.
+    """
     labels = record.get("labels") or {}
-    return labels.get(RUN) == ours.run or labels.get(PROJECT) in ours.projects
+    if RUN in labels:
+        return bool(labels[RUN] == ours.run)
+    holds = any(below(path, ours.folder) for path in record.get("binds") or ())
+    return labels.get(PROJECT) in ours.projects or holds
 
 
 def _object(kind: str, record: Json, now: float) -> Json:
-    labels, created = record.get("labels") or {}, record.get("created")
-    age = None if created is None else round(max(0.0, now - float(created)), 1)
-    detail = str(record.get("state") or "")
-    return item(
-        kind, str(record["name"]), detail, id=record["id"], owner=labels.get(RUN) or labels.get(PROJECT), age_s=age
-    )
+    labels = record.get("labels") or {}
+    owner, detail = labels.get(RUN) or labels.get(PROJECT), str(record.get("state") or "")
+    return item(kind, str(record["name"]), detail, id=record["id"], owner=owner, age_s=age(record.get("created"), now))
 
 
 def _gone(kind: str, before: list[Json], after: list[Json], ours: Ours, now: float) -> list[Json]:
@@ -103,32 +87,40 @@ def _run_pids(after: Json, ours: Ours) -> set[int]:
     return {int(process["pid"]) for process in after.get("processes") or () if process.get("run") == ours.run}
 
 
-def _processes(before: Json, after: Json, ours: Ours) -> Iterator[tuple[bool, Json]]:
+def _processes(before: Json, after: Json, ours: Ours) -> Found:
     """Yield each process with our mark; one of another run is foreign when it is new."""
     old = {(process["pid"], process["start"]) for process in before.get("processes") or ()}
     for process in after.get("processes") or ():
         mine = process.get("run") == ours.run
         if mine or (process["pid"], process["start"]) not in old:
-            yield mine, item("process", str(process["pid"]), str(process["cmdline"]), owner=process.get("run"))
+            detail = f"{process['cmdline']}{' (stopped)' if process.get('stopped') else ''}"
+            yield mine, item("process", str(process["pid"]), detail, owner=process["run"], age_s=process.get("age_s"))
 
 
-def _groups(before: Json, after: Json, ours: Ours) -> Iterator[tuple[bool, Json]]:
+def _groups(after: Json, ours: Ours) -> Found:
     """Yield each control group of the run."""
     for group in after.get("groups") or ():
         if group.get("run") == ours.run:
             yield True, item("cgroup", str(group["path"]), owner=ours.run)
 
 
-def _files(before: Json, after: Json, ours: Ours) -> Iterator[tuple[bool, Json]]:
-    """Yield what is left of the run's folder, and each mount in it."""
+def _files(after: Json, ours: Ours, now: float) -> Found:
+    """Yield what is left of the run's folder."""
     for entry in after.get("left") or ():
-        yield True, item(str(entry["type"]), str(entry["path"]), owner=ours.run)
+        yield True, item(str(entry["type"]), str(entry["path"]), owner=ours.run, age_s=age(entry.get("created"), now))
+
+
+def _mounts(before: Json, after: Json, ours: Ours) -> Found:
+    """Yield each mount in the run's folder, and each new one elsewhere below the node root."""
+    old = {mount["path"] for mount in before.get("mounts") or ()}
     for mount in after.get("mounts") or ():
-        if ours.folder and f"{mount['path']}/".startswith(f"{ours.folder}/"):
-            yield True, item("mount", str(mount["path"]), f"{mount['kind']} of {mount['source']}", owner=ours.run)
+        mine = below(str(mount["path"]), ours.folder)
+        if mine or mount["path"] not in old:
+            detail = f"{mount['kind']} of {mount['source']}"
+            yield mine, item("mount", str(mount["path"]), detail, owner=ours.run if mine else "")
 
 
-def _ports(before: Json, after: Json, ours: Ours, ignored: frozenset[int]) -> Iterator[tuple[bool, Json]]:
+def _ports(before: Json, after: Json, ours: Ours, ignored: frozenset[int]) -> Found:
     """Yield each port that is new: ours by its process, or by a port proxy that has no container any more."""
     old = {(entry["port"], entry["address"]) for entry in before.get("listening") or ()}
     published = {port for record in after.get("containers") or () for port in record.get("ports") or ()}
@@ -136,24 +128,8 @@ def _ports(before: Json, after: Json, ours: Ours, ignored: frozenset[int]) -> It
     for entry in after.get("listening") or ():
         if (entry["port"], entry["address"]) in old or entry["port"] in ignored:
             continue
-        orphan = entry["program"] == PROXY and entry["port"] not in published
+        orphan = ours.alone and entry["program"] == PROXY and entry["port"] not in published
         mine = entry["pid"] in pids or orphan
         detail = f"{entry['program'] or 'unknown program'}, pid {entry['pid']}"
         owner = ours.run if entry["pid"] in pids else entry["program"]
         yield mine, item("port", f"{entry['address']}:{entry['port']}", detail, id=str(entry["port"]), owner=owner)
-
-
-def _gpus(before: Json, after: Json, ours: Ours) -> Iterator[tuple[bool, Json]]:
-    """Yield GPU memory in use by our processes, by new processes of others, and growth that nobody accounts for."""
-    pids, old = _run_pids(after, ours), {(user["pid"], user["uuid"]) for user in before.get("gpu_users") or ()}
-    new_users = [user for user in after.get("gpu_users") or () if (user["pid"], user["uuid"]) not in old]
-    for user in new_users:
-        detail = f"{user['memory_used_bytes'] or 0} bytes on {user['uuid']}"
-        yield user["pid"] in pids, item("gpu_memory", f"pid {user['pid']}", detail, id=user["uuid"])
-    used = {card["uuid"]: card.get("memory_used_bytes") or 0 for card in before.get("gpus") or ()}
-    explained = {user["uuid"] for user in new_users}
-    for card in after.get("gpus") or ():
-        growth = (card.get("memory_used_bytes") or 0) - used.get(card["uuid"], 0)
-        if card["uuid"] in used and growth > GPU_TOLERANCE and card["uuid"] not in explained:
-            detail = f"{growth} bytes more in use than before, by no process that can be seen"
-            yield ours.alone, item("gpu_memory", str(card["name"]), detail, id=card["uuid"], owner="unknown")

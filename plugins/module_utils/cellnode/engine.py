@@ -42,6 +42,10 @@ class Engine:
         self.timeout = timeout
         self._prefix: str | None = None
 
+    def with_timeout(self, timeout: float) -> Engine:
+        """Return the same engine, asked with another limit of time (seconds)."""
+        return type(self)(self.path, timeout)
+
     # -- calls ---------------------------------------------------------------------------------------------------
 
     def call(
@@ -189,11 +193,15 @@ class Engine:
         path = f"/containers/{quote(container, safe='')}/stop"
         self.call("POST", path, {"t": grace_s}, timeout=grace_s + self.timeout)
 
-    def remove(self, kind: str, name: str) -> bool:
-        """Remove a container (with its anonymous volumes), network or volume by id; False when it was gone already."""
+    def remove(self, kind: str, name: str, timeout: float | None = None) -> bool:
+        """Remove a container (with its anonymous volumes), network or volume by id; False when it was gone already.
+
+        timeout: in seconds; left out, 60 or the engine's own if that is more.
+        """
         query = {"containers": {"force": "1", "v": "1"}, "volumes": {"force": "1"}}.get(kind)
         try:
-            self.call("DELETE", f"/{kind}/{quote(name, safe='')}", query, timeout=max(self.timeout, 60.0))
+            limit = timeout or max(self.timeout, 60.0)
+            self.call("DELETE", f"/{kind}/{quote(name, safe='')}", query, timeout=limit)
         except EngineError as exc:
             if exc.status == 404:
                 return False

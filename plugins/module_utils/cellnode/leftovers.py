@@ -16,7 +16,6 @@ from .objects import RUN, WORKING_DIR, unix_time
 from .snapshot import run_folders
 
 Json = dict[str, Any]
-COUNTED = ("containers", "networks", "volumes", "processes", "files")
 
 
 @dataclass(frozen=True)

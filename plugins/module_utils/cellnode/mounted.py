@@ -21,8 +21,12 @@ def below(folder: Path, seen: Iterable[Mount]) -> list[Mount]:
     return sorted(found, key=lambda mount: mount.point, reverse=True)
 
 
-def unmount(folder: Path, environ: Mapping[str, str]) -> list[str]:
-    """Unmount everything at or below a folder and return a complaint for each mount that stays."""
+def unmount(folder: Path, environ: Mapping[str, str], *, lazy: bool = False) -> list[str]:
+    """Unmount everything at or below a folder and return a complaint for each mount that stays.
+
+    lazy: it is taken out of the tree at once, also while it is in use or its server does not answer.
+    """
+    argv = ["umount", *(["--lazy"] if lazy else [])]
     for mount in below(folder, current()):
-        run(["umount", "--", mount.point], environ, UMOUNT_TIMEOUT_S)
+        run([*argv, "--", mount.point], environ, UMOUNT_TIMEOUT_S)
     return [f"{mount.kind} is still mounted at {mount.point}" for mount in below(folder, current())]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .context import Clock, RunRef
+from .differences import below
 from .engine import Engine
 from .errors import CellError
 
@@ -127,6 +128,25 @@ def containers(engine: Engine, labels: list[str], timeout: float | None = None) 
     """Return the containers that carry the labels, sorted by name."""
     found = (parse_container(record) for record in engine.containers(labels, timeout))
     return tuple(sorted(found, key=lambda container: container.name))
+
+
+def holders_of(engine: Engine, folder: str) -> tuple[Container, ...]:
+    """Return the containers without a run's label that have something below a folder bound into them.
+
+    A test script may start containers by itself: they hold the run's own folder.
+    """
+    found = [
+        parse_container(record)
+        for record in engine.containers()
+        if RUN not in (record.get("Labels") or {}) and any(below(path, folder) for path in binds(record))
+    ]
+    return tuple(sorted(found, key=lambda container: container.name))
+
+
+def binds(record: dict[str, Any]) -> list[str]:
+    """Return the folders of the node that are bound into a listed container."""
+    mounts = record.get("Mounts") or ()
+    return sorted({str(mount.get("Source")) for mount in mounts if mount.get("Type") == "bind"})
 
 
 def by_service(found: tuple[Container, ...]) -> dict[str, list[Container]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 import re
 import signal
 import time
@@ -19,6 +20,8 @@ MARK = "TESTCELL_UNIT"
 GROUP_PREFIX = "testcell-"
 ENVIRON_LIMIT = 4 << 20  # bytes of one process's environment that are searched
 KILL_LIMIT_S = 10.0
+STOPPED = ("T", "t")
+_CONTAINER = re.compile(r"/docker[-/]([0-9a-f]{64})")
 
 Find = Callable[[], Iterable["Proc"]]
 
@@ -43,12 +46,13 @@ class Stat:
 
 @dataclass(frozen=True)
 class Found:
-    """A process that is ours. unit: the unit token it carries; in_group, marked: how it was found."""
+    """A process that is ours. unit: the unit token it carries; in_group, marked: how it was found; state: a letter."""
 
     proc: Proc
     unit: str
     in_group: bool
     marked: bool
+    state: str = ""
 
     @property
     def run(self) -> str:
@@ -65,6 +69,8 @@ class Found:
             "run": self.run,
             "cgroup_ours": self.in_group,
             "env_mark": self.marked,
+            "stopped": self.state in STOPPED,
+            **about(self.proc.pid),
         }
 
 
@@ -159,12 +165,41 @@ def env_mark(pid: int) -> str:
 
 def group_mark(pid: int, key: str) -> str:
     """Return the unit token that a process's control groups name for this node root, or ""."""
+    match = re.search(rf"/{GROUP_PREFIX}{key}/([^/\n]+)", _groups_of(str(pid)))
+    return f"{key}:{match.group(1)}" if match else ""
+
+
+def container_of(pid: int) -> str:
+    """Return the id of the container that a process runs in, or ""; one that this process is in itself does not count."""
+    own = set(_CONTAINER.findall(_groups_of("self")))
+    return next((found for found in reversed(_CONTAINER.findall(_groups_of(str(pid)))) if found not in own), "")
+
+
+def _groups_of(pid: str) -> str:
     try:
-        text = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8", errors="replace")
+        return Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    match = re.search(rf"/{GROUP_PREFIX}{key}/([^/\n]+)", text)
-    return f"{key}:{match.group(1)}" if match else ""
+
+
+def user_name(uid: int) -> str:
+    """Return the name of a user, or the number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def about(pid: int) -> dict[str, Any]:
+    """Return {user, age_s, container} of a process; nothing when it is gone."""
+    stat = read_stat(pid)
+    try:
+        uid = os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return {}
+    started = None if stat is None else stat.start / os.sysconf("SC_CLK_TCK")
+    age = None if started is None else round(max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started), 1)
+    return {"user": user_name(uid), "age_s": age, "container": container_of(pid)}
 
 
 def ours(root: Path, run_id: str | None = None) -> tuple[Found, ...]:
@@ -180,7 +215,7 @@ def ours(root: Path, run_id: str | None = None) -> tuple[Found, ...]:
         mark = mark if mark.startswith(f"{key}:") else ""
         token = group or mark
         if token and run_id in (None, run_of(token)):
-            found.append(Found(Proc(pid, stat.start), token, bool(group), bool(mark)))
+            found.append(Found(Proc(pid, stat.start), token, bool(group), bool(mark), stat.state))
     return tuple(found)
 
 

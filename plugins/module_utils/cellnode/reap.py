@@ -12,17 +12,18 @@ from dataclasses import replace
 from typing import Any
 
 from . import lease
+from .cleaning import COUNTED
 from .context import Context, RunRef
 from .engine import Engine, engine_of
 from .errors import CellError
-from .leftovers import COUNTED, Inventory, inventory
+from .leftovers import Inventory, inventory
 from .params import texts
 
 Json = dict[str, Any]
 
 
 def reap(ctx: Context, args: Json) -> Json:
-    """Remove what dead runs of this node root left: {reaped: {run: {removed, errors}}, kept: [...], removed, errors}.
+    """Remove what dead runs of this node root left: {reaped: {run: ...}, kept: [...], removed, errors}.
 
     The caller holds the node's lease, so every other run of this root is dead but those that hold the node, too. A run of
     which nothing proves that it was started from this root (a folder, a process, a container made in its folder) is

@@ -26,6 +26,7 @@ class Removal:
 
     files: int = 0
     errors: tuple[str, ...] = ()
+    size: int = 0  # bytes
 
 
 def tree(folder: Path, environ: Mapping[str, str]) -> Removal:
@@ -35,13 +36,13 @@ def tree(folder: Path, environ: Mapping[str, str]) -> Removal:
     complaints = mounted.unmount(folder, environ)
     if complaints:
         return Removal(0, tuple(complaints))
-    before = count(folder)
+    before, size = measure(folder)
     said = _rm(folder, environ)
     if said:  # its owner may have taken the right to write from a folder
         run(["chmod", "-R", "u+rwX", "--", str(folder)], environ, WAIT_S)
         said = _rm(folder, environ)
-    left = count(folder)
-    return Removal(max(0, before - left), tuple(said[:20]))
+    left, size_left = measure(folder)
+    return Removal(max(0, before - left), tuple(said[:20]), max(0, size - size_left))
 
 
 def _rm(folder: Path, environ: Mapping[str, str]) -> list[str]:
@@ -52,9 +53,9 @@ def _rm(folder: Path, environ: Mapping[str, str]) -> list[str]:
     return done.err.strip().splitlines() or [f"rm ended with {done.code}, but {folder} is still there"]
 
 
-def count(folder: Path) -> int:
-    """Return how many entries that are no folders lie below a folder; what cannot be read counts as nothing."""
-    total, todo = 0, [str(folder)]
+def measure(folder: Path) -> tuple[int, int]:
+    """Return how many entries that are no folders lie below a folder, and their bytes; what cannot be read is nothing."""
+    total, size, todo = 0, 0, [str(folder)]
     while todo:
         with suppress(OSError), os.scandir(todo.pop()) as entries:
             for entry in entries:
@@ -62,7 +63,8 @@ def count(folder: Path) -> int:
                     todo.append(entry.path)
                 else:
                     total += 1
-    return total
+                    size += entry.stat(follow_symlinks=False).st_size
+    return total, size
 
 
 def by_engine(engine: Engine, image: str, folder: Path, labels: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Testcell contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is on the node now: containers, networks, volumes, our processes, ports, mounts, run folders, GPUs."""
+"""What is on the node now: the engine's objects, our processes, and what lies around them (see places.py)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import cgroup, gpus, mounted, mounts, ports, procs
+from . import cgroup, gpus, mounted, mounts, places, ports, procs
 from .context import Context, os_error_kind
 from .engine import Engine, engine_of
 from .errors import CellError
-from .objects import unix_time
+from .objects import binds, unix_time
 
 Json = dict[str, Any]
 KEPT_LABELS = ("testcell.", "com.docker.compose.project", "com.docker.compose.service")
@@ -27,17 +27,25 @@ def snapshot(ctx: Context, _args: Json) -> Json:
 def take(ctx: Context, engine: Engine) -> Json:
     """Return the snapshot over one engine."""
     cards = gpus.read(ctx.environ)
-    lists: dict[str, Callable[[], list[Any]]] = {
+    lists: dict[str, Callable[[], Any]] = {
         "containers": lambda: [_container(record) for record in engine.containers()],
         "networks": lambda: [_network(record) for record in engine.networks()],
         "volumes": lambda: [_volume(record) for record in engine.volumes()],
+        "images": lambda: [_image(record) for record in engine.images()],
         "processes": lambda: [found.as_dict() for found in procs.ours(ctx.root)],
         "groups": lambda: _groups(ctx),
         "listening": ports.listening,
         "mounts": lambda: _mounts(ctx),
         "files": lambda: run_folders(ctx),
+        "segments": places.segments,
+        "names": lambda: places.names(ctx),
+        "jobs": places.jobs,
+        "links": places.links,
+        "namespaces": places.namespaces,
+        "disk": lambda: places.disk(ctx),
     }
     answer: Json = {"errors": [], "gpus": list(cards.cards), "gpu_users": list(cards.users)}
+    answer["clock"] = round(ctx.clock.unix() - ctx.clock.boottime(), 3)
     for what, make in lists.items():
         answer[what] = _listed(what, make, answer["errors"])
     if cards.error:
@@ -45,14 +53,16 @@ def take(ctx: Context, engine: Engine) -> Json:
     return answer
 
 
-def _listed(what: str, make: Callable[[], list[Any]], errors: list[Json]) -> list[Any]:
-    """Return a list, or an empty one with its error noted."""
+def _listed(what: str, make: Callable[[], Any], errors: list[Json]) -> Any:
+    """Return what is listed, or an empty list with its error noted."""
     try:
         return make()
     except CellError as exc:
         errors.append({"what": what, "error_kind": exc.kind, "error": exc.message})
     except OSError as exc:
         errors.append({"what": what, "error_kind": os_error_kind(exc), "error": str(exc)})
+    except (KeyError, ValueError, TypeError, AttributeError) as exc:  # an answer of another shape than the one we know
+        errors.append({"what": what, "error_kind": "internal_error", "error": f"{type(exc).__name__}: {exc}"})
     return []
 
 
@@ -69,6 +79,7 @@ def _container(record: Json) -> Json:
         "state": record.get("State", ""),
         "image": record.get("Image", ""),
         "created": float(record.get("Created") or 0),
+        "binds": binds(record),
         "ports": sorted({int(port["PublicPort"]) for port in record.get("Ports") or () if port.get("PublicPort")}),
     }
 
@@ -81,6 +92,12 @@ def _network(record: Json) -> Json:
 def _volume(record: Json) -> Json:
     created = unix_time(str(record.get("CreatedAt") or ""))
     return {"id": record["Name"], "name": record["Name"], "labels": _labels(record), "created": created}
+
+
+def _image(record: Json) -> Json:
+    """Return an image by its first name; one without any by its id."""
+    name = next(iter(record.get("RepoTags") or record.get("RepoDigests") or ()), record["Id"])
+    return {"id": record["Id"], "name": name, "bytes": int(record.get("Size") or 0)}
 
 
 def _mounts(ctx: Context) -> list[Json]:

@@ -11,34 +11,65 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from . import lease
-from .compare import Left, Ours, compare
+from . import lease, places
+from .compare import Left, compare
+from .containers import RUNNING
 from .context import Context
-from .engine import engine_of
+from .differences import Ours
+from .engine import Engine, engine_of
+from .errors import CellError
 from .params import number, refuse
 from .request import mapping
 from .snapshot import take
 
 Json = dict[str, Any]
 SETTLE_S = 3.0
+GPU_SETTLE_S = 10.0  # a driver gives memory back some seconds after its process has gone
 MOST_FILES = 20
 
 
 def verify(ctx: Context, args: Json) -> Json:
-    """Return {clean, leftovers, foreign, gone, errors}; clean needs empty lists that were really made.
+    """Return {clean, leftovers, foreign, gone, noted, errors}; clean needs empty lists that were really made.
 
-    args: before (a snapshot), listening_ignore (ports), settle_s (how long something may take to go away).
+    args: before (a snapshot), listening_ignore (ports), settle_s (how long something may take to go away; left out: 3 s,
+    GPU memory alone 10 s).
     """
     before, ignored = mapping(args, "before"), _ports(args)
-    deadline = ctx.clock.monotonic() + number(args, "settle_s", SETTLE_S, 0, 120)
-    engine, ours, pause = engine_of(ctx), ours_of(ctx), 0.02
+    settle, gpu_settle = (number(args, "settle_s", default, 0, 120) for default in (SETTLE_S, GPU_SETTLE_S))
+    engine, ours, pause, began = engine_of(ctx), ours_of(ctx), 0.02, ctx.clock.monotonic()
     while True:
-        after = {**take(ctx, engine), "left": list(islice(left_of(ctx), MOST_FILES))}
+        after = look(ctx, engine, before)
         left = compare(before, after, ours, ctx.clock.unix(), ignored)
-        if not left.leftovers or ctx.clock.monotonic() >= deadline:
+        on_gpu = all(entry["type"] == "gpu_memory" for entry in left.leftovers)
+        limit = gpu_settle if on_gpu else settle
+        if not left.leftovers or ctx.clock.monotonic() - began >= limit:
             return _answer(left, before, after)
         ctx.clock.sleep(pause)
         pause = min(pause * 2, 0.5)
+
+
+def look(ctx: Context, engine: Engine, before: Json) -> Json:
+    """Return a snapshot with what is left of the run's folder and what is new around it since before."""
+    after = take(ctx, engine)
+    after["left"] = list(islice(left_of(ctx), MOST_FILES))
+    after["new"] = places.new(ctx, before, after)
+    if any(entry["type"] == "netns" for entry in after["new"]):
+        after["sandboxes"] = _sandboxes(engine, after)
+    return after
+
+
+def _sandboxes(engine: Engine, after: Json) -> list[str]:
+    """Return the names of the network namespaces of the containers that run; an error of the engine is noted."""
+    found: list[str] = []
+    for record in after["containers"]:
+        try:
+            if record["state"] in RUNNING:
+                settings = engine.inspect(record["id"]).get("NetworkSettings") or {}
+                found.append(os.path.basename(str(settings.get("SandboxKey") or "")))
+        except CellError as exc:
+            if exc.kind != "container_gone":
+                after["errors"].append({"what": "sandboxes", "error_kind": exc.kind, "error": exc.message})
+    return found
 
 
 def ours_of(ctx: Context) -> Ours:
@@ -61,8 +92,16 @@ def left_of(ctx: Context) -> Iterator[Json]:
         is_folder = path.is_dir() and not path.is_symlink()
         inside = _inside(path) if is_folder and path != whole else []
         if not inside:
-            yield {"type": "folder" if is_folder else "file", "path": str(path)}
+            yield {"type": "folder" if is_folder else "file", "path": str(path), "created": _changed(path)}
         todo += sorted(inside, reverse=True)
+
+
+def _changed(path: Path) -> float | None:
+    """Return when a file was last changed (seconds since 1970), None when it is gone."""
+    try:
+        return os.lstat(path).st_mtime
+    except OSError:
+        return None
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -91,6 +130,7 @@ def _answer(left: Left, before: Json, after: Json) -> Json:
         "leftovers": list(left.leftovers),
         "foreign": list(left.foreign),
         "gone": list(left.gone),
+        "noted": list(left.noted),
         "errors": errors,
     }
 

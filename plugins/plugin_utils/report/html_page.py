@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 
 from . import course, gantt, spans
+from .cleaning import line
 from .escape import one_line, visible
 from .links import Link, of_case, of_run
 from .metrics import STATISTICS, Tile, latency_table, tiles
@@ -50,6 +51,7 @@ class CaseView:
     nodes: tuple[tuple[str, str], ...]
     clean: tuple[tuple[str, bool], ...]
     leftovers: tuple[tuple[str, str, str], ...]
+    cleaning: str
     artifacts: str
     warnings: tuple[str, ...]
     versions: dict[str, str]
@@ -77,6 +79,7 @@ def render(run: Mapping[str, Any], run_dir: Path) -> str:
         nodes=_nodes(run),
         clean=clean_states(run),
         leftovers=leftovers(run),
+        cleaning=line(run.get("cleaning")),
         warnings=_warnings(run),
         versions=_facts(run, "versions"),
         links=of_run(run_dir),
@@ -130,6 +133,7 @@ def _case(record: Mapping[str, Any], run_dir: Path, index: int) -> CaseView:
         nodes=tuple(_nodes(record)),
         clean=tuple(clean_states(record)),
         leftovers=tuple(leftovers(record)),
+        cleaning=line(record.get("cleaning")),
         artifacts=_artifacts(record),
         warnings=tuple(_warnings(record)),
         versions=_facts(record, "versions"),

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from . import course
+from . import course, differences
+from .cleaning import line, removed
 from .escape import code, code_block, markdown, one_line
 from .metrics import STATISTICS, latency_table, tiles
-from .reasons import account, clean_states, end_state, leftovers, removed
+from .reasons import account, clean_states, end_state, leftovers
 from .spans import of_case
 from .values import ABSENT, duration, items, mapping, rows, shown, size, text, words
 
@@ -122,17 +123,30 @@ def services(record: Mapping[str, Any]) -> list[str]:
 
 
 def cleaning(record: Mapping[str, Any]) -> list[str]:
-    """Return what was removed from each node and whether the node was then found clean."""
-    states = dict(clean_states(record))
-    done = {node: counts for node, counts in mapping(record.get("cleaning")).items() if mapping(counts)}
+    """Return what cleaning removed in all, by node, and whether each node was then found as it was."""
+    states, facts = dict(clean_states(record)), mapping(record.get("cleaning"))
+    done = mapping(facts.get("nodes"))
     lines = [
-        [markdown(node), markdown(removed(done.get(node))), _clean_word(states.get(node))]
+        [
+            markdown(node),
+            markdown(removed(done.get(node))),
+            duration(mapping(done.get(node)).get("seconds")),
+            shown(mapping(done.get(node)).get("emergency_passes")),
+            _clean_word(states.get(node)),
+        ]
         for node in dict.fromkeys([*done, *states])
     ]
+    total = line(facts)
     left = [
         f"- {markdown(node)}: {markdown(what)} {markdown(detail)}".rstrip() for node, what, detail in leftovers(record)
     ]
-    return [*table(("node", "removed", "verified"), lines), *left]
+    kept = [
+        f"- {markdown(node)}: {markdown(differences.what(entry))}: {markdown(entry.get('detail'))}"
+        for node, state in mapping(record.get("verify")).items()
+        for entry in rows(mapping(state).get("noted"))
+    ]
+    said = [markdown(total[0].upper() + total[1:] + "."), ""] if total else []
+    return [*said, *table(("node", "removed", "in", "emergency passes", "verified"), lines), *left, *kept]
 
 
 def artifacts(record: Mapping[str, Any]) -> list[str]:

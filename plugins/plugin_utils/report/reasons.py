@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from . import differences
 from .escape import one_line
 from .values import items, mapping, rows, text
 
@@ -75,18 +76,16 @@ def why(record: Mapping[str, Any]) -> str:
 def leftovers(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return what was left on the nodes as (node, what, detail), cleaning errors first; clean nodes add nothing."""
     found = [
-        (node, "could not be cleaned", one_line(error))
-        for node, done in mapping(record.get("cleaning")).items()
+        (node, "could not be cleaned", _words(error))
+        for node, done in mapping(mapping(record.get("cleaning")).get("nodes")).items()
         for error in items(mapping(done).get("errors"))
     ]
     for node, state in mapping(record.get("verify")).items():
         facts = mapping(state)
         for left in rows(facts.get("leftovers")):
-            found.append(
-                (node, f"{text(left.get('type'))} {text(left.get('name') or left.get('id'))}".strip(), _age(left))
-            )
+            found.append((node, differences.what(left), differences.origin(left)))
         for error in items(facts.get("errors")):
-            found.append((node, "could not be verified", one_line(error)))
+            found.append((node, "could not be verified", _words(error)))
         if facts.get("clean") is False and not facts.get("leftovers") and not facts.get("errors"):
             found.append((node, "not clean", "no list of leftovers"))
     return found
@@ -113,16 +112,6 @@ def labels(record: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in mapping(record.get("labels")).items())
 
 
-def removed(done: Any) -> str:
-    """Return what a cleaning took away from a node in words; done: counts by kind, also below the key `removed`."""
-    counts = mapping(mapping(done).get("removed") or done)
-    return ", ".join(
-        f"{count} {kind.removesuffix('s') if count == 1 else kind}"
-        for kind, count in counts.items()
-        if isinstance(count, int) and count
-    ) or "nothing"  # fmt: skip
-
-
 def end_state(service: Mapping[str, Any]) -> str:
     """Return how a service ended in words; kills for memory, restarts and recoveries are said: they can hide a fault."""
     parts = [text(service.get("state"))]
@@ -137,8 +126,9 @@ def end_state(service: Mapping[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _age(left: Mapping[str, Any]) -> str:
-    parts = [text(left.get("detail"))]
-    if left.get("owner"):
-        parts.append(f"owner {left['owner']}")
-    return ", ".join(part for part in parts if part)
+def _words(error: Any) -> str:
+    """Return an error of a cleaning or a listing in one line."""
+    facts = mapping(error)
+    if not facts.get("error"):
+        return one_line(error)
+    return one_line(f"{text(facts.get('what'))}: {text(facts.get('error'))}")

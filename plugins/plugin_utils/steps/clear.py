@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..report import differences
 from ..verdict import kinds
 from . import lease
 from .cell import Cell, StepFailure
@@ -21,42 +22,48 @@ def stop(cell: Cell) -> dict[str, Any]:
     _spare_unused_engine(cell)
     result = cell.client.call("stop", timeout_s=STOP_TIMEOUT_S)
     if result["errors"]:
-        raise StepFailure("cleanup_failed", f"could not stop everything on {cell.node}: {_join(result['errors'])}")
+        kind = _kind(result["errors"])
+        raise StepFailure(kind, f"could not stop everything on {cell.node}: {_join(result['errors'])}")
     return {"stopped": len(result["stopped"])}
 
 
 def clean(cell: Cell) -> dict[str, Any]:
-    """Remove this run's containers, networks, volumes, processes and files from the node; once more where it failed."""
+    """Remove this run's containers, networks, volumes, processes and files from the node.
+
+    The node itself cleans once more by force where that failed; what remains then is a StepFailure.
+    """
     _spare_unused_engine(cell)
     result = cell.client.call("clean")
-    if result["errors"]:
-        cell.event(f"cleaning {cell.node} again: {_join(result['errors'])}", level="warning")
-        again = cell.client.call("clean")
-        result = {
-            "removed": {k: v + again["removed"][k] for k, v in result["removed"].items()},
-            "errors": again["errors"],
-            "second_try": True,
-        }
+    if result["emergency"]:
+        cell.event(f"{cell.node} needed emergency cleaning: {_join(result['cause'])}", level="warning")
     cell.board.post(f"cleaned.{cell.node}", result)
     if result["errors"]:
-        raise StepFailure("cleanup_failed", f"{cell.node} could not be cleaned: {_join(result['errors'])}")
-    return dict(result["removed"])
+        kind = _kind(result["errors"])
+        raise StepFailure(kind, f"{cell.node} could not be cleaned: {_join(result['errors'])}")
+    return {**result["removed"], "seconds": result["seconds"], "emergency": result["emergency"]}
 
 
 def verify(cell: Cell) -> dict[str, Any]:
-    """Compare the node with its snapshot; StepFailure cleanup_failed lists what is left, with owner and age."""
+    """Compare the node with its snapshot; a StepFailure lists what is left, with owner and age."""
     before = cell.board.read(f"snapshot.{cell.node}")
     if before is None:
         return {"clean": True, "untouched": True}
     result = cell.client.call("verify", before=before)
     cell.board.post(f"verified.{cell.node}", result)
+    for line in differences.told(result):
+        cell.event(f"{cell.node}: {line}")
     if not result["clean"]:
         left = describe(result)
-        told = cell.client.call(
-            "quarantine", action="set", kind="cleanup_failed", reason=f"it is not as it was: {left}"
-        )
-        raise StepFailure("cleanup_failed", f"{cell.node} is not as it was: {left}{_until(told)}")
+        kind = _kind(result["leftovers"])
+        told = cell.client.call("quarantine", action="set", kind=kind, reason=f"it is not as it was: {left}")
+        raise StepFailure(kind, f"{cell.node} is not as it was: {left}{_until(told)}")
     return {"clean": True, "foreign": len(result["foreign"])}
+
+
+def _kind(left: list[Any]) -> str:
+    """Return process_leak where processes are what stays, else cleanup_failed. left: errors of a cleaning, or leftovers."""
+    leaks = [entry.get("error_kind") == "process_leak" or entry.get("type") == "process" for entry in left]
+    return "process_leak" if any(leaks) else "cleanup_failed"
 
 
 def close(cell: Cell) -> dict[str, Any]:
@@ -90,11 +97,9 @@ def _until(told: dict[str, Any]) -> str:
 
 def describe(result: dict[str, Any]) -> str:
     """Return what verify found as a sentence part: each leftover with name, owner and age, then errors."""
-    left = [
-        f"{i['type']} {i.get('name') or i['id']} ({i.get('owner') or 'owner unknown'}, {i.get('age_s', '?')} s old)"
-        for i in result["leftovers"]
-    ]
-    return "; ".join([*left, *(str(error) for error in result["errors"])])
+    left = [differences.title(entry) for entry in result["leftovers"]]
+    failed = [f"{error['what']} could not be listed {error['when']}: {error['error']}" for error in result["errors"]]
+    return "; ".join([*left, *failed])
 
 
 def _spare_unused_engine(cell: Cell) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..deploy.board import Board
 from ..node import line as node_line
-from ..report import case_files, run_files
+from ..report import case_files, cleaning, run_files
 from ..run import journal
 from ..run.folder import point_latest
 from ..run.plan import CasePlan, RunPlan
@@ -62,6 +62,7 @@ def report_run(plan: RunPlan, shared: Board, now: float) -> dict[str, Any]:
         "started_at": plan.started_at,
         "ended_at": now,
         "reasons": [f"not clean: {', '.join(dirty)}"] if dirty else [],
+        "cleaning": cleaning.of_run(records),
     }
     with node_line.ending_all(shared):
         summary = run_files.write(plan.run_dir, run)

@@ -116,7 +116,7 @@ def _gpu_problems(facts: dict[str, Any], needed: int) -> list[tuple[str, str]]:
                 f"it has no GPU ({facts.get('gpu_error') or 'nvidia-smi lists none'}); {needed / GIB:.0f} GiB are required",
             )
         ]
-    smallest = min(gpu["memory_total_bytes"] for gpu in gpus)
+    smallest = min(gpu["memory_total_bytes"] or 0 for gpu in gpus)
     if smallest < needed:
         return [
             ("gpu_missing", f"its GPU memory is {smallest / GIB:.1f} GiB, below the required {needed / GIB:.1f} GiB")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..deploy.board import Board
+from ..report import cleaning, differences
 from ..run import atomic, journal
 from ..run.plan import CasePlan, RunPlan, ServicePlan
 from . import moments
@@ -39,11 +40,8 @@ def build(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[str, 
         "services": found,
         "deployment": moments.deployment(case, found),
         "artifacts": artifacts(case.ref.folder(plan.run_dir), board),
-        "cleaning": {node: note["removed"] for node, note in board.notes("cleaned.").items()},
-        "verify": {
-            node: {key: note[key] for key in ("clean", "leftovers", "foreign", "errors")}
-            for node, note in board.notes("verified.").items()
-        },
+        "cleaning": cleaning.of_case(board.notes("cleaned.")),
+        "verify": board.notes("verified."),
         "warnings": [*warnings(case, board), *moments.retries(found)],
         "versions": versions(board),
         "environment": environment(plan, case, board),
@@ -150,10 +148,7 @@ def warnings(case: CasePlan, board: Board) -> list[str]:
     for node, note in board.notes("containers.").items():
         found += [f"{node}: {warning}" for warning in note.get("warnings", [])]
     for node, note in board.notes("verified.").items():
-        found += [
-            f"{node}: new since the start and not ours: {item['type']} {item.get('name') or item['id']}"
-            for item in note["foreign"]
-        ]
+        found += [f"{node}: {line}" for line in differences.told(note)]
     found += [
         f"{node}: the connection was lost and made again, {note['count']} time(s)"
         for node, note in board.notes(RECONNECTED).items()

@@ -72,7 +72,7 @@ def cleanup(
 
 
 def _table(answers: Sequence[Mapping[str, Any]]) -> Table:
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.reasons import removed
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.cleaning import removed
 
     rows = [
         (

@@ -225,19 +225,24 @@ class Decoys:
     mark: str
     image: str
 
+    @property
+    def label(self) -> str:
+        """The label of a stranger's objects."""
+        return f"{DECOY}={self.mark}"
+
     def container(self, name: str, *words: str) -> str:
         """Start a stranger's container and return its id."""
         return docker(
             "run", "-d", "--label", f"{DECOY}={self.mark}", "--name", name, *words, self.image, "sleep", "600"
         )
 
-    def network(self, name: str) -> str:
+    def network(self, name: str, *words: str) -> str:
         """Make a stranger's network."""
-        return docker("network", "create", "--label", f"{DECOY}={self.mark}", name)
+        return docker("network", "create", "--label", f"{DECOY}={self.mark}", *words, name)
 
-    def volume(self, name: str) -> str:
+    def volume(self, name: str, *words: str) -> str:
         """Make a stranger's volume."""
-        return docker("volume", "create", "--label", f"{DECOY}={self.mark}", name)
+        return docker("volume", "create", "--label", f"{DECOY}={self.mark}", *words, name)
 
     def there(self) -> dict[str, list[str]]:
         """Return the stranger's objects."""

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import clean, lease, procs, reap
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.cleaning import COUNTED
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Clock, Context, RunRef
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.leftovers import Inventory
@@ -19,6 +20,8 @@ class Engine:
         self.objects: dict[str, dict[str, dict]] = {"containers": {}, "networks": {}, "volumes": {}}
         self.failing: dict[str, list[CellError]] = {}
         self.asked: list[tuple[str, ...]] = []
+        self.said: list[tuple] = []
+        self.ends: dict[str, dict] = {}  # containers at a network, as the engine tells of it
         self.root = root
 
     def add(self, kind, name, run, **labels):
@@ -36,8 +39,19 @@ class Engine:
             )
         ]
 
-    def containers(self, labels, _timeout=None):
+    def with_timeout(self, timeout):
+        assert 0 < timeout <= 10
+        return self
+
+    def containers(self, labels=(), _timeout=None):
         return self._list("containers", labels)
+
+    def call(self, method, path, body=None):
+        self.said.append((method, path, body))
+        return {"Containers": self.ends}
+
+    def unpause(self, name):
+        self.said.append(("unpause", name, None))
 
     def networks(self, labels):
         return self._list("networks", labels)
@@ -45,7 +59,7 @@ class Engine:
     def volumes(self, labels):
         return self._list("volumes", labels)
 
-    def remove(self, kind, name):
+    def remove(self, kind, name, _timeout=None):
         if self.failing.get(name):
             raise self.failing[name].pop(0)
         return self.objects[kind].pop(name, None) is not None
@@ -67,7 +81,7 @@ def node(monkeypatch, tmp_path):
     clock = Clock(unix=lambda: 9.0, monotonic=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
     for module in (clean, reap):
         monkeypatch.setattr(module, "engine_of", lambda ctx: engine)
-    monkeypatch.setattr(procs, "end_ours", lambda _root, _run: procs.KillReport())
+    monkeypatch.setattr(procs, "end_ours", lambda _root, _run, _limit=0: procs.KillReport())
     monkeypatch.setattr(clean.cgroup, "groups_left", lambda _root, _run=None: [])
 
     def ask(operation="clean", run=None, check=False, **args):
@@ -81,19 +95,23 @@ def node(monkeypatch, tmp_path):
 def test_one_run_goes_and_the_other_stays(node):
     report = node()
     assert report == {
-        "removed": {"containers": 1, "networks": 1, "volumes": 1, "processes": 0, "files": 1},
+        "removed": {"containers": 1, "networks": 1, "volumes": 1, "processes": 0, "files": 1, "bytes": 1},
         "errors": [],
+        "cause": [],
+        "emergency": False,
+        "seconds": 0.0,
     }
     assert node.engine.names() == ["r10-containers", "r10-networks", "r10-volumes"]
     assert not (node.root / "runs/r1").exists()
     assert (node.root / "runs/r10/s/a1/file").exists()
     assert node.root.exists()
-    assert all("testcell.run=r1" in asked for asked in node.engine.asked)
+    assert all("testcell.run=r1" in asked or asked == ("containers",) for asked in node.engine.asked)
 
 
 def test_a_second_clean_removes_nothing(node):
     node()
-    assert node() == {"removed": dict.fromkeys(clean.COUNTED, 0), "errors": []}
+    again = node()
+    assert (again["removed"], again["errors"], again["emergency"]) == (dict.fromkeys(COUNTED, 0), [], False)
 
 
 def test_the_last_case_of_a_run_takes_the_run_folder_along(node):
@@ -131,7 +149,7 @@ def test_a_network_goes_beside_containers_that_do_not_hold_it(node, monkeypatch,
 
 
 def test_what_stays_is_told_and_keeps_the_folder_as_proof(node):
-    node.engine.failing["r1-volumes"] = [CellError("docker_leftover", "volume is in use")] * 99
+    node.engine.failing["r1-volumes"] = [CellError("docker_leftover", "volume is in use")] * 999
     report = node()
     assert report["errors"] == [
         {"error_kind": "docker_leftover", "what": "volume r1-volumes", "error": "volume is in use"}
@@ -141,12 +159,12 @@ def test_what_stays_is_told_and_keeps_the_folder_as_proof(node):
 
 
 def test_a_container_that_stays_is_told(node):
-    node.engine.failing["r1-containers"] = [CellError("process_leak", "did not receive an exit event")]
-    assert node()["errors"][0] == {
-        "error_kind": "process_leak",
-        "what": "r1-containers",
-        "error": "did not receive an exit event",
-    }
+    node.engine.failing["r1-containers"] = [CellError("process_leak", "did not receive an exit event")] * 999
+    report = node()
+    told = {"error_kind": "process_leak", "error": "did not receive an exit event"}
+    assert report["cause"][0] == {**told, "what": "r1-containers"}
+    assert report["errors"][0] == {**told, "what": "container r1-containers"}
+    assert report["emergency"] is True
 
 
 def test_an_engine_that_cannot_list_is_an_error_and_not_clean(node, monkeypatch):
@@ -161,7 +179,7 @@ def test_an_engine_that_cannot_list_is_an_error_and_not_clean(node, monkeypatch)
 
 def test_a_process_that_will_not_go_is_told(node, monkeypatch):
     stuck = procs.Proc(4_000_000, 1)
-    monkeypatch.setattr(procs, "end_ours", lambda _root, _run: procs.KillReport((stuck,), (stuck,)))
+    monkeypatch.setattr(procs, "end_ours", lambda _root, _run, _limit=0: procs.KillReport((stuck,), (stuck,)))
     report = node()
     assert [error["error_kind"] for error in report["errors"]] == ["process_leak"]
     assert report["removed"]["processes"] == 0

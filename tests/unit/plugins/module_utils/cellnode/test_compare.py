@@ -87,7 +87,7 @@ TABLE = [
             ]
         },
         ["mount /root/runs/r1/s/a1/m"],
-        [],
+        ["mount /root/runs/r10/s/a1"],
         id="mount",
     ),
     pytest.param(
@@ -119,7 +119,7 @@ TABLE = [
     ),
     pytest.param(
         {"gpus": [card(0)]},
-        {"gpus": [card(90 * MIB)], "gpu_users": [user(9)]},
+        {"gpus": [card(90 * MIB)], "gpu_users": [user(9, used=80 * MIB)]},
         [],
         ["gpu_memory pid 9"],
         id="gpu-of-a-stranger",
@@ -172,3 +172,22 @@ def test_what_a_co_holder_has_is_a_strangers():
     left = compare({}, after, Ours("r1", alone=False), 100.0, frozenset())
     assert left.leftovers == ()
     assert [entry["type"] for entry in left.foreign] == ["container", "network", "process"]
+
+
+NOBODYS = {
+    "file in the node root": ({"new": [{"type": "file", "path": "/var/tmp/testcell-0/x"}]}, "file"),
+    "folder of another run": ({"new": [{"type": "file", "path": "/var/tmp/testcell-0/runs/r2"}]}, "file"),
+    "bridge without its network": ({"links": {"br-0123456789ab": ""}}, "bridge"),
+    "port proxy without its container": (
+        {"listening": [{"port": 80, "address": "0.0.0.0", "pid": 9, "program": "docker-proxy"}]},
+        "port",
+    ),
+}
+
+
+@pytest.mark.parametrize(("after", "kind"), NOBODYS.values(), ids=NOBODYS)
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "shared"])
+def test_what_nobody_owns_is_ours_only_where_no_other_run_holds_the_node(after, kind, alone):
+    left = compare({}, after, Ours("r1", alone=alone), 100.0, frozenset())
+    ours, foreign = ([entry["type"] for entry in entries] for entries in (left.leftovers, left.foreign))
+    assert (ours, foreign) == (([kind], []) if alone else ([], [kind]))

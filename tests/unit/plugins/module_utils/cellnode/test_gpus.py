@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import gpus
 
@@ -30,7 +33,7 @@ def smi(tmp_path, monkeypatch):
 
 
 def test_cards_and_their_users_are_listed(smi, tmp_path):
-    found = gpus.read(smi(CARDS, "123, GPU-aa, 4096\\n"), tmp_path)
+    found = gpus.read(smi(CARDS, "123, python3, GPU-aa, 4096\\n"), tmp_path)
     assert found.cards[0] == {
         "index": 0,
         "name": "NVIDIA H100 80GB HBM3",
@@ -38,14 +41,16 @@ def test_cards_and_their_users_are_listed(smi, tmp_path):
         "memory_total_bytes": 81559 * MIB,
         "memory_used_bytes": 4 * MIB,
         "utilization_percent": 37,
+        "fault": "",
     }
     assert (found.cards[1]["memory_used_bytes"], found.cards[1]["utilization_percent"]) == (None, None)
-    assert found.users == ({"pid": 123, "uuid": "GPU-aa", "memory_used_bytes": 4096 * MIB},)
+    ((user,), told) = found.users, ("pid", "program", "uuid", "memory_used_bytes")
+    assert tuple(user[key] for key in told) == (123, "python3", "GPU-aa", 4096 * MIB)
     assert found.error == ""
 
 
 def test_whoever_wants_the_cards_alone_asks_for_them_alone(smi, tmp_path):
-    environ = smi(CARDS, "123, GPU-aa, 4096\\n")
+    environ = smi(CARDS, "123, python3, GPU-aa, 4096\\n")
     tool = tmp_path / "nvidia-smi"
     tool.write_text(tool.read_text().replace("*compute-apps*)", "*compute-apps*) exit 9;;\n*other*)"))
     assert [card["index"] for card in gpus.read(environ, tmp_path, users=False).cards] == [0, 1]
@@ -77,7 +82,7 @@ def test_a_tool_that_hangs_is_an_error(smi, tmp_path, monkeypatch):
 
 
 def test_a_comma_in_a_name_stays_in_the_name():
-    assert gpus.rows("0, Card, big, U, 1, 2\nnoise\n", 5) == [["0", "Card, big", "U", "1", "2"]]
+    assert gpus.rows("0, Card, big, U, 1, 2\n\n", 5) == [["0", "Card, big", "U", "1", "2"]]
 
 
 def test_amd_cards_are_read_from_the_kernel(tmp_path, monkeypatch):
@@ -97,4 +102,84 @@ def test_amd_cards_are_read_from_the_kernel(tmp_path, monkeypatch):
             (device / file).write_text(text + "\n")
     found = gpus.read({"PATH": NONE}, tmp_path)
     memory = {"memory_total_bytes": 1000, "memory_used_bytes": 10}
-    assert found.cards == ({"index": 0, "name": "AMD GPU", "uuid": "u1", **memory, "utilization_percent": 12},)
+    assert found.cards == (
+        {"index": 0, "name": "AMD GPU", "uuid": "u1", **memory, "utilization_percent": 12, "fault": ""},
+    )
+
+
+# Lines as nvidia-smi prints them for --query-gpu and --query-compute-apps with --format=csv,noheader,nounits.
+CARD_LINES = {
+    "plain": ("0, Tesla T4, GPU-a, 15360, 3, 0", 3, ""),
+    "mig": ("0, NVIDIA A100-SXM4-40GB, GPU-a, 40960, 38, [N/A]", 38, ""),
+    "old-driver": ("0, GeForce GT 710, GPU-a, 2002, 3, [Not Supported]", 3, ""),
+    "no-memory-of-its-own": ("0, NVIDIA GB10, GPU-a, [N/A], [N/A], 0", None, ""),
+    "no-right-to-look": (
+        "0, NVIDIA H100, GPU-a, [Insufficient Permissions], [Insufficient Permissions], [N/A]",
+        None,
+        "",
+    ),
+    "unknown-error": ("0, NVIDIA A10, GPU-a, 23028, [Unknown Error], [Unknown Error]", None, "Unknown Error"),
+    "err": ("0, NVIDIA A10, GPU-a, ERR!, ERR!, ERR!", None, "ERR!"),
+    "reset": ("0, NVIDIA A10, GPU-a, 23028, 0, [GPU requires reset]", 0, "GPU requires reset"),
+    "lost": ("0, NVIDIA A10, GPU-a, [GPU is lost], [GPU is lost], [GPU is lost]", None, "GPU is lost"),
+}
+
+
+@pytest.mark.parametrize("name", CARD_LINES)
+def test_a_figure_that_is_not_told_differs_from_a_fault(smi, tmp_path, name):
+    line, used, fault = CARD_LINES[name]
+    (card,) = gpus.read(smi(line + "\\n"), tmp_path).cards
+    memory = card["memory_used_bytes"]
+    assert (None if memory is None else memory // MIB, card["fault"]) == (used, fault)
+
+
+USER_LINES = {
+    "plain": ("4711, /usr/bin/python3, GPU-a, 512", (4711, "/usr/bin/python3", 512)),
+    "comma": ("4711, python3 -c a, b, GPU-a, 512", (4711, "python3 -c a, b", 512)),
+    "name-not-found": ("4711, [Not Found], GPU-a, 512", (4711, "", 512)),
+    "amount-not-told": ("4711, python3, GPU-a, [N/A]", (4711, "python3", None)),
+    "no-right-to-look": (
+        "[Insufficient Permissions], [Insufficient Permissions], GPU-a, [Insufficient Permissions]",
+        (None, "", None),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", USER_LINES)
+def test_users_are_read_as_far_as_they_are_told(smi, tmp_path, name):
+    line, expected = USER_LINES[name]
+    (user,) = gpus.read(smi(CARDS, line + "\\n"), tmp_path).users
+    used = user["memory_used_bytes"]
+    assert (user["pid"], user["program"], None if used is None else used // MIB) == expected
+    assert user["uuid"] == "GPU-a"
+
+
+def test_a_user_is_told_with_its_owner_and_age(smi, tmp_path):
+    (user,) = gpus.read(smi(CARDS, f"{os.getpid()}, python3, GPU-aa, 1\\n"), tmp_path).users
+    assert user["user"] == pwd.getpwuid(os.geteuid()).pw_name and user["age_s"] >= 0 and user["container"] == ""
+
+
+BROKEN = {
+    "mismatch": ("Failed to initialize NVML: Driver/library version mismatch", 18),
+    "no-driver": (
+        "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest",
+        9,
+    ),
+    "lost-card": ("Unable to determine the device handle for GPU 0000:0B:00.0: Unknown Error", 255),
+    "lost-card-beside-others": (f"{CARDS}Unable to determine the device handle for GPU 0000:0B:00.0: Unknown Error", 0),
+    "old-tool": ('Field "memory.used" is not a valid field to query.', 2),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_whatever_the_driver_says_instead_of_cards_is_an_error(smi, tmp_path, name):
+    said, code = BROKEN[name]
+    found = gpus.read(smi(said.replace("'", "'\\''"), code=code), tmp_path)
+    assert said.splitlines()[-1].rpartition("\\n")[2] in found.error
+    assert found.cards == ()
+
+
+@pytest.mark.parametrize("code", [0, 6])
+def test_no_device_and_no_process_are_empty_lists(smi, tmp_path, code):
+    assert gpus.read(smi("No devices were found", code=code), tmp_path) == gpus.Gpus()
+    assert gpus.read(smi(CARDS, "No running processes found"), tmp_path).users == ()

@@ -28,6 +28,9 @@ class Engine:
     def networks(self):
         return [{"Id": "n", "Name": "net", "Labels": None, "Created": "1970-01-01T00:00:05Z"}]
 
+    def images(self):
+        return [{"Id": "sha256:1", "RepoTags": ["e:1"], "Size": 7}, {"Id": "sha256:2", "RepoTags": None, "Size": 0}]
+
     def volumes(self):
         raise CellError("docker_timeout", "no answer")
 

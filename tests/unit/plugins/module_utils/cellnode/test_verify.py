@@ -15,9 +15,9 @@ NVML = {"what": "gpus", "error_kind": "gpu_missing", "error": "NVML mismatch"}
 
 @pytest.fixture
 def ask(monkeypatch, tmp_path):
-    def run(*snapshots, before=None, args=None, run=None):
-        left = list(snapshots)
-        monkeypatch.setattr(verify, "engine_of", lambda ctx: None)
+    def run(*snapshots, before=None, args=None, run=None, engine=None):
+        left = [{"containers": [], **one} for one in snapshots]
+        monkeypatch.setattr(verify, "engine_of", lambda ctx: engine)
         monkeypatch.setattr(verify, "take", lambda _ctx, _engine: left.pop(0) if len(left) > 1 else left[0])
         now = [0.0]
         clock = Clock(unix=lambda: 100.0, monotonic=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
@@ -112,3 +112,30 @@ def test_the_project_is_named_as_compose_wants_it(tmp_path):
 def test_ports_to_ignore_are_numbers(ask):
     with pytest.raises(CellError, match="listening_ignore"):
         ask({"errors": []}, args={"listening_ignore": ["80"]})
+
+
+def card(used):
+    return {"index": 0, "name": "H100", "uuid": "G0", "memory_total_bytes": 80 << 30, "memory_used_bytes": used << 20}
+
+
+def test_gpu_memory_that_comes_back_late_is_waited_for_longer_than_anything_else(ask):
+    busy, free = {"errors": [], "gpus": [card(9000)]}, {"errors": [], "gpus": [card(4)]}
+    before = {"errors": [], "gpus": [card(4)]}
+    assert ask(*[busy] * 15, free, before=before)["clean"] is True
+    answer = ask(busy, before=before)
+    assert (answer["clean"], [entry["type"] for entry in answer["leftovers"]]) == (False, ["gpu_memory"])
+    assert ask(*[{**busy, "containers": [MINE]}] * 15, free, before=before)["clean"] is False
+
+
+def test_an_orphan_of_the_network_is_ours_only_where_no_running_container_has_it(ask):
+    path = "/run/docker/netns/0a1b2c3d4e5f"
+    stranger = {"id": "s", "name": "s", "labels": {}, "created": 0, "state": "running"}
+
+    class Engine:
+        def inspect(self, container):
+            assert container == "s"
+            return {"NetworkSettings": {"SandboxKey": f"/var{path}"}}
+
+    after = {"errors": [], "namespaces": [path]}
+    assert [entry["name"] for entry in ask(after)["leftovers"]] == [path]
+    assert ask({**after, "containers": [stranger]}, engine=Engine())["clean"] is True

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import cleaning
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -92,7 +93,7 @@ def make_case() -> Callable[..., dict[str, Any]]:
             ],
             "benchmark": benchmark(),
             "artifacts": {"files": 3, "bytes": 2048, "digest": "sha256:abc"},
-            "cleaning": {"node1": {"removed": {"containers": 1, "networks": 1}, "errors": []}},
+            "cleaning": cleaning.of_case({"node1": {"removed": {"containers": 1, "networks": 1}, "seconds": 0.5}}),
             "verify": {"node1": {"clean": True, "leftovers": []}},
             "warnings": [],
             "versions": {"testcell": "0.1.0"},
@@ -158,11 +159,15 @@ def hostile_case(make_case: Callable[..., dict[str, Any]]) -> dict[str, Any]:
             }
             for text in HOSTILE
         ],
-        cleaning={HOSTILE[0]: {"removed": {HOSTILE[2]: 1}, "errors": [HOSTILE[1]]}},
+        cleaning=cleaning.of_case(
+            {HOSTILE[0]: {"removed": {HOSTILE[2]: 1}, "errors": [HOSTILE[1]], "emergency": True}}
+        ),
         verify={
             HOSTILE[0]: {
                 "clean": False,
                 "leftovers": [{"type": HOSTILE[0], "name": HOSTILE[2], "owner": HOSTILE[1], "detail": bad}],
+                "errors": [{"what": HOSTILE[0], "error": HOSTILE[2]}],
+                "noted": [{"type": HOSTILE[0], "name": HOSTILE[2], "detail": bad}],
             }
         },
         warnings=[*HOSTILE, {"message": HOSTILE[0]}],

@@ -123,8 +123,8 @@ def test_report_keeps_foreign_text_out_of_its_markup(hostile_case: dict[str, Any
 def test_dirty_node_is_never_shown_as_clean(make_case: Make) -> None:
     verify = {"node1": {"clean": False, "errors": ["docker ps: no answer in 5 s"]}, "node2": {}}
     text = case_page.render(make_case(verify=verify))
-    assert "| node1 | 1 container, 1 network | **not clean** |" in text
-    assert "| node2 | nothing | **not clean** |" in text
+    assert "| node1 | 1 container, 1 network | 0.5 s | 0 | **not clean** |" in text
+    assert "| node2 | nothing | - | - | **not clean** |" in text
     assert "- node1: could not be verified docker ps: no answer in 5 s" in text
 
 

@@ -5,7 +5,14 @@ import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import clear
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 
-NOTHING = {"stopped": [], "removed": {"containers": 0}, "errors": []}
+NOTHING = {
+    "stopped": [],
+    "removed": {"containers": 0},
+    "errors": [],
+    "cause": [],
+    "emergency": False,
+    "seconds": 0.1,
+}
 
 
 @pytest.mark.parametrize("step", [clear.stop, clear.clean])
@@ -64,3 +71,59 @@ def test_f25_a_node_is_told_of_failures_that_are_its_own(make_cell, build, failu
     assert [args["kind"] for op, args in node.calls if op == "quarantine"] == blamed
     told = [line for line in cell.say.__self__ if "3 runs failed" in line]
     assert bool(told) == bool(held and blamed)
+
+
+LEAK = {"error_kind": "process_leak", "what": "process 7", "error": "sleep 9: ignores KILL in state D"}
+STAYS = {"error_kind": "docker_leftover", "what": "network n", "error": "has active endpoints"}
+
+
+@pytest.mark.parametrize(
+    ("errors", "kind"), [([LEAK], "process_leak"), ([STAYS], "cleanup_failed"), ([STAYS, LEAK], "process_leak")]
+)
+@pytest.mark.parametrize("step", [clear.stop, clear.clean])
+def test_f34_what_stays_is_a_failure_that_names_it(make_cell, build, step, errors, kind):
+    answer = {**NOTHING, "errors": errors, "cause": errors, "emergency": True}
+    cell = make_cell(build.case(services=[build.service("a")]), client=build.node(stop=answer, clean=answer))
+    with pytest.raises(StepFailure) as caught:
+        step(cell)
+    assert caught.value.kind == kind
+    assert all(error["error"] in str(caught.value) for error in errors)
+
+
+def test_emergency_cleaning_is_told_and_counted_also_when_it_helped(make_cell, build):
+    answer = {**NOTHING, "cause": [STAYS], "emergency": True}
+    cell = make_cell(build.case(services=[build.service("a")]), client=build.node(clean=answer))
+    assert clear.clean(cell) == {"containers": 0, "seconds": 0.1, "emergency": True}
+    assert cell.say.__self__ == ["n1 needed emergency cleaning: has active endpoints"]
+    assert cell.board.read("cleaned.n1") == answer
+
+
+def test_f34_a_process_that_stays_quarantines_the_node_as_a_leak(make_cell, build):
+    left = {"type": "process", "name": "7", "detail": "sleep 9", "owner": "r", "age_s": 3.0}
+    node = build.node(verify={**DIRTY, "leftovers": [left]}, quarantine={"quarantine": HELD, "blames": []}, lease={})
+    cell = make_cell(build.case(services=[build.service("a")]), client=node)
+    cell.board.post("snapshot.n1", {})
+    with pytest.raises(StepFailure, match=r"process 7 \(sleep 9, owner r, 3.0 s old\)") as caught:
+        clear.verify(cell)
+    assert caught.value.kind == "process_leak"
+    assert [args["kind"] for op, args in node.calls if op == "quarantine"] == ["process_leak"]
+
+
+def test_a_list_that_could_not_be_made_is_told_as_one(make_cell, build):
+    error = {"what": "containers", "error_kind": "docker_timeout", "error": "no answer", "when": "after"}
+    node = build.node(
+        verify={**DIRTY, "leftovers": [], "errors": [error]}, quarantine={"quarantine": HELD, "blames": []}, lease={}
+    )
+    cell = make_cell(build.case(services=[build.service("a")]), client=node)
+    cell.board.post("snapshot.n1", {})
+    with pytest.raises(StepFailure, match="containers could not be listed after: no answer"):
+        clear.verify(cell)
+
+
+def test_what_strangers_did_is_shown_and_the_node_is_clean(make_cell, build):
+    stranger = {"type": "container", "name": "c", "owner": "", "age_s": None}
+    node = build.node(verify={**DIRTY, "clean": True, "leftovers": [], "foreign": [stranger]})
+    cell = make_cell(build.case(services=[build.service("a")]), client=node)
+    cell.board.post("snapshot.n1", {})
+    assert clear.verify(cell) == {"clean": True, "foreign": 1}
+    assert cell.say.__self__ == ["n1: new since the start and not ours: container c (owner unknown, age unknown)"]
