@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..plugin_utils.deploy.board import Board
+from ..plugin_utils.deploy.placement import LOCAL
 from ..plugin_utils.node.client import NodeClient
 from ..plugin_utils.node.errors import NodeError
 from ..plugin_utils.node.line import Line
 from ..plugin_utils.node.persistence import Persistence
-from ..plugin_utils.run import owner
+from ..plugin_utils.run import limits, owner, reserve
 from ..plugin_utils.run import plan as run_plan
 from ..plugin_utils.steps import adopting, lease
 from ..plugin_utils.steps.cell import LOST, RECONNECTED, Cell, StepFailure, case_board, run_board
@@ -110,17 +111,17 @@ class PhaseAction(NodeAction):
 
     def _recorded(self, step: Step, cell: Cell) -> dict[str, Any]:
         began = cell.clock()
-        cell.log("begin")
         try:
+            cell.log("begin")
             detail = step.act(cell)
+            if self._is_orphan(cell):
+                return {"changed": True, "skipped": True, "skip_reason": ORPHAN}
+            seconds = round(cell.clock() - began, 3)
+            cell.log("end", ok=True, seconds=seconds, detail=detail)
         except (StepFailure, NodeError) as exc:
             return self._failed(cell, exc, began)
         except Exception as exc:
-            return self._failed(cell, _broken(step, exc), began)
-        if self._is_orphan(cell):
-            return {"changed": True, "skipped": True, "skip_reason": ORPHAN}
-        seconds = round(cell.clock() - began, 3)
-        cell.log("end", ok=True, seconds=seconds, detail=detail)
+            return self._failed(cell, _of_the_controller(cell, step, exc) or _broken(step, exc), began)
         return {"changed": True, "steps": {step.name: {"seconds": seconds, **detail}}}
 
     def _failed(self, cell: Cell, exc: StepFailure | NodeError, began: float) -> dict[str, Any]:
@@ -133,7 +134,7 @@ class PhaseAction(NodeAction):
             exc.kind,
             message=str(exc),
             step=cell.step,
-            node=cell.node,
+            node=getattr(exc, "node", "") or cell.node,
             service=getattr(exc, "service", ""),
             evidence=getattr(exc, "evidence", ()) or _evidence_of(exc),
             at=cell.clock(),
@@ -202,6 +203,18 @@ def _broken(step: Step, exc: Exception) -> StepFailure:
     trace = "".join(traceback.format_exception(exc)).splitlines()
     message = f"the step {step.name} broke: {type(exc).__name__}: {exc}"
     return StepFailure("internal_error", message, evidence=tuple(trace[-20:]))
+
+
+def _of_the_controller(cell: Cell, step: Step, exc: Exception) -> StepFailure | None:
+    """Return the failure of a step to which this machine refused something: what a node refuses comes as NodeError."""
+    run_dir, what = cell.plan.run_dir, getattr(exc, "filename", None) or f"the step {step.name}"
+    if isinstance(exc, OSError) and exc.errno in reserve.FULL:
+        said = reserve.shortage(run_dir, reserve.BYTES)
+        reserve.give_up(run_dir)
+        return StepFailure("disk_full", f"the controller cannot go on with {what}: {said}", node=LOCAL)
+    kind = limits.kind_of(exc)
+    message = f"the controller, at {what}: {str(exc) or type(exc).__name__}"
+    return StepFailure(kind, message, node=LOCAL) if kind else None
 
 
 def _evidence_of(exc: StepFailure | NodeError) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.run import journal
+from ..plugin_utils.run import journal, reserve
 from ..plugin_utils.run import plan as run_plan
 from ..plugin_utils.run.plan import CasePlan, RunPlan
 from ..plugin_utils.steps import adopting, opening, resuming
@@ -57,12 +57,20 @@ class ActionModule(ActionBase):
         _, args = self.validate_argument_spec(
             {"run_dir": {"type": "path", "required": True}, "case_index": {"type": "int", "required": True}}
         )
-        plan = run_plan.load(Path(str(args["run_dir"])))
-        case = plan.cases[int(args["case_index"])]
+        run_dir = Path(str(args["run_dir"]))
+        reason = reserve.with_reserve(run_dir, lambda: self._open(run_dir, int(args["case_index"])))
+        return {"changed": False, "skip": reason}
+
+    def _open(self, run_dir: Path, index: int) -> str:
+        """Open the case, or go on with it, and return why it is left out."""
+        plan = run_plan.load(run_dir)
+        case = plan.cases[index]
         board, shared = case_board(plan.boards, case.index), run_board(plan.boards)
         resumed = adopting.settle(case, board, shared, time.time())
         if resumed and adopting.goes_on(board):
-            return self._gone_on(plan, case, resumed)
+            _note(plan, case, resumed, step="adopt")
+            self._title(case, f" - {resumed}")
+            return ""
         if resumed:
             resuming.put_aside(plan, case)
             self._display.display(f"  {case.ref.title} {resumed}")
@@ -72,17 +80,13 @@ class ActionModule(ActionBase):
             board.post("warning.set-aside", {"message": told})
             self._display.display(f"  {told}")
         board.post("opened", {"t": time.time()})
+        full = "" if reason else opening.no_room(plan)
+        reason = reason or full
         if reason:
-            board.post("skip", {"reason": reason})
+            board.post("skip", {"reason": reason, "error_kind": "disk_full" if full else ""})
         _note(plan, case, told if told else resumed or (reason and f"skipped: {reason}"))
         self._title(case, f" - skipped: {reason}" if reason else "")
-        return {"changed": False, "skip": reason}
-
-    def _gone_on(self, plan: RunPlan, case: CasePlan, told: str) -> dict[str, Any]:
-        """Return the result for a case that was opened by the controller before this one."""
-        _note(plan, case, told, step="adopt")
-        self._title(case, f" - {told}")
-        return {"changed": False, "skip": ""}
+        return reason
 
     def _title(self, case: CasePlan, more: str) -> None:
         self._display.display(f"\n== {case.ref.title}{more}", color="bright blue")

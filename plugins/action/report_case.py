@@ -42,6 +42,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from ..plugin_utils.run import plan as run_plan
+from ..plugin_utils.run import reserve
 from ..plugin_utils.steps import judging
 from ..plugin_utils.steps.cell import case_board, run_board
 
@@ -63,8 +64,9 @@ class ActionModule(ActionBase):
             return {"changed": False, "verdict": "skipped", "reasons": ["check mode"]}
         plan = run_plan.load(Path(str(args["run_dir"])))
         case = plan.cases[int(args["case_index"])]
-        document = judging.report_case(
-            plan, case, case_board(plan.boards, case.index), run_board(plan.boards), time.time()
+        board, shared = case_board(plan.boards, case.index), run_board(plan.boards)
+        document = reserve.with_reserve(
+            plan.run_dir, lambda: judging.report_case(plan, case, board, shared, time.time())
         )
         verdict, reasons = document["verdict"], document["reasons"]
         text = f"== {case.ref.title}: {verdict.upper()}{' - ' + reasons[0] if reasons else ''}"

@@ -44,6 +44,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from ..plugin_utils.run import plan as run_plan
+from ..plugin_utils.run import reserve
 from ..plugin_utils.steps import judging
 from ..plugin_utils.steps.cell import run_board
 
@@ -57,7 +58,8 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec({"run_dir": {"type": "path", "required": True}})
         plan = run_plan.load(Path(str(args["run_dir"])))
-        summary = judging.report_run(plan, run_board(plan.boards), time.time())
+        shared = run_board(plan.boards)
+        summary = reserve.with_reserve(plan.run_dir, lambda: judging.report_run(plan, shared, time.time()))
         line = judging.line(summary, plan.run_dir)
         self._display.display(f"\n== {line}", color="green" if summary["exit_code"] == 0 else "red")
         artifacts = {"data": {"testcell": summary}, "per_host": False, "aggregate": False}  # as set_stats gives them

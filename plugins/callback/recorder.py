@@ -18,6 +18,7 @@ author: Testcell contributors
 import gc
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -70,7 +71,8 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         self._record("end", hosts={host: stats.summarize(host) for host in sorted(stats.processed)})
         if self._stream:
-            self._stream.close()
+            with suppress(OSError):
+                self._stream.close()
             self._stream = None
         gc.freeze()  # a last search for garbage, at exit, would take longer than all else that is left to do
 
@@ -85,7 +87,8 @@ class CallbackModule(CallbackBase):
         if self._stream is None:
             self._waiting.append(line)
         else:
-            self._stream.write(line)
+            with suppress(OSError):  # a full disk: the stream keeps the line and writes it with a later one
+                self._stream.write(line)
 
     def _open(self, run_dir: Path) -> None:
         if self._stream is None and run_dir.is_dir():

@@ -152,6 +152,15 @@ OS_ERROR_KINDS = {28: "disk_full", 122: "disk_full", 30: "fs_readonly", 5: "io_e
 OS_ERROR_KINDS.update({24: "resource_limit", 23: "resource_limit", 11: "resource_limit", 12: "node_oom"})
 
 
+def error_kind(exc: Exception) -> str:
+    """Return the error kind of what stopped an operation: the system, one of its limits, or else a fault of ours."""
+    if isinstance(exc, MemoryError):
+        return "node_oom"
+    if isinstance(exc, RuntimeError) and "can't start new thread" in str(exc):
+        return "resource_limit"
+    return os_error_kind(exc) if isinstance(exc, OSError) else "internal_error"
+
+
 def os_error_kind(exc: OSError) -> str:
     """Return the error kind that an operating system error stands for; unknown numbers are io_error."""
     return OS_ERROR_KINDS.get(exc.errno or 0, "io_error")

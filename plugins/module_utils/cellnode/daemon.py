@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import cgroup, child, procs, spawn
+from . import cgroup, child, procs, room, spawn
 from .cgroup import Group
-from .context import os_error_kind
+from .context import error_kind, os_error_kind
 from .deadman import DeadMan
 from .durable import WRITE_FLAGS, write_all
 from .logfile import CappedLog
-from .outcome import Limits, judge
+from .outcome import Limits, judge, on_disk
 from .output import Output
 from .procs import Proc
 from .unit import Spec, Status, leaf, write_status
@@ -32,6 +32,7 @@ TICK_S = 1.0  # how often the lease and the unit's folder are looked at
 STEP_S = 0.05  # how often the command's processes are counted while they are being ended
 LINGER_S = 2.0  # how long children that hold the output may outlive the command
 DRAIN_LIMIT_S = 1.0
+STRIKE_S = 0.2
 START_LIMIT_S = 30.0
 SAVE_LIMIT_S = 60.0
 RESERVE = ".reserve"
@@ -62,6 +63,7 @@ class Supervisor:
         self.wait_status: int | None = None
         self._report_fd = self._wake_fd = -1
         self._stop_asked = False
+        self._reaped_killed: set[int] = set()
         self._begun, self._ended = time.monotonic(), 0.0
         self._next_tick = 0.0
 
@@ -191,7 +193,7 @@ class Supervisor:
         self._next_tick = now + TICK_S
         if os.fstat(self.plan.folder_fd).st_nlink == 0:
             return "folder"
-        return "lease" if self.plan.dead_man and self.plan.dead_man.must_end() else None
+        return self.plan.dead_man.cause() if self.plan.dead_man else None
 
     def _pump(self, timeout_s: float) -> None:
         """Wait for output, the end of a child or a request; take the output and reap the dead."""
@@ -212,6 +214,8 @@ class Supervisor:
                     return
                 if pid == self.main.pid:
                     self.wait_status, self._ended = status, time.monotonic()
+                elif os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+                    self._reaped_killed.add(pid)
 
     def _relatives(self) -> list[Proc]:
         """Return the living processes of the group and our descendants."""
@@ -239,18 +243,43 @@ class Supervisor:
 
     def _end_all(self) -> procs.KillReport:
         """Kill whatever is left in the group, below us or with our mark; then empty the pipe."""
-        token, group = self.status.token, self.group
-        report = procs.kill_all(
-            lambda: dict.fromkeys(self._relatives() + procs.marked(token)),
-            strike=(lambda: cgroup.strike(group.work)) if group else None,
-            between=lambda: self._pump(0.0),
-        )
+        report = self._kill_found()
+        deadline = time.monotonic() + procs.KILL_LIMIT_S
+        while not report.survivors and time.monotonic() < deadline and spawn.children():
+            self._strike_children()
+            again = self._kill_found()
+            report = procs.KillReport(report.killed + again.killed, again.survivors)
         self.output.drain(DRAIN_LIMIT_S)
         self._reap()
-        if group:
-            cgroup.leave(group)
-            cgroup.remove(group)
+        if self.group:
+            cgroup.leave(self.group)
+            cgroup.remove(self.group)
         return report
+
+    def _kill_found(self) -> procs.KillReport:
+        """Kill what a look at all processes finds until it finds no more."""
+        token, group = self.status.token, self.group
+        return procs.kill_all(
+            lambda: dict.fromkeys(self._relatives() + procs.marked(token)),
+            strike=(lambda: cgroup.strike(group.work)) if group else self._strike_children,
+            between=lambda: self._pump(0.0),
+        )
+
+    def _strike_children(self) -> None:
+        """Kill our children, and those that become ours when their parents die, faster than they can fork.
+
+        Whoever forks and ends at once is never seen by a look at all processes, but each of them ends up as our child:
+        having none proves that nothing is left. The number of a child is not used again before we have reaped it.
+        """
+        deadline = time.monotonic() + STRIKE_S
+        while time.monotonic() < deadline:
+            found = spawn.children()
+            if not found:
+                return
+            for pid in found:
+                with suppress(PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            self._reap()
 
     def _finish(self, cause: str | None) -> None:
         """End what is left, seal the log and write the last status."""
@@ -259,6 +288,7 @@ class Supervisor:
         stuck = tuple(procs.described(proc) for proc in report.survivors)
         limits = Limits(self.spec.timeout_s, self.spec.grace_s)
         end = judge(self.spec.name, cause, self.wait_status, limits, len(stuck))
+        end = on_disk(end, room.fault(self.plan.cwd_fd))
         self.output.log.seal()
         fault = self.output.log.error
         last = replace(
@@ -269,7 +299,7 @@ class Supervisor:
             error_kind=end.error_kind,
             message=end.message,
             seconds=round(seconds, 3),
-            survivors_killed=len([proc for proc in report.killed if proc != self.main]),
+            survivors_killed=len({proc.pid for proc in report.killed} - {self.main.pid} | self._reaped_killed),
             unkillable=stuck,
             log_error=f"{os_error_kind(fault)}: {fault.strerror}" if fault else "",
         )
@@ -293,7 +323,7 @@ class Supervisor:
         """End the work and record a fault of the supervisor itself."""
         self._end_all()
         message = f"the supervisor of {self.spec.name} failed: {type(exc).__name__}: {exc}"
-        kind = os_error_kind(exc) if isinstance(exc, OSError) else "internal_error"
+        kind = error_kind(exc)
         with suppress(OSError):
             self._report({"error": {"kind": kind, "message": message}})
         self._save_last(replace(self.status, state="killed", error_kind=kind, message=message))

@@ -23,14 +23,14 @@ class DeadMan:
         self._ttl_s = DEFAULT_TTL_S
         self._lapsed_at: float | None = None
 
-    def must_end(self) -> bool:
-        """Return whether another epoch owns the node, or the lease is gone or over for longer than its ttl."""
+    def cause(self) -> str | None:
+        """Return why the work must end: taken (another epoch owns the node), lease (over for longer than its ttl), None."""
         now = self._now()
         standing, ttl_s = claim(self._root, self._run, self._epoch, now, carried=True)
         self._ttl_s = ttl_s or self._ttl_s
         if standing != "lapsed":
             self._lapsed_at = None
-            return standing == "other"
+            return "taken" if standing == "other" else None
         if self._lapsed_at is None:
             self._lapsed_at = now.boottime
-        return now.boottime - self._lapsed_at > self._ttl_s
+        return "lease" if now.boottime - self._lapsed_at > self._ttl_s else None

@@ -1,13 +1,18 @@
 # Copyright (c) 2026 Testcell contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small files that are either the old or the new text after any crash: temp, fsync, rename, fsync of the folder."""
+"""Small files that are either the old or the new text after any crash: temp, fsync, rename, fsync of the folder.
+
+On a full disk, where a second file has no room, JSON is written over the old text, in the space that this has already.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import stat
 import time
 import zlib
 from contextlib import suppress
@@ -16,6 +21,7 @@ from typing import Any
 from .beneath import FILE_FLAGS
 from .errors import CellError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 JSON_LIMIT = 4 << 20
 WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -50,7 +56,32 @@ def replace_bytes(folder_fd: int, name: str, data: bytes, mode: int = 0o600) -> 
 
 def replace_json(folder_fd: int, name: str, value: Any) -> None:
     """Put value as JSON in place of file name in an open folder, whole or not at all."""
-    replace_bytes(folder_fd, name, (json.dumps(value, sort_keys=True, allow_nan=False) + "\n").encode())
+    data = (json.dumps(value, sort_keys=True, allow_nan=False) + "\n").encode()
+    try:
+        replace_bytes(folder_fd, name, data)
+    except OSError as exc:
+        if exc.errno not in FULL or not _overwrite(folder_fd, name, data):
+            raise
+
+
+def _overwrite(folder_fd: int, name: str, data: bytes) -> bool:
+    """Write JSON over that of a file in one write and return whether there was room for it; blanks fill up the rest."""
+    try:
+        fd = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder_fd)
+    except OSError:
+        return False
+    try:
+        before = os.fstat(fd)
+        if not stat.S_ISREG(before.st_mode) or before.st_blocks * 512 < len(data):
+            return False
+        filled = data.ljust(before.st_size)
+        done = os.pwrite(fd, filled, 0) == len(filled)
+        os.fsync(fd)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return done
 
 
 def read_bytes(folder_fd: int, name: str, limit: int = JSON_LIMIT) -> bytes | None:

@@ -21,6 +21,7 @@ from .request import mapping
 
 DEFAULT_FILES, DEFAULT_BYTES = 20_000, 16 << 30
 MAX_READ_BYTES = 16 << 20
+REPLACED = ("artifact_unsafe_path", "artifact_missing")  # what a file that became a link, or went, is found to be
 
 
 def op_manifest(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
@@ -42,15 +43,21 @@ def op_manifest(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
 
 
 def op_read(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
-    """Return {data, offset, eof, size} of one file. expect: {size, mtime_ns} of its manifest entry."""
+    """Return {data, offset, eof, size} of one file. expect: {size, mtime_ns, ctime_ns} of its manifest entry."""
     base, pieces = base_parts(text(args, "base_rel", "")), parts(args.get("path"))
-    path = "/".join(pieces)
+    path, expect = "/".join(pieces), mapping(args, "expect")
     offset = integer(args, "offset", 0, 0, 1 << 62)
     limit = integer(args, "max_bytes", 1 << 20, 1, MAX_READ_BYTES)
-    with folder(ctx.root, case_parts(ctx) + base + pieces[:-1]) as folder_fd:
-        fd = open_regular(folder_fd, pieces[-1], path)
     try:
-        return _read(fd, path, offset, limit, mapping(args, "expect"))
+        with folder(ctx.root, case_parts(ctx) + base + pieces[:-1]) as folder_fd:
+            fd = open_regular(folder_fd, pieces[-1], path)
+    except CellError as exc:
+        if not expect or exc.kind not in REPLACED:
+            raise
+        message = f"{path!r} is not what it was when its manifest was made: {exc.message}"
+        raise CellError("artifact_changed", message, path=path) from exc
+    try:
+        return _read(fd, path, offset, limit, expect)
     except OSError as exc:
         raise CellError(os_error_kind(exc), f"cannot read {path!r}: {exc.strerror}", path=path) from exc
     finally:
@@ -63,7 +70,7 @@ def _read(fd: int, path: str, offset: int, limit: int, expect: dict[str, Any]) -
     if file_fault(before):
         raise unsafe(f"{path!r} cannot be read: {file_fault(before)}", path)
     data = os.pread(fd, limit, offset)
-    known = {"size": before.st_size, "mtime_ns": before.st_mtime_ns}
+    known = {"size": before.st_size, "mtime_ns": before.st_mtime_ns, "ctime_ns": before.st_ctime_ns}
     if not same(before, os.fstat(fd)) or any(known.get(key) != value for key, value in expect.items()):
         raise CellError("artifact_changed", f"{path!r} changed since its manifest was made", path=path, **known)
     end = offset + len(data)

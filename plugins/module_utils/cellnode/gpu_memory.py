@@ -24,12 +24,9 @@ def compare(before: Json, after: Json, ours: Ours) -> Found:
     pids = {process["pid"] for process in after.get("processes") or () if process.get("run") == ours.run}
     containers = {record["id"]: record for record in after.get("containers") or ()}
     old = {_key(user) for user in before.get("gpu_users") or ()}
-    foreign: list[Json] = []
     for user in after.get("gpu_users") or ():
         new = _key(user) not in old
         mine = _is_ours(user, new, pids, containers, ours)
-        if not mine:
-            foreign.append(user)
         if mine or new:
             yield mine, _user(user, containers, ours if mine else None)
     if any(error["what"] == "gpus" for error in after.get("errors") or ()):
@@ -38,7 +35,8 @@ def compare(before: Json, after: Json, ours: Ours) -> Found:
     for card in before.get("gpus") or ():
         now = cards.get(card["uuid"])
         fault = _fault(card, now)
-        said = fault or _growth(card, now or {}, before.get("gpu_users") or [], foreign)
+        users = before.get("gpu_users") or [], after.get("gpu_users") or []
+        said = fault or _growth(card, now or {}, *users)
         if said:
             kind, detail = said
             yield (
@@ -93,13 +91,13 @@ def _fault(card: Json, now: Json | None) -> tuple[str, str] | None:
 
 
 def _growth(card: Json, now: Json, before: list[Json], after: list[Json]) -> tuple[str, str] | None:
-    """Return (type, detail) of memory that no process of others accounts for and that was not in use before."""
+    """Return (type, detail) of memory that no process accounts for and that was not in use before."""
     was, used = card.get("memory_used_bytes"), now.get("memory_used_bytes")
     if was is None or used is None:
         return None
     new = {_key(user) for user in _on(card, after)} - {_key(user) for user in _on(card, before)}
     held_before, held_after = _held(card, before), _held(card, after)
-    if held_before is None or held_after is None:  # others hold an amount that nobody may read
+    if held_before is None or held_after is None:  # an amount that nobody may read
         held_before, held_after = 0, used if new else 0
     growth = (used - held_after) - max(0, was - held_before)
     tolerance = max(LEAST_TOLERANCE, TOLERANCE * (now.get("memory_total_bytes") or 0)) + (CONTEXT if new else 0)

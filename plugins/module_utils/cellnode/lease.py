@@ -9,6 +9,7 @@ never deleted: a released lease keeps its epoch, and the next one is higher. A l
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +33,7 @@ DEFAULT_TTL_S = 60.0
 LOCK_LIMIT_S = 10.0
 REAPING_LIMIT_S = 120.0
 FILE_LIMIT = 64 << 10
+NOT_ITS_FAULT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # what keeps a process from opening any file
 
 
 def present(ctx: Context) -> Now:
@@ -45,6 +47,8 @@ def load(root_fd: int) -> Holders | Corrupt | None:
         raw = read_bytes(root_fd, FILE, FILE_LIMIT)
         return None if raw is None else parse(raw)
     except (ValueError, OSError) as exc:
+        if isinstance(exc, OSError) and exc.errno in NOT_ITS_FAULT:
+            raise
         written = os.stat(FILE, dir_fd=root_fd, follow_symlinks=False).st_mtime
         return Corrupt(str(exc), written)
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .context import Context, ensure_root, os_error_kind, parse_run
+from .context import Context, ensure_root, error_kind, parse_run
 from .errors import CellError
 from .intake import lines
 from .mailbox import Mailbox, closed
@@ -111,7 +111,7 @@ def answer_to(request: object, emit: Callable[[dict[str, Any]], None], mailbox: 
     except (CellError, BrokenPipeError):
         raise
     except Exception as exc:
-        kind = os_error_kind(exc) if isinstance(exc, OSError) else "internal_error"
+        kind = error_kind(exc)
         trace = traceback.format_exc().splitlines()[-12:]
         raise CellError(kind, f"{known['op']} failed: {type(exc).__name__}: {exc}", traceback=trace) from exc
 

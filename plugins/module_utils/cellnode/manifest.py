@@ -35,12 +35,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a manifest; inode and links tell hard links apart and stay on the node."""
+    """One file of a manifest; inode and links tell hard links apart and stay on the node.
+
+    ctime_ns: nobody can set it, so it betrays a file put in place of another with the same size and time.
+    """
 
     path: str
     size: int
     mode: int
     mtime_ns: int
+    ctime_ns: int
     sha256: str
     inode: tuple[int, int]
     links: int
@@ -48,7 +52,7 @@ class Entry:
     def as_dict(self) -> dict[str, Any]:
         """Return the file as JSON values."""
         shown: dict[str, Any] = {"path": self.path, "size": self.size, "mode": self.mode, "sha256": self.sha256}
-        return {**shown, "mtime": self.mtime_ns / 1e9, "mtime_ns": self.mtime_ns}
+        return {**shown, "mtime": self.mtime_ns / 1e9, "mtime_ns": self.mtime_ns, "ctime_ns": self.ctime_ns}
 
 
 def refusal(path: str, kind: str, why: str) -> dict[str, Any]:
@@ -206,7 +210,8 @@ def digest(folder_fd: int, name: str, path: str) -> Entry:
         why = f"{path!r} changed while it was read ({before.st_size} bytes before, {after.st_size} after)"
         raise CellError("artifact_changed", why, path=path)
     mode, inode = stat.S_IMODE(before.st_mode), (before.st_dev, before.st_ino)
-    return Entry(path, total, mode, before.st_mtime_ns, sha256.hexdigest(), inode, before.st_nlink)
+    times = (before.st_mtime_ns, before.st_ctime_ns)
+    return Entry(path, total, mode, *times, sha256.hexdigest(), inode, before.st_nlink)
 
 
 def blocks(fd: int, size: int) -> Iterator[bytes]:

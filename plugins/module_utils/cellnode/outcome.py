@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from .room import Fault
 
 HINTS = {
     126: "the script or a command in it was found but could not be executed",
@@ -17,6 +19,7 @@ STOPS = {  # cause -> (state, error_kind)
     "timeout": ("timed_out", "test_timeout"),
     "requested": ("killed", "cancelled"),
     "lease": ("killed", "controller_died"),
+    "taken": ("killed", "controller_died"),
     "folder": ("killed", "cancelled"),
 }
 
@@ -55,6 +58,13 @@ def judge(name: str, cause: str | None, wait_status: int | None, limits: Limits,
     return Outcome(state, code, number, kind, message)
 
 
+def on_disk(end: Outcome, fault: Fault | None) -> Outcome:
+    """Return the end of a command; one that failed where nothing could be written has failed by that."""
+    if fault is None or end.error_kind != "test_failed":
+        return end
+    return replace(end, error_kind=fault.kind, message=f"{end.message}; the file system of its folder {fault.what}")
+
+
 def _own_end(name: str, code: int | None, number: int | None) -> tuple[str, str]:
     """Return error kind and message of a command that ended by itself."""
     if code == 0:
@@ -72,6 +82,7 @@ def _stopped(name: str, cause: str, limits: Limits, forced: bool) -> str:
         "timeout": f"it ran for {limits.time_s:g} s, its limit",
         "requested": "that was asked for",
         "lease": "its run's lease on this node ended and nobody renewed it",
+        "taken": "another lease holds this node now",
         "folder": "its folder on this node was removed",
     }[cause]
     how = f", by KILL after {limits.grace_s:g} s of grace" if forced else ""

@@ -23,6 +23,7 @@ SCRATCH = {"/tmp": "tmp", "/var/tmp": "tmp", "/dev/shm": "shm"}
 CRON = ("/etc/cron.d", "/var/spool/cron", "/var/spool/cron/crontabs", "/var/spool/cron/atjobs", "/var/spool/at")
 SHM_TABLE = Path("/proc/sysvipc/shm")
 LINKS = "/sys/class/net"
+MODULE = "ansible-tmp-"
 MOST_NAMES = 5000  # a folder of more names is not compared
 MOST_NEW = 20
 # What the node program itself keeps in the node root.
@@ -126,6 +127,8 @@ def _described(ctx: Context, folder: str, kind: str, fresh: list[str]) -> Iterat
     for name in fresh:
         path = os.path.join(folder, name)
         if kind == "file" and (KEPT.match(name) or path == str(ctx.run_dir)):
+            continue
+        if kind == "ansible_tmp" and not name.startswith(MODULE):  # the controller's own folders lie beside
             continue
         facts = _facts(path)
         scratch = kind in ("tmp", "shm", "ansible_tmp")

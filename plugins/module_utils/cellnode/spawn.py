@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from .context import error_kind
+
 PR_SET_CHILD_SUBREAPER = 36
 START_LIMIT_S = 35.0
 
@@ -43,6 +45,9 @@ def _become_daemon(work: Callable[[int], None], keep: set[int], report_fd: int) 
         if os.fork() == 0:
             _detach(keep)
             work(report_fd)
+    except (OSError, MemoryError) as exc:
+        error = {"kind": error_kind(exc), "message": f"no process for the supervisor can be started: {exc}"}
+        os.write(report_fd, json.dumps({"error": error}).encode())
     finally:
         os._exit(0)
 
@@ -79,3 +84,12 @@ def adopt_orphans() -> None:
     """Ask the kernel to make orphaned descendants our children, so that a double fork does not hide them."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def children() -> list[int]:
+    """Return the numbers of our children, those that wait to be reaped among them; [] where the kernel does not tell."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb") as stream:
+            return [int(word) for word in stream.read().split()]
+    except OSError:
+        return []

@@ -108,8 +108,11 @@ class Tail:
         return not current(self._folder_fd).live or logfile.layout(self._folder_fd).total > self._offset
 
     def answer(self) -> dict[str, Any]:
-        """Return the unit's state and what is new of its output."""
-        return _answer(self._ctx, self._folder_fd, current(self._folder_fd), self._offset, self._limit)
+        """Return the unit's state and what is new of its output; what is left of a unit that nobody watches is ended."""
+        status = current(self._folder_fd)
+        if not self._ctx.check:
+            status = ended_if_lost(self._ctx, self._folder_fd, status)
+        return _answer(self._ctx, self._folder_fd, status, self._offset, self._limit)
 
     def close(self) -> None:
         """Let go of the unit's folder."""
@@ -156,18 +159,20 @@ def as_lost(status: Status) -> Status:
 def _answer(ctx: Context, folder_fd: int, status: Status, offset: int, limit: int) -> dict[str, Any]:
     """Return the answer of a poll."""
     chunk = logfile.read(folder_fd, offset, limit)
-    seconds = status.seconds
-    if seconds is None and status.boot_id == procs.boot_id():
-        seconds = round(ctx.clock.boottime() - status.started_boottime, 3)
     return {
         **_summary(status),
-        "seconds": seconds,
+        "seconds": _age(ctx, status) if status.seconds is None else status.seconds,
         "log_b64": base64.b64encode(chunk.data).decode("ascii"),
         "offset": chunk.offset,
         "log_bytes": chunk.total,
         "truncated": chunk.dropped > 0,
         "dropped_bytes": chunk.dropped,
     }
+
+
+def _age(ctx: Context, status: Status) -> float | None:
+    """Return the seconds since a unit was started, None when that was before the last boot."""
+    return round(ctx.clock.boottime() - status.started_boottime, 3) if status.boot_id == procs.boot_id() else None
 
 
 def _summary(status: Status) -> dict[str, Any]:
@@ -201,9 +206,13 @@ def await_end(ctx: Context, folder_fd: int, status: Status) -> Status:
     while status.live and ctx.clock.monotonic() < deadline:
         ctx.clock.sleep(0.02)
         status = current(folder_fd)
-    if status.live or (status.state == "lost" and status.ended_unix is None):
-        status = end_by_force(ctx, folder_fd, status)
-    return status
+    return end_by_force(ctx, folder_fd, status) if status.live else ended_if_lost(ctx, folder_fd, status)
+
+
+def ended_if_lost(ctx: Context, folder_fd: int, status: Status) -> Status:
+    """Return the status of a unit; one whose supervisor is gone without ending it is ended now."""
+    forsaken = status.state == "lost" and status.ended_unix is None
+    return end_by_force(ctx, folder_fd, status) if forsaken else status
 
 
 def end_by_force(ctx: Context, folder_fd: int, status: Status) -> Status:
@@ -218,7 +227,8 @@ def end_by_force(ctx: Context, folder_fd: int, status: Status) -> Status:
     if not last.error_kind:
         last = replace(last, error_kind="cancelled", message=f"{status.name} was stopped by force on request")
     stuck = tuple(procs.described(one) for one in report.survivors)
-    last = replace(last, ended_unix=ctx.clock.unix(), unkillable=stuck)
+    seconds = _age(ctx, status) if status.seconds is None else status.seconds
+    last = replace(last, ended_unix=ctx.clock.unix(), seconds=seconds, unkillable=stuck)
     unit.write_status(folder_fd, last)
     return last
 

@@ -6,17 +6,19 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..node.client import NodeClient, decode_chunk
+from ..node.client import NodeClient
 from ..node.errors import NodeError
-from ..run import atomic
+from ..run import atomic, reserve
 
 CHUNK_BYTES = 4 << 20
 TRIES = 3
@@ -24,6 +26,8 @@ TRIES = 3
 AT_ONCE = 16
 # The node can be reached, and what it sends does not get through.
 CUT = "ssh_dropped"
+# What a node says of a file that is not as its list had it, or that it will not give.
+OF_ONE_FILE = frozenset({"artifact_changed", "artifact_unsafe_path", "artifact_missing"})
 
 
 # Path -> what the node answered when it was asked for the file's beginning.
@@ -70,14 +74,20 @@ def _are_safe(files: Sequence[dict[str, Any]]) -> bool:
 def beginnings(client: NodeClient, listed: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, Pieces]:
     """Return base_rel -> path -> first piece of the first files of several lists, all asked for at once.
 
-    Lists with a path that is refused are left to `receive`, so that one says so without harm to the others.
+    Lists with a path that is refused, or a file that the node does not give, are left to `receive`, which says so without
+    harm to the other lists.
     """
-    safe = {base_rel: [entry["path"] for entry in files] for base_rel, files in listed.items() if _are_safe(files)}
-    first = [(base_rel, path) for base_rel, paths in safe.items() for path in paths][:AT_ONCE]
+    safe = {base_rel: files for base_rel, files in listed.items() if _are_safe(files)}
+    first = [(base_rel, entry) for base_rel, files in safe.items() for entry in files][:AT_ONCE]
     found: dict[str, Pieces] = {base_rel: {} for base_rel in listed}
-    pieces = _ask(client, [(base_rel, path, 0) for base_rel, path in first]) if first else []
-    for (base_rel, path), piece in zip(first, pieces, strict=True):
-        found[base_rel][path] = piece
+    try:
+        pieces = _ask(client, [(base_rel, entry, 0) for base_rel, entry in first]) if first else []
+    except NodeError as exc:
+        if exc.kind in OF_ONE_FILE:
+            return found
+        raise
+    for (base_rel, entry), piece in zip(first, pieces, strict=True):
+        found[base_rel][entry["path"]] = piece
     return found
 
 
@@ -93,6 +103,7 @@ def receive(
 
     begun: the first pieces of files that have come already.
     """
+    _check_room(destination, sum(entry["size"] for entry in files))
     staging = destination.parent / f".{destination.name}.staging"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -103,6 +114,13 @@ def receive(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return Received(tuple(files), sum(entry["size"] for entry in files))
+
+
+def _check_room(destination: Path, size: int) -> None:
+    """Raise disk_full when size bytes have no room at the destination beside what the run needs to finish."""
+    if size and size + reserve.TO_FINISH_BYTES > reserve.free_bytes(destination):
+        needed = size + reserve.TO_FINISH_BYTES
+        raise ArtifactError("disk_full", f"files stay on the node, {reserve.shortage(destination, needed)}", [])
 
 
 def _fetch_group(
@@ -119,23 +137,30 @@ def _fetch_group(
     first = {**begun, **beginnings(client, {base_rel: missing})[base_rel]}
     for entry, target in zip(files, targets, strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _fetch_proved(client, base_rel, entry, target, first[entry["path"]])
+        _fetch_proved(client, base_rel, entry, target, first.get(entry["path"]))
+
+
+class _Damaged(Exception):
+    """A piece of a file that came over the link as something else."""
 
 
 def _fetch_proved(
-    client: NodeClient, base_rel: str, entry: dict[str, Any], target: Path, first: dict[str, Any]
+    client: NodeClient, base_rel: str, entry: dict[str, Any], target: Path, first: dict[str, Any] | None
 ) -> None:
-    """Write a file whose beginning is here, and prove it; bytes that are wrong are fetched again."""
-    begun: dict[str, Any] | None = first
+    """Write a file whose beginning may be here already, and prove it; bytes that are wrong are fetched again."""
+    begun, why = first, ""
     for _attempt in range(TRIES):
-        digest = _fetch(client, base_rel, entry, target, begun)
-        if digest == entry["sha256"]:
-            return
+        try:
+            digest = _fetch(client, base_rel, entry, target, begun)
+        except _Damaged as exc:
+            why = str(exc)
+        else:
+            if digest == entry["sha256"]:
+                return
+            why = f"it has digest {digest[:12]} here and {entry['sha256'][:12]} on the node"
         begun = None
     raise ArtifactError(
-        "artifact_corrupt",
-        f"{entry['path']} has digest {digest[:12]} here and {entry['sha256'][:12]} on the node after {TRIES} tries",
-        [entry["path"]],
+        "artifact_corrupt", f"{entry['path']} did not come home whole in {TRIES} tries: {why}", [entry["path"]]
     )
 
 
@@ -145,33 +170,55 @@ def _fetch(client: NodeClient, base_rel: str, entry: dict[str, Any], target: Pat
     offset, eof = 0, False
     with target.open("wb") as stream:
         while not eof:
-            chunk = begun or _ask(client, [(base_rel, entry["path"], offset)])[0]
+            piece = begun or _ask(client, [(base_rel, entry, offset)])[0]
             begun = None
-            content = decode_chunk(chunk["data"])
+            content = _content(piece, offset, entry["size"])
             stream.write(content)
             digest.update(content)
-            offset, eof = offset + len(content), chunk["eof"] or not content
+            offset += len(content)
+            eof = bool(piece.get("eof")) or not content
         stream.flush()
         os.fsync(stream.fileno())
     return digest.hexdigest()
 
 
-def _ask(client: NodeClient, wanted: Sequence[tuple[str, str, int]]) -> list[dict[str, Any]]:
-    """Return the pieces of files that begin at the given offsets, asked for at once: base_rel, path, offset each."""
+def _ask(client: NodeClient, wanted: Sequence[tuple[str, Mapping[str, Any], int]]) -> list[dict[str, Any]]:
+    """Return the pieces of files that begin at the given offsets, asked for at once: base_rel, entry, offset each."""
     try:
         return client.many(*(_read(*one) for one in wanted))
     except NodeError as exc:
         if exc.kind != CUT:
             raise
-        where = ", ".join(f"{path} at byte {offset}" for _, path, offset in wanted)
-        paths = [path for _, path, _ in wanted]
+        where = ", ".join(f"{entry['path']} at byte {offset}" for _, entry, offset in wanted)
+        paths = [str(entry["path"]) for _, entry, _ in wanted]
         raise ArtifactError(
             "transfer_failed", f"the transfer broke off again and again: {exc}; {where}", paths
         ) from None
 
 
-def _read(base_rel: str, path: str, offset: int) -> tuple[str, dict[str, Any]]:
-    return "read", {"base_rel": base_rel, "path": path, "offset": offset, "max_bytes": CHUNK_BYTES}
+def _content(piece: Mapping[str, Any], offset: int, size: int) -> bytes:
+    """Return the bytes of the piece at offset of a file of size bytes; _Damaged when it cannot be that piece.
+
+    data: base64 of zlib, never unpacked beyond the file's size.
+    """
+    try:
+        content = zlib.decompressobj().decompress(base64.b64decode(piece["data"]), size - offset + 1)
+    except (KeyError, TypeError, ValueError, zlib.error) as exc:
+        raise _Damaged(f"a piece of it cannot be unpacked ({type(exc).__name__}: {exc})") from None
+    if len(content) > size - offset:
+        raise _Damaged("more bytes came than it has")
+    if piece.get("offset") != offset + len(content):
+        raise _Damaged(
+            f"the piece at {offset} ends at {offset + len(content)}, and the node said {piece.get('offset')}"
+        )
+    return content
+
+
+def _read(base_rel: str, entry: Mapping[str, Any], offset: int) -> tuple[str, dict[str, Any]]:
+    """Return the request for a piece, which the node refuses when the file is no longer the one of its manifest entry."""
+    expect = {"size": entry["size"], "mtime_ns": entry["mtime_ns"], "ctime_ns": entry["ctime_ns"]}
+    place = {"base_rel": base_rel, "path": entry["path"], "offset": offset}
+    return "read", {**place, "max_bytes": CHUNK_BYTES, "expect": expect}
 
 
 def _put_in_place(staging: Path, destination: Path) -> None:

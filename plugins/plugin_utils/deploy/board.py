@@ -32,9 +32,9 @@ class Board:
         """Put up a note unless there is one under name already; return whether this call did it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".claim.", dir=self.folder)
-        with os.fdopen(handle, "w") as stream:
-            json.dump(note, stream, allow_nan=False)
         try:
+            with os.fdopen(handle, "w") as stream:
+                json.dump(note, stream, allow_nan=False)
             os.link(temporary, self.folder / f"{name}.json")
         except FileExistsError:
             return False

@@ -6,10 +6,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shlex
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -22,6 +20,11 @@ from .reach import connection_kind
 MARK = "@cell "
 ABSENT = "@cell-absent"
 SSH_FAILED = 255
+# What a shell, the loader or Python says that could not start the program for want of memory, descriptors or processes.
+OUT_OF_RESOURCES = (
+    *("Too many open files", "Resource temporarily unavailable", "an't start new thread", "Cannot fork"),
+    *("MemoryError", "Cannot allocate memory", "failed to map segment", "error return without exception set"),
+)
 
 # Makes the root private, then puts the program there by temporary file and rename. Runs once a node and version. Python
 # compiles what it imports from a zip each time anew, so the node's own Python adds what it compiles to. Over a slow way the
@@ -247,6 +250,8 @@ def _last_line(text: str) -> str:
 
 def _install_kind(output: Output) -> str:
     text = output.stderr + output.stdout
+    if any(words in text for words in OUT_OF_RESOURCES):
+        return "resource_limit"
     if output.rc in (126, 127) or ("No such file or directory" in text and "python" in text):
         return "interpreter_missing"
     for words, kind in (
@@ -258,8 +263,3 @@ def _install_kind(output: Output) -> str:
         if words in text:
             return kind
     return "internal_error"
-
-
-def decode_chunk(data: str) -> bytes:
-    """Return the bytes of a chunk: base64 of zlib."""
-    return zlib.decompress(base64.b64decode(data))

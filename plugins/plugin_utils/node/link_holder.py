@@ -157,10 +157,14 @@ class Holder:
     def _leave(self) -> None:
         self._over = True
 
-    @property
-    def is_new(self) -> bool:
-        """Return whether the command ended before the task that asked for this link could hear of it."""
-        return self._silent and not self._served
+    def await_first(self) -> None:
+        """Wait for the task that asked for this link, where the command ended before it came: nobody else was told why."""
+        if self._served or not self._silent:
+            return
+        self._listener.settimeout(FIRST_WITHIN_S)
+        with suppress(TimeoutError):
+            self._client, _address = self._listener.accept()
+            self._welcome()
 
     def end(self) -> None:
         """End the command and tell a client that waits why there is no answer."""
@@ -172,18 +176,9 @@ class Holder:
         with suppress(BlockingIOError):
             self._stderr += os.read(self._child.stderr.fileno(), CHUNK)
         last = {"code": code, "stderr": self._stderr[-STDERR_KEPT:].decode("utf-8", "replace")}
-        if self.is_new:
-            self._await_first()
         if self._client is not None:
             self._to_client(f"\n{ENDED}{json.dumps(last)}\n".encode())
             _see_off(self._client)
-
-    def _await_first(self) -> None:
-        """Wait for the task that asked for this link: a command that ended at once has told nobody why."""
-        self._listener.settimeout(FIRST_WITHIN_S)
-        with suppress(TimeoutError):
-            self._client, _address = self._listener.accept()
-            self._welcome()
 
 
 def _see_off(client: socket.socket) -> None:
@@ -232,8 +227,8 @@ def main() -> None:
             os.write(1, READY)
             _forget_output()
             holder.run()
-            if not holder.is_new:
-                place.unlink()  # before anybody hears of the end, so that nobody joins a link that is going
+            holder.await_first()
+            place.unlink()  # before anybody hears of the end, so that nobody joins a link that is going
             holder.end()
         finally:
             place.unlink(missing_ok=True)

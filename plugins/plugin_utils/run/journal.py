@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -16,11 +18,16 @@ NAME = "journal.jsonl"
 
 
 def append(run_dir: Path, entry: dict[str, Any]) -> None:
-    """Add entry to the journal of run_dir; several processes may append at the same time."""
+    """Add entry to the journal of run_dir, whole or not at all; several processes may append at the same time."""
     line = json.dumps(entry, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+    data = line.encode("utf-8", "backslashreplace")
     descriptor = os.open(run_dir / NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        os.write(descriptor, line.encode("utf-8", "backslashreplace"))
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        before = os.fstat(descriptor).st_size
+        if os.write(descriptor, data) < len(data):
+            os.ftruncate(descriptor, before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run_dir / NAME))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -16,7 +16,7 @@ from ..deploy.placement import LOCAL
 from ..problems import InputError, Problem, describe
 from ..scenario import run_settings, selection
 from ..scenario.model import Scenario
-from . import inputs, inventory, resolve
+from . import inputs, inventory, reserve, resolve
 from .asked import Asked
 from .folder import create_run, owner_of
 from .plan import CasePlan, RunPlan
@@ -73,11 +73,15 @@ def _selected(read: inputs.Inputs, asked: Asked, request: selection.Request) -> 
 
 
 def open_run(plan: RunPlan) -> RunPlan:
-    """Make the run's folder and return the plan with its id; InputError when the folder cannot be made."""
+    """Make the run's folder and return the plan with its id; InputError when it cannot be made, or has no room."""
     wanted = "" if plan.run_id == DRY_RUN_ID else plan.run_id
     results = Path(plan.results_dir)
     try:
         folder = create_run(results, plan.started_at, wanted)
+        if not reserve.has_room(folder):
+            folder.rmdir()
+            problem = Problem(str(results), key="results_dir", message=reserve.shortage(results, reserve.BYTES))
+            raise InputError([problem])
     except (OSError, ValueError) as exc:
         why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         message = f"no run folder can be made here: {why}{owner_of(results)}"

@@ -18,13 +18,19 @@ from ..run.plan import CasePlan, RunPlan
 
 
 class StepFailure(Exception):
-    """A step that could not reach its aim. kind: an error_kind of the taxonomy; evidence: lines that show it."""
+    """A step that could not reach its aim. kind: an error_kind of the taxonomy; evidence: lines that show it.
 
-    def __init__(self, kind: str, message: str, *, service: str = "", evidence: tuple[str, ...] = ()) -> None:
+    node: whose fault it is where that is not the node of the step, "" otherwise.
+    """
+
+    def __init__(
+        self, kind: str, message: str, *, service: str = "", evidence: tuple[str, ...] = (), node: str = ""
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.service = service
         self.evidence = evidence
+        self.node = node
 
 
 # Notes of a case that count how often the connection to a node was made anew: `reconnected.<node>`.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..artifacts.receive import ArtifactError, Pieces, beginnings, receive
+from ..deploy.placement import LOCAL
 from .cell import Cell, StepFailure
 
 EVIDENCE = "evidence"
@@ -25,7 +26,9 @@ def gather(cell: Cell) -> dict[str, Any]:
     try:
         _bring(cell, note)
     except ArtifactError as exc:
-        raise StepFailure(exc.kind, f"{cell.node}: {exc}", evidence=exc.paths) from None
+        # the room that is missing is the controller's own; what a node lacks comes as NodeError
+        whose = LOCAL if exc.kind == "disk_full" else cell.node
+        raise StepFailure(exc.kind, f"{cell.node}: {exc}", evidence=exc.paths, node=whose) from None
     finally:
         cell.board.post(f"collected.{cell.node}", note)
     return {

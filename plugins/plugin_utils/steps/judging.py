@@ -14,7 +14,7 @@ from typing import Any
 from ..deploy.board import Board
 from ..node import line as node_line
 from ..report import case_files, cleaning, run_files
-from ..run import journal
+from ..run import journal, reserve
 from ..run.folder import point_latest
 from ..run.plan import CasePlan, RunPlan
 from ..scenario.model import ValiditySpec
@@ -29,6 +29,8 @@ def report_case(plan: RunPlan, case: CasePlan, board: Board, shared: Board, now:
     skip = board.read("skip")
     if skip:
         document = _skipped(plan, case, skip["reason"], now)
+        if skip.get("error_kind"):
+            document = _prevented(document, failure.of(skip["error_kind"], skip["reason"], step="open", at=now))
     else:
         record.write_manifest(case.ref.folder(plan.run_dir), board)
         document = {**record.build(plan, case, board, now), **_verdict(plan, case, board, now)}
@@ -71,6 +73,7 @@ def report_run(plan: RunPlan, shared: Board, now: float) -> dict[str, Any]:
         plan.run_dir,
         {"t": now, "step": "report", "phase": "end", "verdict": run["verdict"], "exit_code": code, "ok": True},
     )
+    reserve.give_up(plan.run_dir)
     shutil.rmtree(plan.run_dir / ".board")
     return summary
 
@@ -133,11 +136,13 @@ def _helped(board: Board) -> list[str]:
 
 def _never_run(plan: RunPlan, case: CasePlan, now: float) -> dict[str, Any]:
     """Return the record of a case that Ansible never came to, such as one without any of its hosts: no run is green by it."""
-    why = failure.of(
-        "internal_error", f"{case.ref.title} was never run; were its nodes in the inventory?", at=now
-    ).as_dict()
-    found = {**_skipped(plan, case, why["message"], now), "verdict": "error", "failure": why}
-    return {**found, "control": {"ok": False}}
+    why = failure.of("internal_error", f"{case.ref.title} was never run; were its nodes in the inventory?", at=now)
+    return _prevented(_skipped(plan, case, why.message, now), why)
+
+
+def _prevented(record: dict[str, Any], why: failure.Failure) -> dict[str, Any]:
+    """Return the record of a case that was left out by a fault of the cell: no run is green by it."""
+    return {**record, "verdict": "error", "failure": why.as_dict(), "control": {"ok": False}}
 
 
 def _skipped(plan: RunPlan, case: CasePlan, reason: str, now: float) -> dict[str, Any]:

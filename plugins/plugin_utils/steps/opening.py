@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..deploy.board import Board
+from ..run import reserve
 from ..run.plan import CasePlan, RunPlan
 from .aside import lost_to, without_failed_nodes
 
@@ -24,6 +25,11 @@ def opened(plan: RunPlan, case: CasePlan, shared: Board) -> tuple[CasePlan, str,
     reason = moved.why_not or reason_to_skip(plan, moved.case, shared)
     told = f"{', '.join(moved.nodes)} set aside after a failure; it runs on {', '.join(moved.case.nodes)}"
     return moved.case, reason, told if moved.nodes and not reason else ""
+
+
+def no_room(plan: RunPlan) -> str:
+    """Return why no case can be begun on the disk of the results, "" while it has room to finish one."""
+    return "" if reserve.has_room(plan.run_dir) else reserve.shortage(plan.run_dir, reserve.BYTES)
 
 
 def _results(shared: Board) -> dict[int, dict[str, Any]]:

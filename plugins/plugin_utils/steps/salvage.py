@@ -16,7 +16,8 @@ from ..run import plan as run_plan
 from . import collect
 from .adopting import why_lost
 from .cell import Cell, case_board, run_board
-from .script import CHUNK_BYTES, LOG
+from .log_copy import CHUNK_BYTES
+from .script import LOG
 from .unit import BEGUN, ENDED, UNIT
 
 NEVER_STARTED = "artifact_missing"

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 from ..deploy.bell import Bell, ring
 from ..node.errors import NodeError
 from ..node.following import follow
+from ..report import escape
 from . import environment
 from .care import DIED, Care, end_of, must_end
 from .cell import Cell, StepFailure
+from .log_copy import SAMPLE_PAUSE_S, LogCopy
 from .unit import BEGUN, ENDED, UNIT
 from .upload import FOLDER
 
@@ -25,13 +28,15 @@ POLL_S = 1.0
 WATCH_S = (0.3, 5.0)
 # With a link the bell ends the question; each one renews the lease.
 LONGEST_WATCH_S = 15.0
-CHUNK_BYTES = 1 << 20
 LOG_CAP_BYTES = 64 << 20
 # How long the controller goes on asking a node that does not answer; the test itself runs on under its supervisor.
 PATIENCE_S = 90.0
+CARRIAGE_RETURN = "\r"
 ASK_AGAIN_S = 1.0
 # The same for a Docker engine: one that is started again is back within seconds, and may have kept its containers.
 ENGINE_PATIENCE_S = 10.0
+# Failures of the disk under the test, which the node finds where the script has failed.
+DISK_KINDS = frozenset({"disk_full", "fs_readonly", "io_error"})
 REACH_KINDS = frozenset({"ssh_refused", "ssh_timeout", "ssh_dropped", "dns_failure", "node_unreachable"})
 
 
@@ -103,7 +108,6 @@ class _Test:
     def __init__(self, cell: Cell, watch: _Watch) -> None:
         self._cell = cell
         self._watch = watch
-        self._offset = 0
         self._rest = ""
 
     def run(self) -> dict[str, Any]:
@@ -143,31 +147,29 @@ class _Test:
         self._cell.event(f"{test.script} started, at most {test.timeout_s} s")
 
     def _follow(self) -> dict[str, Any]:
-        log = self._cell.case_dir / LOG
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as stream:
+        with closing(LogCopy(self._cell.case_dir / LOG, LOG_CAP_BYTES)) as log:
             while True:
-                unit = {"name": UNIT, "offset": self._offset, "wait_s": POLL_S, "max_bytes": CHUNK_BYTES}
-                answer = self._watch.ask(unit, PATIENCE_S)
+                answer = self._watch.ask({"name": UNIT, "wait_s": POLL_S, **log.wanted()}, PATIENCE_S)
                 if answer is None:
                     continue
                 outcome: dict[str, Any] = answer["unit"]
                 chunk = base64.b64decode(outcome.pop("log_b64", ""))
-                stream.write(chunk)
-                stream.flush()
+                log.take(chunk, outcome["offset"], outcome["log_bytes"], outcome["state"] in ENDED)
                 self._show(chunk)
-                self._offset = outcome["offset"]
-                if outcome["state"] in ENDED and not chunk:
+                if log.complete:
                     self._cell.board.post("test", {**outcome, "t": self._cell.clock()})
                     return outcome
                 self._watch.hear(answer)
                 if must_end(self._cell):
                     self._cell.client.call("supervise", action="kill", name=UNIT)
+                if log.sampling:
+                    self._cell.sleep(SAMPLE_PAUSE_S)
 
     def _show(self, chunk: bytes) -> None:
+        """Show the last lines of a piece of the log, without what would do something to a terminal."""
         *lines, self._rest = (self._rest + chunk.decode("utf-8", "replace")).split("\n")
         for line in lines[-20:]:
-            self._cell.say(f"| {line.rstrip()[:200]}")
+            self._cell.say(f"| {escape.visible(line.rstrip().rpartition(CARRIAGE_RETURN)[2])[:200]}")
         self._rest = self._rest[-4096:]
 
     def _judge(self, outcome: dict[str, Any]) -> None:
@@ -184,16 +186,13 @@ class _Test:
             raise StepFailure("dependency_failed", f"{test.script} was ended: {self._cell.failed['message']}")
         if outcome["state"] == "timed_out":
             raise StepFailure("test_timeout", f"{test.script} did not end within its {test.timeout_s} s on {test.node}")
-        if outcome.get("error_kind") == "controller_died":
-            raise StepFailure(
-                "controller_died", f"{test.script} on {test.node} was ended by its node: {outcome['message']}"
-            )
         if outcome["state"] in ("lost", "killed"):
             self._cell.client.call("lease", action="renew")  # refused where another run has the node, and has ended it
-            raise StepFailure(
-                "internal_error",
-                f"the supervisor of {test.script} on {test.node} ended as {outcome['state']!r}: {outcome.get('message')}",
-            )
+        if outcome["state"] in ("lost", "killed") or outcome["error_kind"] in DISK_KINDS:
+            raise StepFailure(outcome["error_kind"], f"{test.script} on {test.node}: {outcome['message']}")
+        if outcome["log_error"]:
+            missing = f"{outcome['dropped_bytes']} bytes of {LOG} could not be written on {test.node}"
+            self._cell.board.post("warning.log", {"message": f"{missing}: {outcome['log_error']}"})
 
 
 def _because(note: Mapping[str, Any]) -> str:

@@ -83,6 +83,15 @@ def test_strike_kills_all_members_and_groups_inside(group):
     assert cgroup.members(group.path) == []
 
 
+def test_strike_kills_all_members_where_the_kernel_has_no_kill_file(group, monkeypatch):
+    real = cgroup._write
+    monkeypatch.setattr(cgroup, "_write", lambda path, text: path.name != "cgroup.kill" and real(path, text))
+    members = [_member(group) for _ in range(5)]
+    cgroup.strike(group.path)
+    assert [process.wait(timeout=20) for process in members] == [-9] * 5
+    assert cgroup.members(group.path) == []
+
+
 def test_group_in_use_is_not_removed_and_its_leavings_are_listed(group, tmp_path):
     with _member(group) as process:
         assert not cgroup.remove(group)

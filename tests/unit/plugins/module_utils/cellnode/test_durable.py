@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+from contextlib import suppress
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import durable
@@ -74,3 +76,53 @@ def test_lock_that_somebody_holds_is_not_waited_for_without_end(tmp_path):
     os.close(first)
     durable.take_lock(second, 1, "free again")
     os.close(second)
+
+
+def _fill(folder):
+    with suppress(OSError), open(folder / "filler", "ab", buffering=0) as stream:
+        while True:
+            stream.write(bytes(4096))
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A folder on a file system that takes nothing more, with one JSON file of before: {"a": 1, "b": "xxxxx"}."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
+        pytest.skip("mounts are not allowed here")
+    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    durable.replace_json(fd, "j", {"a": 1, "b": "xxxxx"})
+    _fill(tmp_path)
+    yield fd
+    os.close(fd)
+    subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+@pytest.mark.parametrize("value", [{"a": 2}, {"a": 2, "b": "yyyyyyyyyyyyyyyyyyyy"}], ids=["shorter", "longer"])
+def test_f26_json_is_written_over_the_old_one_on_a_full_disk(full_disk, value):
+    with pytest.raises(OSError, match="No space"):
+        durable.replace_bytes(full_disk, "j", b"x")
+    durable.replace_json(full_disk, "j", value)
+    assert durable.read_json(full_disk, "j") == value
+    assert sorted(os.listdir(full_disk)) == ["filler", "j"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("new", {}), ("j", "x" * 5000)], ids=["without-an-old-one", "larger-than-the-old-one"]
+)
+def test_f26_what_has_no_room_on_a_full_disk_is_an_error_and_changes_nothing(full_disk, name, value):
+    with pytest.raises(OSError, match="No space"):
+        durable.replace_json(full_disk, name, value)
+    assert durable.read_json(full_disk, "j") == {"a": 1, "b": "xxxxx"}
+    assert sorted(os.listdir(full_disk)) == ["filler", "j"]
+
+
+def test_f26_a_link_in_place_of_the_old_one_is_not_written_through(full_disk, tmp_path, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "x"
+    outside.write_text("{}" + " " * 100)
+    os.unlink("j", dir_fd=full_disk)
+    os.symlink(outside, "j", dir_fd=full_disk)
+    _fill(tmp_path)
+    with pytest.raises(OSError, match="No space"):
+        durable.replace_json(full_disk, "j", {"a": 1})
+    assert outside.read_text() == "{}" + " " * 100

@@ -32,6 +32,10 @@ def _read(ctx, path="results/x", **args):
     return files.OPS["read"](ctx, {"base_rel": "work", "path": path, **args})
 
 
+def _expect(entry):
+    return {key: entry[key] for key in ("size", "mtime_ns", "ctime_ns")}
+
+
 def _bytes(answer):
     return zlib.decompress(base64.b64decode(answer["data"]))
 
@@ -56,20 +60,26 @@ def test_empty_file_ends_at_once(ctx, results):
 
 def test_unchanged_file_is_read_as_its_manifest_expects(ctx):
     entry = files.OPS["manifest"](ctx, {"base_rel": "work", "patterns": ["results/"]})["files"][0]
-    expect = {"size": entry["size"], "mtime_ns": entry["mtime_ns"]}
-    assert _bytes(_read(ctx, expect=expect)) == DATA
+    assert _bytes(_read(ctx, expect=_expect(entry))) == DATA
+
+
+def _in_disguise(path):
+    """Replace a file by another one of the same size and time."""
+    info = path.stat()
+    path.write_bytes(b"x" * info.st_size)
+    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
 
 
 @pytest.mark.parametrize(
     "change",
-    [lambda path: path.write_bytes(b"other"), lambda path: os.utime(path, (1, 1))],
-    ids=["B85-other-bytes", "B85-touched"],
+    [lambda path: path.write_bytes(b"other"), lambda path: os.utime(path, (1, 1)), _in_disguise],
+    ids=["B85-other-bytes", "B85-touched", "same-size-and-time"],
 )
 def test_file_that_changed_since_its_manifest_is_refused_F22(ctx, results, change):
     entry = files.OPS["manifest"](ctx, {"base_rel": "work", "patterns": ["results/"]})["files"][0]
     change(results / "x")
     with pytest.raises(CellError) as caught:
-        _read(ctx, expect={"size": entry["size"], "mtime_ns": entry["mtime_ns"]})
+        _read(ctx, expect=_expect(entry))
     assert caught.value.kind == "artifact_changed"
 
 

@@ -64,6 +64,11 @@ TABLE = {
         {"gpus": [card(504)], "gpu_users": [user(7)], "processes": [{"pid": 7, "run": "r1"}]},
         [(True, "gpu_memory", "pid 7")],
     ),
+    "all-of-it-by-our-process": (
+        {"gpus": [card(4)]},
+        {"gpus": [card(60_000)], "gpu_users": [user(7, 59_996)], "processes": [{"pid": 7, "run": "r1"}]},
+        [(True, "gpu_memory", "pid 7")],
+    ),
     "our-container": (
         {"gpus": [card(4)]},
         {"gpus": [card(504)], "gpu_users": [user(7, container=OUR_BOX)], "containers": boxes(OUR_BOX)},

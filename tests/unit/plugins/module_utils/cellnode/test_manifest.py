@@ -46,7 +46,7 @@ def test_files_are_listed_with_size_mode_time_and_digest_in_byte_order(ctx, work
     assert [entry["path"] for entry in got["files"]] == ["results/a/z.csv", "results/b.json"]
     assert got["files"][1] == {
         "path": "results/b.json", "size": 2, "mode": 0o600, "mtime": info.st_mtime_ns / 1e9,
-        "mtime_ns": info.st_mtime_ns, "sha256": hashlib.sha256(b"{}").hexdigest(),
+        "mtime_ns": info.st_mtime_ns, "ctime_ns": info.st_ctime_ns, "sha256": hashlib.sha256(b"{}").hexdigest(),
     }  # fmt: skip
     assert (got["missing"], got["refused"]) == ([], [])
 

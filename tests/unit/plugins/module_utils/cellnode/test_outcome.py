@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.outcome import Limits, Outcome, judge
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.outcome import Limits, Outcome, judge, on_disk
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.room import Fault
 
 LIMITS = Limits(time_s=60, grace_s=10)
 
@@ -58,3 +59,15 @@ def test_outcome_names_state_kind_and_reason(cause, wait_status, unkillable, exp
 
 def test_real_time_signal_has_a_number():
     assert "signal 35 (35)" in judge("t", None, 35, LIMITS).message
+
+
+def test_f26_a_failure_where_nothing_can_be_written_is_the_disks():
+    end = on_disk(judge("t", None, 1 << 8, LIMITS), Fault("disk_full", "is full (0 bytes are free)"))
+    assert (end.state, end.exit_code, end.error_kind) == ("exited", 1, "disk_full")
+    assert end.message == "t ended with exit status 1; the file system of its folder is full (0 bytes are free)"
+
+
+@pytest.mark.parametrize(("cause", "wait_status"), [(None, 0), ("timeout", 15), ("requested", 15)])
+def test_other_ends_are_not_the_disks(cause, wait_status):
+    end = judge("t", cause, wait_status, LIMITS)
+    assert on_disk(end, Fault("disk_full", "is full")) == end

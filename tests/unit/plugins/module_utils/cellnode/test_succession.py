@@ -39,7 +39,7 @@ def node(tmp_path):
 
         def work(self, epoch):
             switch = DeadMan(self.first.root, "run-a", epoch, lambda: lease.present(self.first))
-            return not switch.must_end()
+            return switch.cause() is None
 
     made = Node()
     made.do(made.first, "acquire")

@@ -212,6 +212,8 @@ def test_command_that_ignores_term_is_killed_after_the_grace_F31(cell, place):
     answer, _ = cell.run_unit("sh", "-c", script, timeout_s=0.3, grace_s=0.5, cgroup=place)
     assert (answer["state"], answer["signal"]) == ("timed_out", signal.SIGKILL)
     assert "by KILL after 0.5 s of grace" in answer["message"]
+    status = cell.status()
+    assert status["ended_unix"] - status["started_unix"] < 0.3 + 0.5 + 5
     assert answer["seconds"] < 0.3 + 0.5 + 5
     assert not procs.ours(cell.root)
 
@@ -249,19 +251,21 @@ def test_units_of_a_run_are_ended_in_order_and_others_go_on(cell, place):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_unit_of_a_dead_supervisor_is_lost_and_still_ended(cell, place, eventually):
+@pytest.mark.parametrize("asked", ["poll", "kill"])
+def test_unit_of_a_dead_supervisor_is_lost_and_still_ended(cell, place, asked, eventually):
     cell.start("sh", "-c", "setsid sleep 1000 & sleep 1000", cgroup=place)
     status = cell.status()
     eventually(lambda: len(procs.marked(status["token"])) == 3, "the command and its children run")
     os.kill(status["supervisor_pid"], signal.SIGKILL)
     eventually(lambda: not procs.alive(procs.Proc(status["supervisor_pid"], status["supervisor_start"])), "it is dead")
-    answer = cell.poll()
-    assert (answer["state"], answer["error_kind"]) == ("lost", "internal_error")
-    ended = cell.call("supervise", action="kill", name="test")
-    assert (ended["state"], ended["survivors_killed"]) == ("lost", 3)
+    answer = cell.poll() if asked == "poll" else cell.call("supervise", action="kill", name="test")
+    assert (answer["state"], answer["error_kind"], answer["survivors_killed"]) == ("lost", "internal_error", 3)
+    assert f"its supervisor (pid {status['supervisor_pid']}) died" in answer["message"]
     assert not procs.marked(status["token"])
     assert not cgroup.groups_left(cell.root)
-    assert cell.poll()["state"] == "lost"
+    again = cell.poll()
+    assert (again["state"], again["survivors_killed"]) == ("lost", 3)
+    assert again["seconds"] == cell.poll()["seconds"]
 
 
 def test_unit_of_an_earlier_boot_is_lost_F44(cell):
@@ -272,6 +276,36 @@ def test_unit_of_an_earlier_boot_is_lost_F44(cell):
     answer = cell.poll()
     assert (answer["state"], answer["error_kind"]) == ("lost", "node_unreachable")
     assert "restarted" in answer["message"]
+
+
+@pytest.fixture
+def stranger():
+    """A process of somebody else."""
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        yield process
+        process.kill()
+
+
+PROMISES = {  # what a status file says of a unit that was cut short, when a stranger has its number now
+    "F44-another-boot": {"boot_id": "0" * 36},
+    "the-number-was-used-again": {"shift": -1},
+}
+
+
+@pytest.mark.parametrize("row", PROMISES)
+@pytest.mark.parametrize("asked", ["poll", "kill", "end"])
+def test_process_with_the_number_of_a_lost_one_is_never_touched(cell, stranger, row, asked):
+    cell.run_unit("true")
+    start = procs.read_stat(stranger.pid).start + PROMISES[row].get("shift", 0)
+    numbers = {"pid": stranger.pid, "pid_start": start, "supervisor_pid": stranger.pid, "supervisor_start": start}
+    changed = {"state": "running", "ended_unix": None, "boot_id": PROMISES[row].get("boot_id", procs.boot_id())}
+    (cell.unit_dir() / "status.json").write_text(json.dumps({**cell.status(), **numbers, **changed}))
+    if asked == "end":
+        assert supervise.end_units(Context(cell.root), cell.run["id"]).survivors == ()
+    else:
+        assert cell.call("supervise", action=asked, name="test")["state"] == "lost"
+    assert stranger.poll() is None
+    assert cell.poll()["state"] == cell.status()["state"] == "lost"
 
 
 def test_broken_status_file_is_an_error_with_its_name(cell):
@@ -347,6 +381,7 @@ def test_work_ends_when_another_run_took_the_node_F10(cell, eventually):
     cell.run = {**first, "epoch": None}
     answer, _ = cell.follow()
     assert (answer["state"], answer["error_kind"]) == ("killed", "controller_died")
+    assert answer["message"] == "test was stopped: another lease holds this node now"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted")

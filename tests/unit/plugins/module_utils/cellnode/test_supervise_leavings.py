@@ -79,6 +79,19 @@ def test_nothing_survives_the_time_limit(cell, nap, leaver, place):
     assert _sleepers(nap) == []
 
 
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("leaver", ["F32-env-i-setsid", "F32-python-daemon-without-environment", "F33-holds-stdout"])
+def test_nothing_survives_the_end_of_the_lease_F04(cell, nap, leaver, place):
+    cell.run["epoch"] = cell.call("lease", action="acquire", ttl_s=0.5)["epoch"]
+    cell.start("sh", "-c", _script(leaver, nap, "trap '' TERM; while :; do sleep 1; done"), grace_s=0.5, cgroup=place)
+    cell.run.pop("epoch")  # an unfenced look renews nothing
+    answer, _ = cell.follow()
+    assert (answer["state"], answer["error_kind"]) == ("killed", "controller_died")
+    assert "nobody renewed it" in answer["message"]
+    assert _sleepers(nap) == []
+    assert not procs.ours(cell.root)
+
+
 @pytest.mark.parametrize("place", HIERARCHIES)
 @pytest.mark.parametrize("leaver", ["F32-many", "F32-stopped", "F32-python-daemon-without-environment"])
 def test_nothing_survives_in_any_hierarchy(cell, nap, leaver, place):
@@ -103,6 +116,42 @@ def test_process_that_forks_without_end_is_ended(cell, nap, place):
     answer, _ = cell.run_unit("sh", "-c", script, cgroup=place)
     assert answer["state"] == "exited"
     assert answer["unkillable"] == []
+    assert _sleepers(nap) == []
+
+
+CHAIN = """
+import os, sys, time
+end = time.monotonic() + 25
+while time.monotonic() < end:
+    if os.fork(): os._exit(0)
+    if sys.argv[1] == 'setsid': os.setsid()
+"""
+
+
+def _links(nap: str) -> list[int]:
+    """Return the processes of a chain that carries this unique word."""
+    return [pid for pid in procs.pids() if procs.cmdline(pid).endswith(nap) and procs.identify(pid)]
+
+
+@pytest.mark.parametrize("place", ["none", *HIERARCHIES])
+@pytest.mark.parametrize("session", ["same", "setsid"])
+def test_process_that_is_never_the_same_is_ended(cell, tmp_path, nap, place, session):
+    (tmp_path / "chain.py").write_text(CHAIN)
+    script = f"{sys.executable} -S {tmp_path}/chain.py {session} {nap} >/dev/null 2>&1 & sleep 0.2"
+    answer, _ = cell.run_unit("sh", "-c", script, cgroup=place)
+    assert (answer["state"], answer["unkillable"]) == ("exited", [])
+    assert answer["survivors_killed"] >= 1
+    status = cell.status()
+    assert status["ended_unix"] - status["started_unix"] < 15
+    assert _links(nap) == []
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_children_that_hold_the_output_do_not_hold_the_step_F33(cell, nap, place):
+    answer, _ = cell.run_unit("sh", "-c", f"setsid sleep {nap} & sleep {nap} & exit 3", cgroup=place)
+    status = cell.status()
+    assert answer["exit_code"] == 3
+    assert status["ended_unix"] - status["started_unix"] - status["seconds"] < 5
     assert _sleepers(nap) == []
 
 

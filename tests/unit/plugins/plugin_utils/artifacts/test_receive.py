@@ -21,17 +21,19 @@ class Files:
         self.asked += 1
         return [self.read(**args) for op, args in asked if op == "read"]
 
-    def read(self, base_rel, path, offset, max_bytes):
+    def read(self, base_rel, path, offset, max_bytes, expect):
+        assert expect == {"size": len(self.content[path]), "mtime_ns": 1, "ctime_ns": 2}
         data = self.content[path][offset : offset + 3]
         if self.flips and data:
             self.flips -= 1
             data = bytes([data[0] ^ 1]) + data[1:]
         done = offset + len(data) >= len(self.content[path])
-        return {"data": base64.b64encode(zlib.compress(data)).decode(), "eof": done, "offset": offset}
+        return {"data": base64.b64encode(zlib.compress(data)).decode(), "eof": done, "offset": offset + len(data)}
 
 
 def manifest(content):
-    return [{"path": p, "size": len(c), "sha256": hashlib.sha256(c).hexdigest()} for p, c in content.items()]
+    times = {"mtime_ns": 1, "ctime_ns": 2}
+    return [{"path": p, "size": len(c), "sha256": hashlib.sha256(c).hexdigest(), **times} for p, c in content.items()]
 
 
 def test_files_arrive_whole_and_proved(tmp_path):
@@ -50,7 +52,7 @@ def test_f21_a_flipped_bit_is_found_and_fetched_again(tmp_path):
 
 
 def test_f21_bytes_that_stay_wrong_leave_nothing_in_place(tmp_path):
-    with pytest.raises(receive.ArtifactError, match="after 3 tries") as caught:
+    with pytest.raises(receive.ArtifactError, match="in 3 tries") as caught:
         receive.receive(Files({"a": b"0123"}, flips=99), "work", manifest({"a": b"0123"}), tmp_path / "to")
     assert caught.value.kind == "artifact_corrupt"
     assert list(tmp_path.iterdir()) == []

@@ -5,11 +5,17 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import lease as cell_lease
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context, RunRef
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, owner
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import lease, record
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import waiting as waiting_module
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.waiting import SLACK_S
 
@@ -353,3 +359,51 @@ def test_f10_a_lost_node_is_named_with_who_has_it_and_is_not_ours_to_clean(make_
     failure = lease.lose(cell, NodeError("lock_held", "node is leased to run 'x' of 'anna@host:1'"))
     assert failure.kind == "controller_died" and "run 'x' of 'anna@host:1'" in str(failure)
     assert record.dirty_nodes(["n1"], cell.board) == []
+
+
+class Program:
+    """The node's program on a root of its own, called without a connection."""
+
+    python, owner = "python3", "me"
+
+    def __init__(self, root, run):
+        self.root, self.run = root, {"id": run}
+
+    def call(self, op, **args):
+        context = Context(self.root, RunRef(self.run["id"], epoch=self.run.get("epoch")), self.owner)
+        if op == "reap":
+            return NOTHING
+        try:
+            return cell_lease.op_lease(context, args)
+        except CellError as exc:
+            raise NodeError(exc.kind, exc.message, exc.detail) from None
+
+
+def test_two_runs_that_wait_for_the_same_nodes_never_hold_half_of_them_each(make_cell, build, tmp_path, monkeypatch):
+    """The second run's worker for n2 is there first: without an order it would take what the first waits for."""
+    monkeypatch.setattr(waiting_module, "POLL_S", 0.01)
+    monkeypatch.setattr(waiting_module, "BOARD_POLL_S", 0.01)
+    case = build.case(services=[build.service(name, node=name) for name in ("n2", "n1")])
+    ended = []
+
+    def work(run, name, holding):
+        plan = build.plan(tmp_path, case, run_id=run, wait_s=20)
+        cell = make_cell(case, name, client=Program(tmp_path / name, run), run=plan)
+        cell.clock, cell.sleep = time.time, time.sleep
+        lease.acquire(cell)
+        holding.wait(timeout=20)
+        lease.release(cell)
+        ended.append((run, name))
+
+    for _ in range(10):
+        barriers = {"one": threading.Barrier(2), "two": threading.Barrier(2)}
+        workers = [
+            threading.Thread(target=work, args=(run, name, barriers[run]), daemon=True)
+            for run, name in (("two", "n2"), ("one", "n1"), ("two", "n1"), ("one", "n2"))
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(timeout=30)
+        assert sorted(ended) == [("one", "n1"), ("one", "n2"), ("two", "n1"), ("two", "n2")]
+        ended.clear()

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import script
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 
 CALM = {"unit": None, "died": [], "unhealthy": []}
 
@@ -62,3 +65,99 @@ def test_a_death_on_a_node_without_the_test_is_told_to_the_board(watched):
     cell = watched(CALM, {**CALM, "died": [died]})
     assert script.run(cell) == {"died": "a"}
     assert cell.board.read("died.a")["node"] == "n2"
+
+
+UNIT = {
+    "state": "exited",
+    "exit_code": 0,
+    "signal": None,
+    "error_kind": "",
+    "message": "",
+    "seconds": 1.0,
+    "survivors_killed": 0,
+    "log_error": "",
+    "dropped_bytes": 0,
+}
+
+
+@pytest.fixture
+def tested(make_cell, build):
+    """Return the cell of the node with the test, whose unit writes a log and ends as told."""
+
+    def make(text=b"", **end):
+        case = build.case(services=[build.service("a")])
+        cell = make_cell(case, node="n1")
+        cell.board.post("folder.n1", {"path": "/nowhere"})
+
+        def follow(offset, **_):
+            rest = text[offset:]
+            log = {"log_b64": base64.b64encode(rest).decode(), "offset": len(text), "log_bytes": len(text)}
+            return {**CALM, "unit": {**UNIT, **log, **end}}
+
+        cell.client = build.node(follow=follow, supervise={}, lease={})
+        cell.client.line = None
+        return cell
+
+    return make
+
+
+BAR = "".join(f"\r{percent}%" for percent in range(100))
+ON_THE_SCREEN = {
+    "F36-plain": (b"all is well", "| all is well"),
+    "F36-spaces-are-kept": (b"a   b", "| a   b"),
+    "F36-invalid-utf8": (b"a\xff\xfeb", "| a\ufffd\ufffdb"),
+    "F36-nul": (b"a\0b", "| a\\x00b"),
+    "F36-colour": (b"\x1b[31mred\x1b[0m", "| red"),
+    "F36-clears-the-screen": (b"\x1b[2J\x1b]0;title\x07x", "| \\x1b[2J\\x1b]0;title\\x07x"),
+    "F36-progress-bar": (BAR.encode(), "| 99%"),
+    "F36-right-to-left": ("\u202egnp.exe".encode(), "| \\u202egnp.exe"),
+    "F36-four-bytes": ("\U0001f600".encode(), "| \U0001f600"),
+    "F36-our-own-protocol": (b'@cell {"result": {}}', '| @cell {"result": {}}'),
+    "F36-long": (b"x" * 5000, "| " + "x" * 200),
+}
+
+
+@pytest.mark.parametrize("row", ON_THE_SCREEN)
+def test_bytes_are_kept_in_the_file_and_harmless_on_the_screen(tested, row):
+    text, shown = ON_THE_SCREEN[row]
+    cell, said = tested(text + b"\n"), []
+    cell.say = said.append
+    script.run(cell)
+    assert (cell.case_dir / "test.log").read_bytes() == text + b"\n"
+    assert [line for line in said if line.startswith("| ")] == [shown]
+
+
+ENDS = {
+    "F44-restarted": (
+        {"state": "lost", "error_kind": "node_unreachable", "message": "test is lost"},
+        "node_unreachable",
+    ),
+    "supervisor-died": ({"state": "lost", "error_kind": "internal_error", "message": "test is lost"}, "internal_error"),
+    "F04-lease": (
+        {"state": "killed", "error_kind": "controller_died", "message": "test was stopped"},
+        "controller_died",
+    ),
+    "cleaned-by-somebody": ({"state": "killed", "error_kind": "cancelled", "message": "test was stopped"}, "cancelled"),
+    "F26-full": ({"exit_code": 1, "error_kind": "disk_full", "message": "test ended"}, "disk_full"),
+    "F26-read-only": ({"exit_code": 1, "error_kind": "fs_readonly", "message": "test ended"}, "fs_readonly"),
+}
+
+
+@pytest.mark.parametrize("row", ENDS)
+def test_end_that_is_not_the_script_s_own_answer_is_told_with_its_reason(tested, row):
+    end, kind = ENDS[row]
+    with pytest.raises(StepFailure, match=f"run_test.sh on n1: {end['message']}") as caught:
+        script.run(tested(**end))
+    assert caught.value.kind == kind
+
+
+def test_own_exit_status_is_left_to_the_verdict(tested):
+    assert script.run(tested(exit_code=3, error_kind="test_failed"))["exit_code"] == 3
+
+
+def test_f26_a_log_that_was_not_written_whole_is_a_warning(tested):
+    cell = tested(log_error="disk_full: No space left on device", dropped_bytes=7)
+    script.run(cell)
+    assert cell.board.read("warning.log") == {
+        "message": "7 bytes of test.log could not be written on n1: disk_full: No space left on device"
+    }
