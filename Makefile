@@ -6,9 +6,12 @@ PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
 NODES ?= 3
 BENCHES ?= cli_start schedule deploy overhead
 KILLS ?= 1000
-KILLS_OF_A_TEST := 30
+KILLS_OF_A_TEST := 16
+POINTS ?= 0
+POINTS_OF_A_TEST := 80
+STARTS ?= 10000
 
-.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep lock clean
+.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep syscall-sweep short-syscall-sweep robustness strace lock clean
 
 help: ## show these words
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -16,7 +19,7 @@ help: ## show these words
 run: ## set everything up and run the baseline on this machine
 	@setup/baseline
 
-test: setup images lint types units integration e2e short-crash-sweep ## set everything up and pass all tests
+test: setup images lint types units integration e2e short-crash-sweep short-syscall-sweep ## set everything up and pass all tests
 
 setup: engine ## the Python environment and a Docker engine with Compose
 	@setup/venv
@@ -37,7 +40,7 @@ lint: setup ## style of Python, Ansible, YAML and shell
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/yamllint -s .
-	@$(BIN)/shellcheck -x setup/baseline setup/docker setup/images setup/lab setup/lib.sh setup/venv .ci/run images/base/install-packages images/node/entry images/node/ready scenarios/*/run_test.sh
+	@$(BIN)/shellcheck -x setup/baseline setup/docker setup/images setup/lab setup/lib.sh setup/strace setup/venv .ci/run images/base/install-packages images/node/entry images/node/ready scenarios/*/run_test.sh
 	@$(BIN)/ansible-lint --offline --strict
 
 types: setup ## types of Python
@@ -46,7 +49,7 @@ types: setup ## types of Python
 units: setup ## tests that need no engine
 	@$(PYTEST) -n auto tests/unit
 
-integration: setup images ## tests against the Docker engine of this machine
+integration: setup images strace ## tests against the Docker engine of this machine
 	@$(PYTEST) tests/integration
 
 e2e: setup images ## runs on real nodes: sshd, dockerd, containers
@@ -55,11 +58,24 @@ e2e: setup images ## runs on real nodes: sshd, dockerd, containers
 bench: setup images ## figures beside their peers, one JSON line each
 	@failed=0; for one in $(BENCHES); do $(BIN)/python bench/$$one.py || failed=1; done; exit $$failed
 
-crash-sweep: setup images ## kill the controller at random moments, KILLS times, and let the run go on
+crash-sweep: setup images ## kill the controller in each step and at random moments, KILLS times, and let the run go on
 	@$(BIN)/python bench/crash_sweep.py $(KILLS)
 
 short-crash-sweep: setup images
 	@$(BIN)/python bench/crash_sweep.py $(KILLS_OF_A_TEST)
+
+strace:
+	@setup/strace
+
+syscall-sweep: setup images strace ## a fault in each call that changes a run's folder, or in POINTS of them
+	@$(BIN)/python bench/syscall_sweep.py $(POINTS)
+	@$(BIN)/python bench/syscall_runs.py
+
+short-syscall-sweep: setup strace
+	@$(BIN)/python bench/syscall_sweep.py $(POINTS_OF_A_TEST)
+
+robustness: setup images ## STARTS simultaneous starts, recovery from kill -9, what lease and snapshot cost
+	@failed=0; $(BIN)/python bench/starts.py $(STARTS) || failed=1; for one in recovery lease_cost; do $(BIN)/python bench/$$one.py || failed=1; done; exit $$failed
 
 lock: setup ## pin every dependency with its digest
 	@$(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml

@@ -112,16 +112,18 @@ class PhaseAction(NodeAction):
     def _recorded(self, step: Step, cell: Cell) -> dict[str, Any]:
         began = cell.clock()
         try:
-            cell.log("begin")
+            unwritten = _begin(step, cell)
             detail = step.act(cell)
             if self._is_orphan(cell):
                 return {"changed": True, "skipped": True, "skip_reason": ORPHAN}
+            if unwritten:
+                raise unwritten
             seconds = round(cell.clock() - began, 3)
             cell.log("end", ok=True, seconds=seconds, detail=detail)
         except (StepFailure, NodeError) as exc:
             return self._failed(cell, exc, began)
         except Exception as exc:
-            return self._failed(cell, _of_the_controller(cell, step, exc) or _broken(step, exc), began)
+            return self._failed(cell, _of_the_controller(cell, exc) or _broken(step, exc), began)
         return {"changed": True, "steps": {step.name: {"seconds": seconds, **detail}}}
 
     def _failed(self, cell: Cell, exc: StepFailure | NodeError, began: float) -> dict[str, Any]:
@@ -139,11 +141,12 @@ class PhaseAction(NodeAction):
             evidence=getattr(exc, "evidence", ()) or _evidence_of(exc),
             at=cell.clock(),
         ).as_dict()
-        first = exc.kind != "dependency_failed" and cell.board.claim("failure", known)
-        if not first:
-            cell.board.claim(f"later-failure.{cell.step}.{cell.node}", known)
-        cell.log("end", ok=False, seconds=round(cell.clock() - began, 3), failure=known)
-        return {"failed": True, "changed": True, "msg": str(exc), "failure": known}
+        result = {"failed": True, "changed": True, "msg": str(exc), "failure": known}
+        try:
+            reserve.with_reserve(cell.plan.run_dir, lambda: _note(cell, known, began))
+        except OSError as refused:
+            result["msg"] = f"{exc}; and {limits.told(refused)}"
+        return result
 
     def _cell(self, run_dir: Path, index: int, task_vars: dict[str, Any]) -> Cell:
         plan = run_plan.load(run_dir)
@@ -178,6 +181,25 @@ class PhaseAction(NodeAction):
         return lambda message: self._display.display(f"  {node:<12} {step:<8} {message}")
 
 
+def _begin(step: Step, cell: Cell) -> OSError | None:
+    """Write that a step begins. What comes after a failure is done without a journal, too: then return why there is none."""
+    try:
+        cell.log("begin")
+    except OSError as exc:
+        if not step.always:
+            raise
+        return exc
+    return None
+
+
+def _note(cell: Cell, known: dict[str, Any], began: float) -> None:
+    """Put a failure up for the case, and write that the step has ended by it."""
+    first = known["error_kind"] != "dependency_failed" and cell.board.claim("failure", known)
+    if not first:
+        cell.board.claim(f"later-failure.{cell.step}.{cell.node}", known)
+    cell.log("end", ok=False, seconds=round(cell.clock() - began, 3), failure=known)
+
+
 def _unheard(_message: str) -> None:
     """Take what is said outside of a step."""
 
@@ -205,16 +227,13 @@ def _broken(step: Step, exc: Exception) -> StepFailure:
     return StepFailure("internal_error", message, evidence=tuple(trace[-20:]))
 
 
-def _of_the_controller(cell: Cell, step: Step, exc: Exception) -> StepFailure | None:
+def _of_the_controller(cell: Cell, exc: Exception) -> StepFailure | None:
     """Return the failure of a step to which this machine refused something: what a node refuses comes as NodeError."""
-    run_dir, what = cell.plan.run_dir, getattr(exc, "filename", None) or f"the step {step.name}"
-    if isinstance(exc, OSError) and exc.errno in reserve.FULL:
-        said = reserve.shortage(run_dir, reserve.BYTES)
-        reserve.give_up(run_dir)
-        return StepFailure("disk_full", f"the controller cannot go on with {what}: {said}", node=LOCAL)
-    kind = limits.kind_of(exc)
-    message = f"the controller, at {what}: {str(exc) or type(exc).__name__}"
-    return StepFailure(kind, message, node=LOCAL) if kind else None
+    kind, said = limits.kind_of(exc), limits.told(exc)
+    if kind == "disk_full":
+        said = f"{said}; {reserve.shortage(cell.plan.run_dir, reserve.BYTES)}"
+        reserve.give_up(cell.plan.run_dir)
+    return StepFailure(kind, said, node=LOCAL) if kind else None
 
 
 def _evidence_of(exc: StepFailure | NodeError) -> tuple[str, ...]:

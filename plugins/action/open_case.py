@@ -44,6 +44,7 @@ from ..plugin_utils.run import plan as run_plan
 from ..plugin_utils.run.plan import CasePlan, RunPlan
 from ..plugin_utils.steps import adopting, opening, resuming
 from ..plugin_utils.steps.cell import case_board, run_board
+from ._keeping import keeping
 
 
 class ActionModule(ActionBase):
@@ -52,6 +53,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _requires_connection = False
 
+    @keeping("open")
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(

@@ -45,6 +45,7 @@ from ..plugin_utils.run import plan as run_plan
 from ..plugin_utils.run import reserve
 from ..plugin_utils.steps import judging
 from ..plugin_utils.steps.cell import case_board, run_board
+from ._keeping import keeping
 
 COLORS = {"pass": "green", "skipped": "cyan", "flaky": "yellow"}
 
@@ -55,6 +56,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _requires_connection = False
 
+    @keeping("report")
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(

@@ -47,6 +47,7 @@ from ..plugin_utils.run import plan as run_plan
 from ..plugin_utils.run import reserve
 from ..plugin_utils.steps import judging
 from ..plugin_utils.steps.cell import run_board
+from ._keeping import keeping
 
 
 class ActionModule(ActionBase):
@@ -54,6 +55,7 @@ class ActionModule(ActionBase):
 
     _requires_connection = False
 
+    @keeping("report")
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec({"run_dir": {"type": "path", "required": True}})

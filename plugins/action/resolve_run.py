@@ -114,6 +114,7 @@ from ..plugin_utils.problems import InputError, Problem, refusal
 from ..plugin_utils.run import install_variables, opening, owner, plan, reserve, view
 from ..plugin_utils.steps import resuming
 from ._inventory import asked_of, hosts, plain
+from ._keeping import keeping
 
 SPEC: dict[str, dict[str, Any]] = {
     **{
@@ -134,6 +135,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _requires_connection = False
 
+    @keeping("resolve")
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(SPEC)

@@ -25,6 +25,8 @@ from typing import Any, TextIO
 from ansible.executor.task_result import CallbackTaskResult
 from ansible.plugins.callback import CallbackBase
 
+from ..plugin_utils.run import screen
+
 NAME = "events.jsonl"
 RUN_OPENER = "resolve_run"
 
@@ -47,6 +49,8 @@ class CallbackModule(CallbackBase):
         # What is loaded by now stays until the end. Tasks are forks of this process, and a search for garbage in one of
         # them copies all the memory that it looks at.
         gc.freeze()
+        # The thread of Ansible's that shows lines dies, and hangs the run, where one cannot be shown.
+        self._display.display = screen.unfailing(self._display.display)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._record("play", name=play.get_name().strip())

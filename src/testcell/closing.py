@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,15 @@ def nodes_of(run_dir: Path) -> list[str]:
     return list(dict.fromkeys(node for case in cases for node in case.nodes))
 
 
-def close(run_dir: Path, number: int, *, clean: bool, now: float) -> dict[str, Any]:
-    """Write the files of a run that was cut short and return its summary. number: the signal, 0 when it just died."""
+def close(
+    run_dir: Path, number: int, *, clean: bool, now: float, cause: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Write the files of a run that was cut short and return its summary.
+
+    number: the signal, 0 when it just died; cause: the failure that it told last, where it told one.
+    """
     decided = plan.load(run_dir)
-    why = _failure(number, now)
+    why = dict(cause) if cause and not number else _failure(number, now)
     records = _records(decided, why, now)
     code = of_signal(number) if number else (Exit.INFRASTRUCTURE if clean else Exit.NOT_CLEAN)
     run = {
@@ -53,6 +59,7 @@ def close(run_dir: Path, number: int, *, clean: bool, now: float) -> dict[str, A
         "failure": why,
         "reasons": [] if clean else [f"the nodes are not proved clean; run: testcell cleanup {decided.run_id}"],
     }
+    plan.forget_values(run_dir)
     summary = run_files.write(run_dir, run)
     point_latest(run_dir.parent, run_dir.name)
     ended = {"step": "report", "phase": "end", "verdict": run["verdict"], "exit_code": int(code), "ok": True}

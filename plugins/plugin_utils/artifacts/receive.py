@@ -106,13 +106,14 @@ def receive(
     _check_room(destination, sum(entry["size"] for entry in files))
     staging = destination.parent / f".{destination.name}.staging"
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
-        for start in range(0, len(files), AT_ONCE):
-            _fetch_group(client, base_rel, files[start : start + AT_ONCE], staging, place, begun or {})
-        _put_in_place(staging, destination)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with atomic.naming(destination):
+        staging.mkdir(parents=True)
+        try:
+            for start in range(0, len(files), AT_ONCE):
+                _fetch_group(client, base_rel, files[start : start + AT_ONCE], staging, place, begun or {})
+            _put_in_place(staging, destination)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
     return Received(tuple(files), sum(entry["size"] for entry in files))
 
 

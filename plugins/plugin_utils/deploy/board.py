@@ -30,16 +30,18 @@ class Board:
 
     def claim(self, name: str, note: dict[str, Any]) -> bool:
         """Put up a note unless there is one under name already; return whether this call did it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".claim.", dir=self.folder)
-        try:
-            with os.fdopen(handle, "w") as stream:
-                json.dump(note, stream, allow_nan=False)
-            os.link(temporary, self.folder / f"{name}.json")
-        except FileExistsError:
-            return False
-        finally:
-            os.unlink(temporary)
+        path = self.folder / f"{name}.json"
+        with atomic.naming(path):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix=".claim.", dir=self.folder)
+            try:
+                with os.fdopen(handle, "w") as stream:
+                    json.dump(note, stream, allow_nan=False)
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            finally:
+                os.unlink(temporary)
         return True
 
     def read(self, name: str) -> dict[str, Any] | None:

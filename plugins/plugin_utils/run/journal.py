@@ -2,7 +2,10 @@
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The journal of a run: one JSON object a line, appended in one write and synced, never rewritten."""
+"""The journal of a run: one JSON object a line, appended in one write and synced, never rewritten.
+
+A crash or a full disk may cut a line short. It stays as it is, and the next entry begins a line of its own.
+"""
 
 from __future__ import annotations
 
@@ -11,35 +14,85 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from . import atomic
+
 NAME = "journal.jsonl"
+TRIES = 3
 
 
 def append(run_dir: Path, entry: dict[str, Any]) -> None:
-    """Add entry to the journal of run_dir, whole or not at all; several processes may append at the same time."""
-    line = json.dumps(entry, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
-    data = line.encode("utf-8", "backslashreplace")
-    descriptor = os.open(run_dir / NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
+    """Add entry to the journal of run_dir; several processes may append at the same time. OSError names the journal."""
+    text = json.dumps(entry, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+    line = text.encode("utf-8", "backslashreplace")
+    with atomic.naming(run_dir / NAME):
+        descriptor = os.open(run_dir / NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            with _alone(descriptor), _all_or_nothing(descriptor):
+                _write_line(descriptor, line)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _alone(descriptor: int) -> Iterator[None]:
+    """Let no other writer come between a look at the end of the journal and the line that follows."""
+    with suppress(OSError):  # not every file system has locks; without one a line may begin with an empty one
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        before = os.fstat(descriptor).st_size
-        if os.write(descriptor, data) < len(data):
-            os.ftruncate(descriptor, before)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run_dir / NAME))
-        os.fsync(descriptor)
+    try:
+        yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+@contextmanager
+def _all_or_nothing(descriptor: int) -> Iterator[None]:
+    """Let the journal be as long as before where a line could not be written."""
+    before = os.fstat(descriptor).st_size
+    try:
+        yield
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(descriptor, before)
+        raise
+
+
+def _write_line(descriptor: int, line: bytes) -> None:
+    """Write a line behind whole ones. A disk that took only a part says why when it is asked once more."""
+    for _ in range(TRIES):
+        data = line if _ends_whole(descriptor) else b"\n" + line
+        if os.write(descriptor, data) == len(data):
+            return
+    raise OSError(errno.EIO, "the line was cut short again and again")
+
+
+def _ends_whole(descriptor: int) -> bool:
+    """Return whether the journal ends with a whole line."""
+    size = os.fstat(descriptor).st_size
+    return size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
 
 
 def read(run_dir: Path) -> Iterator[dict[str, Any]]:
-    """Yield the entries of a journal in order; a last line cut short by a crash is left out."""
+    """Yield the entries of a journal in order; lines cut short by a crash are left out."""
     path = run_dir / NAME
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as stream:
+    with path.open("rb") as stream:
         for line in stream:
-            if not line.endswith("\n"):
-                return
-            yield json.loads(line)
+            entry = _entry(line)
+            if entry is not None:
+                yield entry
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """Return the entry of a line, None for an empty line or a part of one."""
+    try:
+        entry = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None

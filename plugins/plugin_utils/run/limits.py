@@ -2,14 +2,18 @@
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the controller's own system refuses: memory, descriptors, processes, a disk that may not be written."""
+"""What the controller's own system refuses, as a kind of failure and in words: memory, descriptors, processes, a disk."""
 
 from __future__ import annotations
 
 import errno
 
+from ...module_utils.cellnode.context import OS_ERROR_KINDS
+
 RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS})
 NO_THREAD = "can't start new thread"
+# A kind that every run on this machine meets, whatever it was asked for.
+OF_THE_DISK = ("disk_full", "io_error")
 
 
 def kind_of(exc: BaseException) -> str:
@@ -18,5 +22,12 @@ def kind_of(exc: BaseException) -> str:
         return "resource_limit"
     if not isinstance(exc, OSError):
         return ""
-    kinds = {errno.ENOSPC: "disk_full", errno.EDQUOT: "disk_full", errno.EROFS: "fs_readonly", errno.EIO: "io_error"}
-    return "resource_limit" if exc.errno in RESOURCES else kinds.get(exc.errno or 0, "")
+    return "resource_limit" if exc.errno in RESOURCES else OS_ERROR_KINDS.get(exc.errno or 0, "")
+
+
+def told(exc: BaseException) -> str:
+    """Return a refusal as a sentence that names the file, where there is one."""
+    if isinstance(exc, OSError) and exc.filename:
+        what = "use" if kind_of(exc) == "resource_limit" else "write"
+        return f"the controller cannot {what} {exc.filename}: {exc.strerror or exc}"
+    return f"the controller cannot go on: {str(exc) or type(exc).__name__}"

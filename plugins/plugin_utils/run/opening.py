@@ -16,7 +16,7 @@ from ..deploy.placement import LOCAL
 from ..problems import InputError, Problem, describe
 from ..scenario import run_settings, selection
 from ..scenario.model import Scenario
-from . import inputs, inventory, reserve, resolve
+from . import inputs, inventory, limits, reserve, resolve
 from .asked import Asked
 from .folder import create_run, owner_of
 from .plan import CasePlan, RunPlan
@@ -83,6 +83,8 @@ def open_run(plan: RunPlan) -> RunPlan:
             problem = Problem(str(results), key="results_dir", message=reserve.shortage(results, reserve.BYTES))
             raise InputError([problem])
     except (OSError, ValueError) as exc:
+        if limits.kind_of(exc) in limits.OF_THE_DISK:
+            raise
         why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         message = f"no run folder can be made here: {why}{owner_of(results)}"
         raise InputError([Problem(str(results), key="results_dir", message=message)]) from None

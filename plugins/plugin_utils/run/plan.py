@@ -180,11 +180,23 @@ def save(plan: RunPlan) -> Path:
     return path
 
 
+def forget_values(run_dir: Path) -> None:
+    """Remove what the caller gave; a run does it before its summary, since nobody comes back to a run that has one."""
+    (run_dir / VALUES).unlink(missing_ok=True)
+
+
 def load(run_dir: Path) -> RunPlan:
     """Return the plan kept in run_dir; FileNotFoundError when there is none."""
     data = json.loads((run_dir / NAME).read_text())
     cases = tuple(case_of(case) for case in data.pop("cases"))
     return RunPlan(**{**data, "environment": _values(run_dir)}, cases=cases)
+
+
+def lost_values(run_dir: Path) -> list[str]:
+    """Return the names of what the caller gave and the run no longer has; the plan can be read."""
+    names: list[str] = json.loads((run_dir / NAME).read_text())["environment"]
+    kept = _values(run_dir)
+    return [name for name in names if name not in kept]
 
 
 def _values(run_dir: Path) -> dict[str, str]:

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TextIO
 
 
@@ -15,6 +17,19 @@ def lasting(stream: TextIO | None) -> Any:
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
     return stream if isinstance(stream, Lasting) else Lasting(stream)
+
+
+def unfailing(show: Callable[..., Any]) -> Callable[..., None]:
+    """Return show without the errors of the operating system: what cannot be shown is dropped.
+
+    ansible-runner keeps each shown line in a file of its own before it is shown; its disk may be full.
+    """
+
+    def shown(*args: Any, **kwargs: Any) -> None:
+        with suppress(OSError):
+            show(*args, **kwargs)
+
+    return shown
 
 
 class Lasting:

@@ -15,6 +15,7 @@ from ..deploy.board import Board
 from ..node import line as node_line
 from ..report import case_files, cleaning, run_files
 from ..run import journal, reserve
+from ..run import plan as run_plan
 from ..run.folder import point_latest
 from ..run.plan import CasePlan, RunPlan
 from ..scenario.model import ValiditySpec
@@ -66,6 +67,7 @@ def report_run(plan: RunPlan, shared: Board, now: float) -> dict[str, Any]:
         "reasons": [f"not clean: {', '.join(dirty)}"] if dirty else [],
         "cleaning": cleaning.of_run(records),
     }
+    run_plan.forget_values(plan.run_dir)
     with node_line.ending_all(shared):
         summary = run_files.write(plan.run_dir, run)
         point_latest(Path(plan.results_dir), plan.run_id)

@@ -72,9 +72,11 @@ def refusal(run_dir: Path) -> str:
     if (run_dir / SUMMARY).is_file():
         return "the run has ended, and has its summary; run its scenarios anew"
     try:
-        run_plan.load(run_dir)
+        left, lost = list(unfinished(run_plan.load(run_dir))), run_plan.lost_values(run_dir)
     except (ValueError, KeyError, TypeError) as exc:
         return f"{run_plan.NAME} cannot be read ({exc}); `testcell cleanup {run_dir.name}` ends the run"
+    if left and lost:
+        return f"{', '.join(lost)} of the caller's environment is not kept any more; run its scenarios anew"
     return ""
 
 

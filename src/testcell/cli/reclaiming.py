@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 COLLECT_WITHIN_S = 90
 CLEAN_WITHIN_S = 90
 CLEAN_IN_A_HURRY_S = 30
+OUTSIDE_OF_STEPS = ("open", "report")
 
 
 def close(
@@ -44,7 +45,13 @@ def close(
     dirty = _clean(work, variables, run_dir, used, CLEAN_IN_A_HURRY_S if hurry else CLEAN_WITHIN_S)
     if dirty:
         output.note(f"not proved clean: {', '.join(dirty)}; next: testcell cleanup {run_dir.name}")
-    return closing.close(run_dir, outcome.signal, clean=not dirty, now=time.time())
+    return closing.close(run_dir, outcome.signal, clean=not dirty, now=time.time(), cause=_cause(outcome))
+
+
+def _cause(outcome: Outcome) -> Mapping[str, Any] | None:
+    """Return the failure that ended a run outside of the steps of its cases, which go on after one; None for none."""
+    found = [failed.failure for failed in outcome.failures if failed.failure.get("step") in OUTSIDE_OF_STEPS]
+    return found[-1] if found else None
 
 
 def collect(work: jobs.Work, variables: Mapping[str, str], run_dir: Path, *, spare: bool = False) -> int:

@@ -35,6 +35,14 @@ class Workshop:
         path.write_text(f'#!/bin/bash\necho "{name} $*" >>"{self.bin}/calls"\nstate={self.bin}\n{script}\n')
         path.chmod(0o755)
 
+    def leave_only_usual_tools(self) -> None:
+        """Give the scripts the fakes and the usual tools, without whatever else this machine has."""
+        folder = self.bin / "system"
+        folder.mkdir()
+        for name in ("bash", "dirname", "timeout", "flock", "id", "mktemp", "tail", "rm", "cat", "grep", "awk", "date"):
+            (folder / name).symlink_to(f"/usr/bin/{name}")
+        self.environment["PATH"] = f"{self.bin}:{folder}"
+
     def run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a set-up script, or `bash -c` with the library read in when script is `lib`."""
         command = ["bash", "-euc", f'. "{self.project}/setup/lib.sh"; {arguments[0]}'] if script == "lib" else None

@@ -53,17 +53,8 @@ def test_starting_an_engine_needs_root_and_says_so(workshop: Any) -> None:
 
 
 def test_absent_engine_is_installed_from_packages(workshop: Any) -> None:
-    workshop.environment["PATH"] = f"{workshop.bin}:{workshop.bin}/system"
-    link_system_tools(workshop)
+    workshop.leave_only_usual_tools()
     workshop.fake("apt-get", "exit 100")
     done = workshop.run("docker")
     assert done.returncode == 5
     assert "apt-get could not install: docker.io" in done.stderr
-
-
-def link_system_tools(workshop: Any) -> None:
-    """Give the scripts the usual tools without whatever Docker this machine has."""
-    folder = workshop.bin / "system"
-    folder.mkdir()
-    for name in ("bash", "dirname", "timeout", "flock", "id", "mktemp", "tail", "rm", "cat", "grep", "awk", "date"):
-        (folder / name).symlink_to(f"/usr/bin/{name}")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import opening, plan
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import case_board, run_board
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import failure
 
 from testcell import closing
 
@@ -57,6 +58,18 @@ def test_a_run_cut_short_says_so(
     assert bool(found.get("reasons")) != clean
     assert os.readlink(opened.run_dir.parent / "latest") == opened.run_id
     assert (opened.run_dir / "report.html").exists() and not (opened.run_dir / ".board").exists()
+
+
+@pytest.mark.parametrize(("number", "kind", "verdict"), [(0, "disk_full", "error"), (2, "cancelled", "cancelled")])
+def test_f08_what_ended_a_run_is_told_as_its_failure(
+    opened: plan.RunPlan, number: int, kind: str, verdict: str
+) -> None:
+    case_board(opened.boards, 0).post("opened", {"t": 1001.0})
+    cause = failure.of("disk_full", "the controller cannot write /x: No space left", at=1.0, step="report").as_dict()
+    found = closing.close(opened.run_dir, number, clean=True, now=1011.0, cause=cause)
+    assert (found["failure"]["error_kind"], found["verdict"]) == (kind, verdict)
+    assert found["exit_code"] == (130 if number else 5)
+    assert (cause["message"] in str(found["cases"])) is not bool(number)
 
 
 def test_cases_that_had_ended_keep_their_verdict(opened: plan.RunPlan) -> None:

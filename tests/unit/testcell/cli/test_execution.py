@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import opening, plan
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import case_board
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import failure
 
 from testcell import runner
 
@@ -183,6 +184,21 @@ def test_a_run_cut_short_is_collected_then_cleaned_and_summed_up(
     for job in (*collecting, cleaning):
         assert job.extravars["testcell_node_root"] == "/elsewhere", "the nodes are found as the run found them"
     assert os.readlink(project / "results" / "latest") == run_id
+
+
+@pytest.mark.parametrize(
+    ("steps", "kind"),
+    [(("report",), "disk_full"), (("open",), "disk_full"), (("deploy",), "controller_died"), ((), "controller_died")],
+)
+def test_f08_a_run_that_its_disk_ended_says_so(ansible: Ansible, cli: Cli, steps: tuple[str, ...], kind: str) -> None:
+    ansible.opens, ansible.rc = True, 2
+    told = [failure.of("disk_full", "the controller cannot write /x", at=1.0, step=step).as_dict() for step in steps]
+    ansible.failures = tuple(
+        runner.TaskFailure(host="local", task="Report", message=one["message"], unreachable=False, failure=one)
+        for one in told
+    )
+    answer = cli("run", "example", "--format", "json")
+    assert answer.code == 5 and answer.json["failure"]["error_kind"] == kind
 
 
 @pytest.mark.parametrize("answers", [None, [], [{"name": "local", "ok": False}], [{"name": "other", "ok": True}]])

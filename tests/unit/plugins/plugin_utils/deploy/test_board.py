@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.deploy.board import Board
 
 
@@ -27,6 +28,17 @@ def test_only_the_first_of_many_claims_holds(tmp_path):
     assert won.count(True) == 1
     assert board.read("failure") == {"n": won.index(True)}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["failure.json"]
+
+
+def test_f08_a_claim_that_cannot_be_written_names_the_note_and_leaves_nothing(tmp_path, monkeypatch):
+    def refused(_source, _target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.link", refused)
+    with pytest.raises(OSError, match="No space") as caught:
+        Board(tmp_path).claim("failure", {})
+    assert caught.value.filename == str(tmp_path / "failure.json")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_power_cut_leaves_of_a_note_is_no_note(tmp_path):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import atomic
 
@@ -27,9 +29,17 @@ def test_a_failing_write_leaves_no_half_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(atomic.os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as caught:
         atomic.write_text(tmp_path / "x", "text")
+    assert caught.value.filename == str(tmp_path / "x"), "not the temporary file's name"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("given", "named"), [(OSError(5, "Input/output error"), "x"), (OSError("odd"), None)])
+def test_what_has_a_number_is_given_a_name(given, named):
+    with pytest.raises(OSError) as caught, atomic.naming(Path("x")):
+        raise given
+    assert (caught.value.errno, caught.value.filename) == (given.errno, named)
 
 
 def test_text_that_is_no_utf8_is_written_as_escapes(tmp_path):

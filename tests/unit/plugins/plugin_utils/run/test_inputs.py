@@ -155,6 +155,15 @@ def test_a_results_folder_that_cannot_be_made_names_the_owner(project):
         opening.open_run(decided)
 
 
+def test_f08_a_full_disk_is_no_fault_of_what_was_asked_for(project, monkeypatch):
+    def full(*_args):
+        raise OSError(28, "No space left on device", "/results")
+
+    monkeypatch.setattr(opening, "create_run", full)
+    with pytest.raises(OSError, match="No space"):
+        opening.open_run(decide(project))
+
+
 def test_validation_counts_scenarios_and_names_every_problem(project):
     spoil(project, "config/defaults.yaml", "nothing: 1\n")
     spoil(project, "scenarios/001_example/metadata.yml", "name: example\ntest_execution: {node: node9}\n")

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import screen
 
 
@@ -41,3 +42,20 @@ def test_a_flush_that_fails_stops_nobody():
         shown.write("kept back\n")
         shown.flush()
         shown.flush()
+
+
+def test_f08_what_cannot_be_shown_is_dropped_and_a_fault_of_ours_is_not():
+    shown = []
+
+    def show(text, *, refused=None):
+        if refused:
+            raise refused
+        shown.append(text)
+
+    lossy = screen.unfailing(show)
+    lossy("first")
+    lossy("second", refused=OSError(28, "No space left on device"))
+    lossy("third")
+    assert shown == ["first", "third"]
+    with pytest.raises(ValueError, match="ours"):
+        lossy("fourth", refused=ValueError("ours"))

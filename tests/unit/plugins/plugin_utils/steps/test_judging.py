@@ -5,6 +5,7 @@ import json
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import plan as run_plan
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.folder import CaseRef
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import judging
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import case_board, run_board
@@ -74,6 +75,15 @@ def test_the_verdict_and_the_exit_code_follow_from_the_board(tmp_path, build, bo
     assert document["verdict"] == verdict
     summary = judging.report_run(run, shared, 101.0)
     assert (summary["verdict"], summary["exit_code"]) == (verdict, code)
+
+
+def test_f07_a_controller_killed_at_the_summary_leaves_no_value_of_its_caller(tmp_path, build, monkeypatch):
+    run, _, shared = report(tmp_path, build, test=EXITED)
+    run_plan.save(build.replace(run, environment={"TOKEN": "secret"}))
+    monkeypatch.setattr(judging.run_files, "write", lambda *_args: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        judging.report_run(run, shared, 101.0)
+    assert not [path for path in run.run_dir.rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
 
 
 def test_the_first_error_is_never_overwritten(tmp_path, build):

@@ -103,7 +103,13 @@ def damaged(run_dir):
     return run_dir
 
 
+def without_values(run_dir):
+    run_plan.forget_values(run_dir)
+    return run_dir
+
+
 REFUSED = {
+    "the caller's values are gone": (without_values, "TOKEN of the caller's environment is not kept any more"),
     "damaged": (damaged, r"plan\.json cannot be read .*`testcell cleanup 20260101_000000` ends the run"),
     "F12 alive": (living, "not proved dead"),
     "F12 on another machine": (elsewhere, "not proved dead: me@another-host"),
@@ -131,6 +137,14 @@ def test_how_long_it_waits_for_nodes_is_said_anew(cut_short, wait_s):
 def test_it_waits_no_longer_than_a_run_may(cut_short):
     with pytest.raises(InputError, match=r"testcell_wait_s: is out of range; got .*-1; allowed: 0\.\.604800 seconds"):
         resuming.reopen(cut_short.run_dir, "me", 9.0, ["n1"], -1)
+
+
+def test_f07_a_run_that_only_lacks_its_summary_goes_on_without_the_callers_values(cut_short):
+    for index in (1, 2):
+        run_board(cut_short.boards).post(f"case-record.{index}", {"verdict": "pass"})
+    run_plan.forget_values(cut_short.run_dir)
+    going = resuming.reopen(cut_short.run_dir, "me", 9.0, ["n1"])
+    assert list(resuming.unfinished(going)) == [] and going.environment == {}
 
 
 def test_an_inventory_without_a_node_of_the_run_is_refused(cut_short):

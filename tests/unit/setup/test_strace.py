@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+"""setup/strace: a strace that is there is left alone, an absent one is installed from its package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize(("there", "installs"), [(True, []), (False, ["strace"])])
+def test_strace_is_installed_where_it_is_absent(workshop: Any, there: bool, installs: list[str]) -> None:
+    workshop.leave_only_usual_tools()
+    workshop.fake("apt-get")
+    workshop.fake("id", "echo 0")
+    if there:
+        workshop.fake("strace")
+    assert workshop.run("strace").returncode == 0
+    assert [call.split()[-1] for call in workshop.calls if call.startswith("apt-get")] == installs
