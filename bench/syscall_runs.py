@@ -55,7 +55,7 @@ def wrong(cell: Cell, point: Point) -> str | None:
             "strace",
             "-f",
             "--seccomp-bpf",
-            "-qq",
+            "-q",
             "-o",
             str(log),
             "-e",

@@ -12,7 +12,7 @@ from ...module_utils.cellnode.context import OS_ERROR_KINDS
 
 RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS})
 NO_THREAD = "can't start new thread"
-# A kind that every run on this machine meets, whatever it was asked for.
+# Kinds that every run on this machine meets, whatever it was asked for.
 OF_THE_DISK = ("disk_full", "io_error")
 
 
@@ -23,6 +23,11 @@ def kind_of(exc: BaseException) -> str:
     if not isinstance(exc, OSError):
         return ""
     return "resource_limit" if exc.errno in RESOURCES else OS_ERROR_KINDS.get(exc.errno or 0, "")
+
+
+def is_no_fault_of_the_folder(exc: BaseException) -> bool:
+    """Return whether another folder would have been refused as well."""
+    return isinstance(exc, InterruptedError) or kind_of(exc) in OF_THE_DISK
 
 
 def told(exc: BaseException) -> str:

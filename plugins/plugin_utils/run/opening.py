@@ -83,7 +83,7 @@ def open_run(plan: RunPlan) -> RunPlan:
             problem = Problem(str(results), key="results_dir", message=reserve.shortage(results, reserve.BYTES))
             raise InputError([problem])
     except (OSError, ValueError) as exc:
-        if limits.kind_of(exc) in limits.OF_THE_DISK:
+        if limits.is_no_fault_of_the_folder(exc):
             raise
         why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         message = f"no run folder can be made here: {why}{owner_of(results)}"

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 
 import pytest
@@ -155,13 +157,15 @@ def test_a_results_folder_that_cannot_be_made_names_the_owner(project):
         opening.open_run(decided)
 
 
-def test_f08_a_full_disk_is_no_fault_of_what_was_asked_for(project, monkeypatch):
-    def full(*_args):
-        raise OSError(28, "No space left on device", "/results")
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EINTR])
+def test_f08_what_the_disk_refuses_is_no_fault_of_what_was_asked_for(project, monkeypatch, number):
+    def refused(*_args):
+        raise OSError(number, os.strerror(number), "/results")
 
-    monkeypatch.setattr(opening, "create_run", full)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr(opening, "create_run", refused)
+    with pytest.raises(OSError, match="/results") as caught:
         opening.open_run(decide(project))
+    assert caught.value.errno == number
 
 
 def test_validation_counts_scenarios_and_names_every_problem(project):
