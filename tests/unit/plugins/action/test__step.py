@@ -19,9 +19,6 @@ class Recorded(PhaseAction):
     def __init__(self):
         pass
 
-    def controller(self, plan):
-        return os.getppid()
-
 
 @pytest.fixture
 def cell(make_cell, build):
