@@ -118,11 +118,17 @@ class Node:
 NOTHING = dict.fromkeys(KINDS, 0)
 ENDED = [{"service": "engine", "state": "exited", "exit_code": 0, "oom": False, "restart_count": 0}]
 ANSWERS: dict[str, dict[str, Any]] = {
-    "lease": {"epoch": 1},
+    "lease": {"epoch": 1, "holders": []},
     "reap": {"removed": NOTHING},
     "evidence": {"containers": ENDED, "missing": []},
     "stop": {"stopped": ["engine"], "errors": []},
-    "clean": {"removed": {**NOTHING, "containers": 1}, "errors": []},
+    "clean": {
+        "removed": {**NOTHING, "containers": 1},
+        "errors": [],
+        "emergency": False,
+        "cause": [],
+        "seconds": 0.1,
+    },
     "verify": {"clean": True, "leftovers": [], "foreign": [], "errors": []},
     "quarantine": {"quarantine": None, "blames": []},
 }

@@ -51,18 +51,8 @@ def wrong(cell: Cell, point: Point) -> str | None:
     known = set(cell.project.runs)
     with tempfile.TemporaryDirectory(prefix="testcell-strace-") as folder:
         log = Path(folder) / "log"
-        words = [
-            "strace",
-            "-f",
-            "--seccomp-bpf",
-            "-q",
-            "-o",
-            str(log),
-            "-e",
-            f"trace={TRACED}",
-            "-e",
-            f"inject={point}",
-        ]
+        # Not with --seccomp-bpf: strace 6.1 then counts no calls for signals.
+        words = ["strace", "-f", "-q", "-o", str(log), "-e", f"trace={TRACED}", "-e", f"inject={point}"]
         code, said = _run([*words, *cell.words("run", CASES[0])], Path(folder) / "screen")
         came = any(word in log.read_text(errors="replace") for word in ("(INJECTED)", "killed by SIGKILL"))
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import case_files, run_files
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, plan
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, plan, reserve
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.folder import point_latest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.plan import CasePlan, RunPlan
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import record
@@ -60,6 +60,7 @@ def close(
         "reasons": [] if clean else [f"the nodes are not proved clean; run: testcell cleanup {decided.run_id}"],
     }
     plan.forget_values(run_dir)
+    reserve.give_up(run_dir)
     summary = run_files.write(run_dir, run)
     point_latest(run_dir.parent, run_dir.name)
     ended = {"step": "report", "phase": "end", "verdict": run["verdict"], "exit_code": int(code), "ok": True}

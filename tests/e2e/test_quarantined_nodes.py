@@ -13,7 +13,7 @@ pytestmark = pytest.mark.docker
 # A network of the run's own label with a stranger's container in it cannot be removed, and the stranger is not touched.
 STRANGER = (
     'network=$(docker network ls -q --filter "label=testcell.run=$TESTCELL_RUN_ID" | head -1); '
-    'docker run -d --name stranger --network "$network" --entrypoint sleep testcell/engine-sim:1 600'
+    'env -i /usr/bin/docker run -d --name stranger --network "$network" --entrypoint sleep testcell/engine-sim:1 600'
 )
 LOAD = 'exec "$TESTCELL_LOAD" --config "$SCENARIO_PATH/test_config.json" --out "$SCENARIO_RESULT_PATH"\n'
 

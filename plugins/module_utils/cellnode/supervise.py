@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import cgroup, child, daemon, lease, logfile, procs, spawn, unit
+from . import cgroup, child, daemon, labelling, lease, logfile, procs, spawn, unit
 from .beneath import case_parts, open_folder
 from .cgroup import Group
 from .context import Context
@@ -90,6 +90,7 @@ def _plan(ctx: Context, spec: Spec, token: str, folder_fd: int, cwd_fd: int) -> 
     )
     guard = None if run.epoch is None else DeadMan(ctx.root, run.id, run.epoch, lambda: lease.present(ctx))
     env = child.environment(ctx.environ, dict(spec.env), {MARK: token})
+    env["PATH"] = labelling.put(folder_fd, ctx.case_dir / "unit" / spec.name, run.id, env["PATH"])
     cwd = ctx.root.joinpath(*case_parts(ctx), *spec.cwd)
     return daemon.Plan(spec, ctx.root, folder_fd, cwd_fd, cwd, env, guard, status)
 

@@ -68,6 +68,7 @@ def report_run(plan: RunPlan, shared: Board, now: float) -> dict[str, Any]:
         "cleaning": cleaning.of_run(records),
     }
     run_plan.forget_values(plan.run_dir)
+    reserve.give_up(plan.run_dir)
     with node_line.ending_all(shared):
         summary = run_files.write(plan.run_dir, run)
         point_latest(Path(plan.results_dir), plan.run_id)
@@ -75,7 +76,6 @@ def report_run(plan: RunPlan, shared: Board, now: float) -> dict[str, Any]:
         plan.run_dir,
         {"t": now, "step": "report", "phase": "end", "verdict": run["verdict"], "exit_code": code, "ok": True},
     )
-    reserve.give_up(plan.run_dir)
     shutil.rmtree(plan.run_dir / ".board")
     return summary
 

@@ -110,5 +110,5 @@ def words(holders: Sequence[Holder]) -> str:
 def _words(holder: Holder) -> str:
     who = owner.words(str(holder.get("owner") or "")) or "?"
     age, left = holder.get("age_s"), holder.get("expires_in_s") or 0.0
-    since = "" if age is None else f" since {duration(age)} ago"
+    since = "" if age is None else f", taken {duration(age)} ago"
     return f"{who} for run {holder.get('run') or '?'}{since}, for at most {left:.0f} s more without a sign of life"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 
@@ -103,18 +104,23 @@ def test_nothing_of_strangers_goes_by_cleaning_emergency_or_reaping(
     assert cell.left() == nothing
 
 
-def test_f32_a_container_that_the_script_started_goes_when_it_holds_the_folder_and_is_named_when_not(
+def test_f32_what_the_script_makes_with_docker_goes_and_what_it_hides_goes_when_it_holds_the_folder_or_is_named(
     cell, image, decoys, docker_cli
 ):
     cell.call("lease", action="acquire", ttl_s=60)
     before = cell.call("snapshot")
     cell.case_dir.mkdir(parents=True)
-    holding, loose = f"holding-{decoys.mark[:8]}", f"loose-{decoys.mark[:8]}"
-    run = f"docker run -d --label {decoys.label}"
-    script = (
-        f"{run} --name {holding} -v {cell.case_dir}:/data {image} sleep 600 && "
-        f"{run} --name {loose} {image} sleep 600 && touch started; exec sleep 600"
-    )
+    plain, holding, loose = (f"{name}-{decoys.mark[:8]}" for name in ("plain", "holding", "loose"))
+    hidden = f"env -i {shutil.which('docker')} run -d --label {decoys.label}"
+    script = f"""set -e
+docker network create --label {decoys.label} {plain}
+docker volume create --label {decoys.label} {plain}
+docker --log-level error container run -d --label {decoys.label} --name {plain} --network {plain} {image} sleep 600
+{hidden} --name {holding} -v {cell.case_dir}:/data {image} sleep 600
+{hidden} --name {loose} {image} sleep 600
+touch started
+exec sleep 600
+"""
     argv = ["/bin/sh", "-c", script]
     cell.call("supervise", action="start", name="test", argv=argv, cwd_rel="work", dirs_rel=["work"], timeout_s=300)
     deadline = time.monotonic() + 60
@@ -122,7 +128,8 @@ def test_f32_a_container_that_the_script_started_goes_when_it_holds_the_folder_a
         assert time.monotonic() < deadline, "the script's containers run"
         time.sleep(0.05)
     report = cell.call("clean")
-    assert (report["errors"], report["removed"]["containers"]) == ([], 1)
+    assert report["errors"] == []
+    assert [report["removed"][kind] for kind in ("containers", "networks", "volumes")] == [2, 1, 1]
     assert docker_cli("ps", "-a", "--filter", f"label={decoys.label}", "--format", "{{.Names}}") == loose
     verdict = cell.call("verify", before=before)
     assert (verdict["clean"], verdict["leftovers"]) == (True, [])

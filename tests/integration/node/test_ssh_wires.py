@@ -115,7 +115,8 @@ def send_and_fetch(way, data, place):
     entry = {"path": "a", "size": len(data), "mode": 0o644, "sha256": hashlib.sha256(data).hexdigest()}
     packed = base64.b64encode(zlib.compress(data)).decode()
     way.client.call("upload", dest_rel="work", files=[entry], data={"a": packed})
-    receive(way.client, "work", [entry], place)
+    listed = way.client.call("manifest", base_rel="work", patterns=["a"])["files"]
+    receive(way.client, "work", listed, place)
     return (place / "a").read_bytes()
 
 
