@@ -55,7 +55,7 @@ def foreign_lease(lab, tmp_path):
     def hold(node, ttl_s):
         source = tmp_path / "cellnode.pyz"
         source.write_bytes(package.build("cellnode").content)
-        subprocess.run(["docker", "cp", "-q", str(source), f"testcell-lab-{node}:{PROGRAM}"], check=True)
+        subprocess.run(["docker", "cp", str(source), f"testcell-lab-{node}:{PROGRAM}"], check=True)
         held.append(node)
         return _lease(node, action="acquire", ttl_s=ttl_s)
 
