@@ -99,7 +99,9 @@ class Sshd:
     def stop(self) -> None:
         """End sshd and all sessions, and let packets through again."""
         self.mend()
-        subprocess.run(["docker", "rm", "--force", "--volumes", self._name], capture_output=True, check=False, timeout=60)
+        subprocess.run(
+            ["docker", "rm", "--force", "--volumes", self._name], capture_output=True, check=False, timeout=60
+        )
 
     def shell(self, command: str) -> str:
         """Run a shell line on the node, past sshd."""
