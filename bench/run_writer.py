@@ -210,8 +210,7 @@ def write_run(place: Place) -> Answer:
     answer, clock = Answer(), Clock()
 
     def work() -> None:
-        opened = opening.open_run(_plan(place))
-        run_plan.save(opened)
+        opened = opening.begin(_plan(place))
         _cases(opened, opened.cases, place, clock, answer)
 
     return _told(place, answer, clock, "resolve", work)

@@ -111,7 +111,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils.problems import InputError, Problem, refusal
-from ..plugin_utils.run import install_variables, opening, owner, plan, reserve, view
+from ..plugin_utils.run import install_variables, opening, owner, plan, view
 from ..plugin_utils.steps import resuming
 from ._inventory import asked_of, hosts, plain
 from ._keeping import keeping
@@ -180,8 +180,7 @@ class ActionModule(ActionBase):
         if args["dry_run"] or self._task.check_mode:
             self._display.display(view.as_text(decided))
             return {"changed": False, "run_dir": "", "cases": [], "nodes": [], "plan": view.as_data(decided)}
-        opened = opening.open_run(decided)
-        reserve.with_reserve(opened.run_dir, lambda: plan.save(opened))
+        opened = opening.begin(decided)
         self._display.display(
             f"run {opened.run_id}: {len(opened.cases)} attempt(s) at most; results in {opened.run_dir}"
         )

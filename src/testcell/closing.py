@@ -42,6 +42,7 @@ def close(
 
     number: the signal, 0 when it just died; cause: the failure that it told last, where it told one.
     """
+    reserve.give_up(run_dir)
     decided = plan.load(run_dir)
     why = dict(cause) if cause and not number else _failure(number, now)
     records = _records(decided, why, now)
@@ -60,7 +61,6 @@ def close(
         "reasons": [] if clean else [f"the nodes are not proved clean; run: testcell cleanup {decided.run_id}"],
     }
     plan.forget_values(run_dir)
-    reserve.give_up(run_dir)
     summary = run_files.write(run_dir, run)
     point_latest(run_dir.parent, run_dir.name)
     ended = {"step": "report", "phase": "end", "verdict": run["verdict"], "exit_code": int(code), "ok": True}

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +21,7 @@ from ..scenario.model import Scenario
 from . import inputs, inventory, limits, reserve, resolve
 from .asked import Asked
 from .folder import create_run, owner_of
-from .plan import CasePlan, RunPlan
+from .plan import CasePlan, RunPlan, save
 
 __all__ = ["Asked", "decide", "hosts_of", "open_run", "project_dir"]
 
@@ -73,15 +75,18 @@ def _selected(read: inputs.Inputs, asked: Asked, request: selection.Request) -> 
 
 
 def open_run(plan: RunPlan) -> RunPlan:
-    """Make the run's folder and return the plan with its id; InputError when it cannot be made, or has no room."""
+    """Make the run's folder and return the plan with its id.
+
+    InputError when it cannot be made there, OSError when the disk is full or broken.
+    """
     wanted = "" if plan.run_id == DRY_RUN_ID else plan.run_id
     results = Path(plan.results_dir)
     try:
         folder = create_run(results, plan.started_at, wanted)
         if not reserve.has_room(folder):
             folder.rmdir()
-            problem = Problem(str(results), key="results_dir", message=reserve.shortage(results, reserve.BYTES))
-            raise InputError([problem])
+            why = f"{os.strerror(errno.ENOSPC)}; {reserve.shortage(results, reserve.BYTES)}"
+            raise OSError(errno.ENOSPC, why, str(folder))
     except (OSError, ValueError) as exc:
         if limits.is_no_fault_of_the_folder(exc):
             raise
@@ -89,6 +94,17 @@ def open_run(plan: RunPlan) -> RunPlan:
         message = f"no run folder can be made here: {why}{owner_of(results)}"
         raise InputError([Problem(str(results), key="results_dir", message=message)]) from None
     return replace(plan, run_id=folder.name)
+
+
+def begin(plan: RunPlan) -> RunPlan:
+    """Make the run's folder with its plan in it, and return the plan; where the disk refuses that, no reserve stays."""
+    opened = open_run(plan)
+    try:
+        reserve.with_reserve(opened.run_dir, lambda: save(opened))
+    except OSError:
+        reserve.give_up(opened.run_dir)
+        raise
+    return opened
 
 
 def hosts_of(plan: RunPlan, hosts: Mapping[str, Mapping[str, Any]], python: str) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import InputError, Problem
@@ -166,6 +167,17 @@ def test_f08_what_the_disk_refuses_is_no_fault_of_what_was_asked_for(project, mo
     with pytest.raises(OSError, match="/results") as caught:
         opening.open_run(decide(project))
     assert caught.value.errno == number
+
+
+def test_f08_a_plan_that_cannot_be_written_leaves_no_reserve(project, monkeypatch):
+    def refused(_plan):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "plan.json")
+
+    monkeypatch.setattr(opening, "save", refused)
+    decided = decide(project)
+    with pytest.raises(OSError, match="Input/output error"):
+        opening.begin(decided)
+    assert [path.name for path in Path(decided.results_dir).rglob("*") if path.is_file()] == []
 
 
 def test_validation_counts_scenarios_and_names_every_problem(project):
