@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from testcell import ansible_process, signals
+from testcell import ansible_process, scratch, signals
 from testcell.project import Project
 
 COLLECTION = "enginelab.testcell"
@@ -24,6 +23,8 @@ POLL_S = 1
 OUTPUT_LINES = 40
 # ansible-runner's own code for a run that it ended; a process that a signal ended has no code at all.
 ENDED_BY_SIGNAL = 254
+# What a folder that is kept begins with, so that nobody tidies it.
+KEPT = "testcell-kept-"
 # The command file of a run holds the whole environment, and with it every secret in it.
 SECRET_FILES = ("artifacts/*/command", "env/extravars")
 
@@ -85,7 +86,12 @@ Listener = Callable[[Mapping[str, Any]], None]
 
 def run(job: Job, listener: Listener | None = None) -> Outcome:
     """Run a job to its end and return how it ended. listener: gets every event of ansible-runner as it comes."""
-    private = Path(tempfile.mkdtemp(prefix="testcell-"))
+    with scratch.folder() as private:
+        return _run_in(private, job, listener)
+
+
+def _run_in(private: Path, job: Job, listener: Listener | None) -> Outcome:
+    """Run a job with its files in a folder, and put that away."""
     recorder = _Recorder(listener)
     began = time.monotonic()
     before = signals.children(os.getpid())
@@ -169,7 +175,7 @@ def _put_away(private: Path, keep: bool) -> Path | None:
     for pattern in SECRET_FILES:
         for path in private.glob(pattern):
             path.unlink()
-    return private
+    return private.rename(private.with_name(private.name.replace(scratch.PREFIX, KEPT)))
 
 
 class _Recorder:
