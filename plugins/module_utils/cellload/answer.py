@@ -11,20 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .complaints import kind_of_text
 from .errors import LoadError
 from .sse import Event, SseError, SseParser
 
 MAX_WHOLE_BYTES = 16 * 1024 * 1024
 MAX_ERROR_TEXT = 500
 GIVEN_UP = ("abort", "error")
-
-# Specific texts first: a server's own words tell more than its status (patterns 72, 76, 80 and 91 of the taxonomy).
-ERROR_TEXTS = (
-    ("kv_transfer_failed", ("kvtransfererror", "kv transfer", "prefill transfer failed", "decode transfer failed")),
-    ("kv_transfer_failed", ("failed to send kv chunk", "decode instance could be dead")),
-    ("engine_dead", ("enginedeaderror", "enginecore encountered an issue", "engine dead")),
-    ("overloaded", ("request queue is full", "request queue full")),
-)
 
 
 @dataclass
@@ -103,12 +96,6 @@ def server_error(error: Any, status: int) -> LoadError:
     kind = kind_of_text(text) or kind_of_status(int(number[:4])) or "http_5xx"
     after = "the stream ended in an error after HTTP 200" if status == 200 else f"HTTP {status}"
     return LoadError(kind, f"{after}: {text}" if text else after)
-
-
-def kind_of_text(text: str) -> str:
-    """Return the kind that a server's own words name, or ""."""
-    low = text.lower()
-    return next((kind for kind, marks in ERROR_TEXTS if any(mark in low for mark in marks)), "")
 
 
 def kind_of_status(status: int) -> str:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import ports, procs, supervise
+from .at_once import at_once
 from .context import Context
 from .engine import Engine, connect, engine_of
 from .errors import CellError
+from .listeners import meet
 from .objects import RUN, Container, by_service, containers, of_case, of_run
 from .params import integer, texts
 from .request import flag
@@ -23,7 +24,6 @@ LAG_LIMIT_S = 3.0
 START_LIMIT_S = 120.0  # many starts at once wait for each other in the engine
 RUNNING = ("running", "restarting", "paused")
 _PORT = re.compile(r"(?:Bind for|listen tcp[46]?|bind host port(?: for)?) \[?([0-9a-fA-F.:]*?)\]?:(\d+)(?:/tcp|:| |$)")
-_ANY = ("", "0.0.0.0", "::")
 
 
 def start(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
@@ -33,8 +33,7 @@ def start(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
     """
     engine, wanted, again = connect(ctx.environ), texts(args, "services"), flag(args, "again", False)
     found = by_service(containers(engine, of_case(ctx.needed_run)))
-    with ThreadPoolExecutor(WORKERS) as pool:
-        answers = list(pool.map(lambda service: _answer_of_start(ctx, engine, found.get(service, []), again), wanted))
+    answers = at_once(lambda service: _answer_of_start(ctx, engine, found.get(service, []), again), wanted, WORKERS)
     return {"started": dict(zip(wanted, answers))}
 
 
@@ -83,24 +82,12 @@ def _holder(engine: Engine, error: CellError) -> dict[str, Any]:
     address, port = match.group(1), int(match.group(2))
     holder: dict[str, Any] = {"port": port, "address": address, "pid": None, "program": "", "container": "", "run": ""}
     for entry in ports.listening():
-        if entry["port"] == port and _meet(entry["address"], address):
+        if entry["port"] == port and meet(entry["address"], address):
             holder.update(pid=entry["pid"], program=entry["program"])
     for container in containers(engine, []):
-        if any(public == port and _meet(host, address) for host, public in container.ports):
+        if any(public == port and meet(host, address) for host, public in container.ports):
             holder.update(container=container.name, run=container.labels.get(RUN, ""))
     return {"holder": holder}
-
-
-def published(engine: Engine, listening: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the listeners with `container` for those that the engine has for the published port of a container."""
-    names = [(host, port, one.name) for one in containers(engine, []) for host, port in one.ports]
-    found = ([name for host, port, name in names if port == e["port"] and _meet(host, e["address"])] for e in listening)
-    return [{**entry, "container": named[0] if named else ""} for entry, named in zip(listening, found)]
-
-
-def _meet(one: str, other: str) -> bool:
-    """Return whether two listeners on the same port are in each other's way."""
-    return one == other or one in _ANY or other in _ANY
 
 
 def stop(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
@@ -141,8 +128,7 @@ def in_parallel(found: list[Container], work: Callable[[Container], Any]) -> dic
             if exc.kind != "container_gone":
                 errors[container.name] = _error(exc.kind, container.name, exc.message)
 
-    with ThreadPoolExecutor(WORKERS) as pool:
-        list(pool.map(guarded, found))
+    at_once(guarded, found, WORKERS)
     return errors
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from .context import Context
 from .dial import Hold, UnixConnection, as_cell_error, socket_path
 from .errors import CellError
 from .messages import meaning
+from .reply import Reply
 from .stream import last_lines, payload, plain
 
 NEWEST_API = (1, 47)
@@ -69,7 +69,7 @@ class Engine:
         body: Any = None,
         timeout: float | None = None,
         hold: Hold | None = None,
-    ) -> Iterator[http.client.HTTPResponse]:
+    ) -> Iterator[Reply]:
         """Give the response of a call whose body is read bit by bit. hold: lets another thread break it off."""
         with self._open(method, self._versioned(path), query, body, timeout, hold) as response:
             yield response
@@ -83,18 +83,17 @@ class Engine:
         body: Any,
         timeout: float | None,
         hold: Hold | None = None,
-    ) -> Iterator[http.client.HTTPResponse]:
+    ) -> Iterator[Reply]:
         target = path + ("?" + urlencode(query) if query else "")
         data = b"" if body is None else json.dumps(body).encode()
-        headers = {"Host": "localhost", **({"Content-Type": "application/json"} if body is not None else {})}
+        headers = {"Content-Type": "application/json"} if body is not None else {}
         connection = UnixConnection(self.path, timeout or self.timeout)
         try:
             with as_cell_error(self.path, f"{method} {path}"):
                 connection.connect()
                 if hold:
                     hold.take(connection.sock)
-                connection.request(method, target, body=data, headers=headers)
-                response = connection.getresponse()
+                response = connection.ask(method, target, headers, data)
             if response.status >= 400:
                 raise EngineError(response.status, _message_of(_read(response, path)), f"{method} {path}")
             yield response
@@ -107,7 +106,7 @@ class Engine:
         if self._prefix is None:
             with self._open("GET", "/_ping", None, None, min(5.0, self.timeout)) as response:
                 response.read()
-                self._prefix = api_prefix(response.getheader("Api-Version") or "")
+                self._prefix = api_prefix(response.header("Api-Version"))
         return self._prefix + path
 
     # -- engine --------------------------------------------------------------------------------------------------
@@ -287,7 +286,7 @@ def _filters(wanted: Mapping[str, list[str]]) -> dict[str, str]:
     return {"filters": json.dumps(used)} if used else {}
 
 
-def _read(response: http.client.HTTPResponse, what: str) -> bytes:
+def _read(response: Reply, what: str) -> bytes:
     with as_cell_error("", what):
         return response.read()
 

@@ -12,17 +12,17 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from . import cgroup, compose_known, gpus, lease, ports, procs, quarantine
+from .at_once import at_once
 from .command import which
-from .containers import published
 from .context import Context
 from .engine import connect
 from .errors import CellError
 from .leftovers import inventory
+from .listeners import published
 from .params import texts
 from .request import flag
 from .wants import wants
@@ -52,9 +52,8 @@ def facts(ctx: Context, args: Json) -> Json:
         "wants": lambda: wants(ctx, args),
     }
     answer: Json = {"deep": deep}
-    with ThreadPoolExecutor(len(parts)) as pool:
-        for part in pool.map(lambda make: make(), parts.values()):
-            answer.update(part)
+    for part in at_once(lambda make: make(), parts.values(), len(parts)):
+        answer.update(part)
     return answer
 
 

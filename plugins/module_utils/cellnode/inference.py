@@ -55,11 +55,6 @@ def workers(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
         ctx.clock.sleep(STEP_S)
 
 
-def where(ctx: Context, _args: dict[str, Any]) -> dict[str, Any]:
-    """Return the absolute folders of the node root and of this case."""
-    return {"root": str(ctx.root), "case_dir": str(ctx.case_dir)}
-
-
 def count_tokens(body: Any) -> int:
     """Return the completion tokens of an OpenAI-style answer: by `usage`, else 1 for any text, else 0."""
     if not isinstance(body, dict) or "error" in body:
@@ -135,8 +130,4 @@ def _short(body: Any) -> str:
     return text[:200]
 
 
-OPS: dict[str, Callable[[Context, dict[str, Any]], dict[str, Any]]] = {
-    "canary": canary,
-    "workers": workers,
-    "where": where,
-}
+OPS: dict[str, Callable[[Context, dict[str, Any]], dict[str, Any]]] = {"canary": canary, "workers": workers}

@@ -59,8 +59,13 @@ class Desk:
         self.close()
         self._requests.put(None)
 
-    def next(self) -> tuple[dict[str, Any], Mailbox] | None:
-        """Return the next request that somebody still waits for, None at the end."""
+    def next(self, meanwhile: Callable[[], bool]) -> tuple[dict[str, Any], Mailbox] | None:
+        """Return the next request that somebody still waits for, None at the end.
+
+        meanwhile: does a piece of other work while none has come, and returns whether there is more to do.
+        """
+        while self._requests.empty() and meanwhile():
+            pass
         while True:
             item = self._requests.get()
             if item is None or not item[1].closed:
@@ -84,13 +89,13 @@ class Desk:
             box.put(dict(message))
 
 
-def serve(stdin: BinaryIO, answer: Answer, work: Work) -> None:
-    """Answer the requests of stdin until it ends. answer: writes one line; work: does one request."""
+def serve(stdin: BinaryIO, answer: Answer, work: Work, meanwhile: Callable[[], bool]) -> None:
+    """Answer the requests of stdin until it ends. answer: writes one line; work: does one request; meanwhile: see Desk.next."""
     desk = Desk()
     reader = threading.Thread(target=_read, args=(stdin, desk, answer), daemon=True)
     reader.start()
     while True:
-        item = desk.next()
+        item = desk.next(meanwhile)
         if item is None:
             return
         _answer(item, answer, work)

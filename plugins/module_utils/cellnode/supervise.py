@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import os
 import signal
 from collections.abc import Callable
@@ -14,14 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import cgroup, child, daemon, labelling, lease, logfile, procs, spawn, unit
+from . import cgroup, logfile, procs, unit
 from .beneath import case_parts, open_folder
 from .cgroup import Group
 from .context import Context
-from .deadman import DeadMan
 from .errors import CellError
 from .params import integer, number, text
-from .procs import KILL_LIMIT_S, MARK, KillReport, Proc
+from .procs import KILL_LIMIT_S, KillReport, Proc
 from .request import choice
 from .unit import Spec, Status
 
@@ -42,7 +42,6 @@ class EndReport:
 def start(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
     """Start a unit and return once its command runs; the same request again finds it and changes nothing."""
     spec = unit.parse_spec(args)
-    run = ctx.needed_run
     if ctx.check:
         return {"started": False, "existing": False}
     for pieces in ((), *spec.dirs):
@@ -54,9 +53,8 @@ def start(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
             known = unit.read_status(folder_fd)
             if known is not None and (known.live or known.pid):
                 return _existing(known, spec)
-            plan = _plan(ctx, spec, unit.new_token(ctx.root, run, spec.name), folder_fd, cwd_fd)
-            supervisor = daemon.Supervisor(plan)
-            report = spawn.launch(supervisor.run, {folder_fd, cwd_fd})
+            # A large part of the program, which only the node that runs the script needs.
+            report = importlib.import_module(".launch", __package__).launch(ctx, spec, folder_fd, cwd_fd)
     finally:
         os.close(folder_fd)
         os.close(cwd_fd)
@@ -71,28 +69,6 @@ def _existing(known: Status, spec: Spec) -> dict[str, Any]:
         message = f"unit {spec.name!r} was already started with another request; a repeat is a new attempt"
         raise CellError("duplicate_task", message, unit=spec.name)
     return {"started": True, "existing": True}
-
-
-def _plan(ctx: Context, spec: Spec, token: str, folder_fd: int, cwd_fd: int) -> daemon.Plan:
-    """Return what the supervisor needs to know."""
-    run, now = ctx.needed_run, lease.present(ctx)
-    status = Status(
-        name=spec.name,
-        token=token,
-        state="starting",
-        spec_sha256=spec.digest,
-        boot_id=now.boot_id,
-        started_unix=now.unix,
-        started_boottime=now.boottime,
-        timeout_s=spec.timeout_s,
-        grace_s=spec.grace_s,
-        argv=spec.argv,
-    )
-    guard = None if run.epoch is None else DeadMan(ctx.root, run.id, run.epoch, lambda: lease.present(ctx))
-    env = child.environment(ctx.environ, dict(spec.env), {MARK: token})
-    env["PATH"] = labelling.put(folder_fd, ctx.case_dir / "unit" / spec.name, run.id, env["PATH"])
-    cwd = ctx.root.joinpath(*case_parts(ctx), *spec.cwd)
-    return daemon.Plan(spec, ctx.root, folder_fd, cwd_fd, cwd, env, guard, status)
 
 
 class Tail:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Testcell contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The operation `upload`: the scenario's files come to the node, only those that differ, each proved by its digest."""
+"""The operations `upload` and `where`: a case's files come to the node, only those that differ, each proved by its digest."""
 
 from __future__ import annotations
 
@@ -218,4 +218,9 @@ def remove_tree(folder_fd: int, name: str, is_folder: bool) -> None:
     os.rmdir(name, dir_fd=folder_fd)
 
 
-OPS: dict[str, Callable[[Context, dict[str, Any]], dict[str, Any]]] = {"upload": op_upload}
+def where(ctx: Context, _args: dict[str, Any]) -> dict[str, Any]:
+    """Return the absolute folders of the node root and of this case."""
+    return {"root": str(ctx.root), "case_dir": str(ctx.case_dir)}
+
+
+OPS: dict[str, Callable[[Context, dict[str, Any]], dict[str, Any]]] = {"upload": op_upload, "where": where}

@@ -19,7 +19,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 CLOSE = b"@close\n"
 GONE = b'\n{"gone":true}\n'
@@ -63,7 +62,7 @@ class Holder:
         while not self._over and not self._silent:
             for key, _mask in self._wait.select(OWNER_LOOK_S):
                 key.data()
-            if watched is None and not Path(f"/proc/{self._owner}").exists():
+            if watched is None and not os.path.exists(f"/proc/{self._owner}"):
                 self._leave()
 
     def _on(self, descriptor: int, work: Callable[[], None]) -> None:
@@ -214,26 +213,27 @@ def main() -> None:
     settings = json.loads(sys.stdin.buffer.readline())
     if os.fork():
         os._exit(0)  # whoever started us need not wait for the end of the link
-    place = Path(settings["socket"])
+    place = str(settings["socket"])
     os.umask(0o077)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         # A socket at its final name is one that takes connections, or one whose process has died.
-        unready = place.with_name(UNREADY)
-        listener.bind(str(unready))
+        unready = os.path.join(os.path.dirname(place), UNREADY)
+        listener.bind(unready)
         listener.listen(8)
-        unready.rename(place)
+        os.rename(unready, place)
         try:
             holder = Holder(settings["argv"], listener, int(settings["owner"]))
             os.write(1, READY)
             _forget_output()
             holder.run()
             holder.await_first()
-            place.unlink()  # before anybody hears of the end, so that nobody joins a link that is going
+            os.unlink(place)  # before anybody hears of the end, so that nobody joins a link that is going
             holder.end()
         finally:
-            place.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(place)
             with suppress(OSError):
-                place.parent.rmdir()
+                os.rmdir(os.path.dirname(place))
 
 
 def _forget_output() -> None:

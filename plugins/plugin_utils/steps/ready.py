@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-from ...module_utils.cellload.answer import kind_of_text
+from ...module_utils.cellload.complaints import kind_of_text
 from ..verdict import kinds
 from . import engine_life
 from .cell import Cell, StepFailure

@@ -9,7 +9,7 @@ import socket
 import ssl
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellload import answer, errors
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellload import answer, complaints, errors
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import kinds
 
 EXCEPTIONS = [
@@ -67,7 +67,7 @@ def test_status_has_its_kind(status: int, kind: str) -> None:
     ],
 )
 def test_a_server_s_own_words_name_the_kind(text: str, kind: str) -> None:
-    assert answer.kind_of_text(text) == kind
+    assert complaints.kind_of_text(text) == kind
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,10 @@ def test_retry_after_is_seconds_or_nothing(value: str | None, seconds: float | N
 
 
 def test_every_kind_the_client_can_give_is_in_the_table() -> None:
-    given = {*errors.ERRNO_KINDS.values(), *(kind for _, kind in EXCEPTIONS), *(kind for kind, _ in answer.ERROR_TEXTS)}
+    given = {
+        *errors.ERRNO_KINDS.values(),
+        *(kind for _, kind in EXCEPTIONS),
+        *(kind for kind, _ in complaints.ERROR_TEXTS),
+    }
     given |= {answer.kind_of_status(status) for status in (302, 400, 429, 500)} | {"response_invalid", "cancelled"}
     assert given <= set(kinds.KINDS)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import containers, procs
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import containers, listeners, procs
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Clock, Context, RunRef
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.objects import parse_container
@@ -150,7 +150,7 @@ def test_the_holder_of_a_port_is_named(ask, message, boxes, holder):
 
 def test_a_listener_is_named_after_the_container_that_the_engine_has_it_for():
     shown = [{**entry, "container": name} for entry, name in zip(LISTENING, ("p-other-1", "p-far-1", ""))]
-    assert containers.published(Engine(*OURS), LISTENING) == shown
+    assert listeners.published(Engine(*OURS), LISTENING) == shown
 
 
 def test_another_failure_names_no_holder(ask):

@@ -193,6 +193,20 @@ def test_events_come_line_by_line(server, client):
     assert server.seen[-1][2].startswith("since=1.500000000&until=2.500000000&filters=")
 
 
+def test_f29_events_that_a_dying_engine_cuts_off_have_not_ended(server, client):
+    def cut(handler) -> None:
+        chunked(handler, b'{"Action":"start"}\n', end=False)
+        handler.connection.shutdown(socket.SHUT_RDWR)
+        handler.close_connection = True
+
+    server.routes["GET", "/v1.41/events"] = (200, cut)
+    found = client.events(1.5, 2.5, [], 2.0)
+    assert next(found)["Action"] == "start"
+    with pytest.raises(CellError) as caught:
+        next(found)
+    assert caught.value.kind == "docker_daemon_down"
+
+
 def test_an_exec_gives_its_exit_code_and_last_output(server, client):
     server.routes["POST", "/v1.41/containers/c/exec"] = (201, {"Id": "e1"})
     server.routes["POST", "/v1.41/exec/e1/start"] = (200, frame(1, b"hello\n"))
