@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import verify
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import results
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal
 
@@ -61,15 +62,23 @@ def check_shapes(run: Path) -> None:
             ElementTree.fromstring(content)
         elif path.suffix in ENDS and not content.endswith(ENDS[path.suffix]):
             raise Broken(f"{name} is cut short")
-        if path.name == "manifest.json":
+        if path.name == "manifest.json" and path.parent != Path():
             _check_digests(run / path.parent, json.loads(content))
 
 
 def _check_digests(folder: Path, manifest: dict[str, Any]) -> None:
     for node in manifest["nodes"].values():
         for entry in node["files"]:
-            if hashlib.sha256((folder / entry["path"]).read_bytes()).hexdigest() != entry["sha256"]:
+            digest = f"sha256:{hashlib.sha256((folder / entry['path']).read_bytes()).hexdigest()}"
+            if digest != entry["digest"]:
                 raise Broken(f"{folder / entry['path']} has another digest than its manifest says")
+
+
+def check_proof(run: Path) -> None:
+    """Prove a run that is over again: whatever happened before, all that it holds is as its proof says."""
+    findings = verify.folder(run).findings
+    if findings:
+        raise Broken(f"{findings[0].path} is not as its proof says: {findings[0].expected}, {findings[0].found}")
 
 
 def check_no_secret(run: Path, secret: str) -> None:

@@ -24,7 +24,7 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import jour
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import plan as run_plan
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import resuming
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import run_board
-from run_checks import FOUND, Broken, Tree, check_no_secret, check_readers, check_shapes, tree
+from run_checks import FOUND, Broken, Tree, check_no_secret, check_proof, check_readers, check_shapes, tree
 from run_writer import SCENARIOS, SECRET, Answer, Place
 from tracing import Call, Traced, traced
 
@@ -140,6 +140,7 @@ class Sweep:
                 raise Broken(f"{name} is neither what it was nor what it should be")
         _check_whole_folders(place, self.works["run"].ended_with)
         if (place.run / resuming.SUMMARY).exists():
+            check_proof(place.run)
             check_no_secret(place.run, SECRET)
             return
         with _copied(place):
@@ -153,6 +154,7 @@ class Sweep:
         if answer.code != Exit.INFRASTRUCTURE or "controller_died" not in answer.kinds:
             raise Broken(f"closed with {answer}")
         check_shapes(self.place.run)
+        check_proof(self.place.run)
         check_no_secret(self.place.run, SECRET)
 
     def _check_resume(self, work: Work) -> None:
@@ -186,6 +188,7 @@ class Sweep:
             if missing:
                 raise Broken(f"{missing} are not whole after the run went on")
         check_shapes(place.run)
+        check_proof(place.run)
         check_no_secret(place.run, SECRET)
 
     def _check_error(self, work: Work, point: Point, done: Traced) -> None:
@@ -210,7 +213,9 @@ class Sweep:
         ]
         if hidden and point.call.name not in REMOVING:
             raise Broken(f"left beside the files: {hidden}")
-        if not (self.place.run / resuming.SUMMARY).exists():
+        if (self.place.run / resuming.SUMMARY).exists():
+            check_proof(self.place.run)
+        else:
             self._check_close()
 
 

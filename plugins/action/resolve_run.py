@@ -180,6 +180,8 @@ class ActionModule(ActionBase):
         if args["dry_run"] or self._task.check_mode:
             self._display.display(view.as_text(decided))
             return {"changed": False, "run_dir": "", "cases": [], "nodes": [], "plan": view.as_data(decided)}
+        for warning in decided.warnings:
+            self._display.warning(warning)
         opened = opening.begin(decided)
         self._display.display(
             f"run {opened.run_id}: {len(opened.cases)} attempt(s) at most; results in {opened.run_dir}"

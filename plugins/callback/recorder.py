@@ -25,6 +25,7 @@ from typing import Any, TextIO
 from ansible.executor.task_result import CallbackTaskResult
 from ansible.plugins.callback import CallbackBase
 
+from ..plugin_utils.artifacts import proof
 from ..plugin_utils.run import screen
 
 NAME = "events.jsonl"
@@ -77,6 +78,7 @@ class CallbackModule(CallbackBase):
         if self._stream:
             with suppress(OSError):
                 self._stream.close()
+                proof.settle(Path(self._stream.name).parent, NAME)
             self._stream = None
         gc.freeze()  # a last search for garbage, at exit, would take longer than all else that is left to do
 

@@ -14,7 +14,7 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import c
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, plan, reserve
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.folder import point_latest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.plan import CasePlan, RunPlan
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import record
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import proving, record
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import case_board, run_board
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import failure
 
@@ -61,10 +61,14 @@ def close(
         "reasons": [] if clean else [f"the nodes are not proved clean; run: testcell cleanup {decided.run_id}"],
     }
     plan.forget_values(run_dir)
-    summary = run_files.write(run_dir, run)
-    point_latest(run_dir.parent, run_dir.name)
     ended = {"step": "report", "phase": "end", "verdict": run["verdict"], "exit_code": int(code), "ok": True}
-    journal.append(run_dir, {"t": now, **ended})
+
+    def seal(content: bytes) -> None:
+        journal.append(run_dir, {"t": now, **ended})
+        proving.seal(decided, run_board(decided.boards), now, content)
+
+    summary = run_files.write(run_dir, run, seal)
+    point_latest(run_dir.parent, run_dir.name)
     shutil.rmtree(run_dir / ".board", ignore_errors=True)
     return summary
 
@@ -91,7 +95,7 @@ def _records(decided: RunPlan, why: dict[str, Any], now: float) -> list[dict[str
 def _cut_short(decided: RunPlan, case: CasePlan, why: dict[str, Any], now: float) -> dict[str, Any]:
     """Write the files of the attempt from what came home of it, and return its record."""
     board, folder = case_board(decided.boards, case.index), case.ref.folder(decided.run_dir)
-    record.write_manifest(folder, board)
+    proving.prove(decided, case, board, run_board(decided.boards), now)
     found = {
         **record.build(decided, case, board, now),
         "verdict": "cancelled" if why["error_kind"] == "cancelled" else "error",

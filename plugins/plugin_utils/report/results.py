@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..run.folder import LATEST, RUN_ID
+from ..run.folder import LATEST, PIN, RUN_ID
 from .values import mapping, number, rows, text
 
 MAX_SUMMARY_BYTES = 64 * 1024 * 1024
@@ -33,6 +33,8 @@ class RunRow:
     exit_code: int | None
     counts: Mapping[str, int]
     cases: int
+    scenarios: tuple[str, ...]
+    pinned: bool
     seconds: float | None
     started_at: str
     bytes: int
@@ -47,6 +49,8 @@ class RunRow:
             "exit_code": self.exit_code,
             "counts": dict(self.counts),
             "cases": self.cases,
+            "scenarios": list(self.scenarios),
+            "pinned": self.pinned,
             "seconds": self.seconds,
             "started_at": self.started_at or None,
             "bytes": self.bytes,
@@ -154,11 +158,34 @@ def read_run(folder: Path, now: float) -> RunRow:
         exit_code=exit_code if isinstance(exit_code, int) else None,
         counts={str(k): v for k, v in mapping(summary.get("counts")).items() if isinstance(v, int)},
         cases=len({(text(c.get("scenario")), text(c.get("case"))) for c in rows(summary.get("cases"))}),
+        scenarios=tuple(dict.fromkeys(text(c.get("scenario")) for c in rows(summary.get("cases")))),
+        pinned=is_pinned(folder),
         seconds=number(summary.get("seconds")),
         started_at=text(summary.get("started_at")),
         bytes=size,
         last_sign=_ended(summary) or newest,
     )
+
+
+def pin(run_dir: Path) -> bool:
+    """Keep a run from being removed, and return whether it was not kept before."""
+    if is_pinned(run_dir):
+        return False
+    (run_dir / PIN).touch()
+    return True
+
+
+def unpin(run_dir: Path) -> bool:
+    """Let a run be removed again, and return whether it was kept."""
+    if not is_pinned(run_dir):
+        return False
+    (run_dir / PIN).unlink()
+    return True
+
+
+def is_pinned(run_dir: Path) -> bool:
+    """Decide whether a run is kept from being removed; anybody may do that by a file of this name."""
+    return os.path.lexists(run_dir / PIN)
 
 
 def _ended(summary: Mapping[str, Any]) -> float | None:

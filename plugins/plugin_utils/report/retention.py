@@ -8,15 +8,37 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..artifacts import archive
 from ..run.folder import LATEST, RUN_ID, point_latest
-from .results import RunRow, list_runs, names_itself, run_folders
+from .results import RunRow, is_pinned, list_runs, names_itself, run_folders
 
 DAY_S = 86_400.0
 DOOMED = ".removing."
+GOOD = frozenset({"pass", "flaky"})
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Which runs may go: those older than days, all but the newest `keep`, or the oldest until max_bytes hold the rest.
+
+    failed_days: runs that did not pass stay for this long instead.
+    """
+
+    days: float | None = None
+    keep: int | None = None
+    max_bytes: int | None = None
+    failed_days: float | None = None
+
+    def days_of(self, row: RunRow) -> float:
+        """Return for how many days a run stays whatever else is said of it."""
+        if self.failed_days is not None and row.verdict not in GOOD:
+            return self.failed_days
+        return 0.0 if self.days is None else self.days
 
 
 @dataclass(frozen=True)
@@ -44,35 +66,77 @@ class Cleaned:
         }
 
 
-def cleanup(results_dir: Path, days: float, now: float, dry_run: bool = False) -> Cleaned:
-    """Remove runs whose last sign of life is older than days and return what was done; `latest` stays right.
+def prune(
+    results_dir: Path, policy: Policy, now: float, *, resumable: Callable[[Path], str], dry_run: bool = False
+) -> Cleaned:
+    """Remove the runs that may go by the policy and return what was done; `latest` stays right.
 
-    A run that still writes is kept whatever its age; a folder named like a run that is not provably one of ours,
-    or that holds a mount, is left alone and named.
+    A run that is live, resumable, pinned, or the latest is kept whatever its age; a folder named like a run that is not
+    provably one of ours, or that holds a mount, is left alone and named. resumable: says of a run without a summary why
+    it is to be kept, "" when it is not.
     """
     if not dry_run:
-        _finish_interrupted(results_dir)
+        _finish_interrupted(results_dir, now)
     refused = [
         (folder.name, "nothing in it names this run") for folder in run_folders(results_dir) if not names_itself(folder)
     ]
-    removed, kept = [], []
-    for row in list_runs(results_dir, now):
-        if row.state == "running" or now - row.last_sign <= days * DAY_S:
-            kept.append(row)
-            continue
-        problem = _mounts(row.path) or ("" if dry_run else _remove(results_dir, row.path))
+    rows = list_runs(results_dir, now)
+    removed, kept, total = [], [], sum(row.bytes for row in rows)
+    for row in rows:
+        may_go = _may_go(row, rows, total, policy, now)
+        problem = may_go and (_protected(results_dir, row, resumable) or _mounts(row.path))
+        problem = problem or ("" if dry_run or not may_go else remove(results_dir, row.path))
         if problem:
             refused.append((row.run_id, problem))
+        if problem or not may_go:
             kept.append(row)
         else:
             removed.append(row)
+            total -= row.bytes
     if removed and not dry_run:
         _repoint(results_dir, kept)
     return Cleaned(tuple(removed), tuple(kept), tuple(refused), dry_run)
 
 
-def _remove(results_dir: Path, run_dir: Path) -> str:
-    """Remove a run folder and return "", or why it could not be; it leaves the list of runs in one step first."""
+def _may_go(row: RunRow, rows: Sequence[RunRow], total: int, policy: Policy, now: float) -> bool:
+    """Decide whether the policy lets a run go. total: the bytes of all runs that are left."""
+    young = now - row.last_sign <= policy.days_of(row) * DAY_S
+    newest = policy.keep is not None and row in rows[max(len(rows) - policy.keep, 0) :]
+    small = policy.max_bytes is not None and total <= policy.max_bytes
+    return not (young or newest or small)
+
+
+def _protected(results_dir: Path, row: RunRow, resumable: Callable[[Path], str]) -> str:
+    """Return why a run stays whatever its age, "" when nothing keeps it."""
+    if row.pinned:
+        return _pinned(row.path)
+    if row.state == "running":
+        return "it still writes"
+    link = results_dir / LATEST
+    if link.is_symlink() and os.readlink(link) == row.run_id:
+        return "it is the latest"
+    return resumable(row.path) if row.state == "unfinished" else ""
+
+
+def why_kept(run_dir: Path) -> str:
+    """Return why a run that somebody names to be removed is not, "" when nothing keeps it."""
+    return _pinned(run_dir) if is_pinned(run_dir) else _mounts(run_dir)
+
+
+def take_out(results_dir: Path, run_dir: Path, now: float) -> str:
+    """Remove one run and return "", or why it could not be; `latest` stays right."""
+    problem = remove(results_dir, run_dir)
+    if not problem:
+        _repoint(results_dir, list_runs(results_dir, now))
+    return problem
+
+
+def _pinned(run_dir: Path) -> str:
+    return f"it is pinned; `testcell results unpin {run_dir.name}`"
+
+
+def remove(results_dir: Path, run_dir: Path) -> str:
+    """Remove a run's folder and return "", or why it could not be; it leaves the list of runs in one step first."""
     doomed = results_dir / f"{DOOMED}{run_dir.name}"
     try:
         os.rename(run_dir, doomed)
@@ -82,8 +146,11 @@ def _remove(results_dir: Path, run_dir: Path) -> str:
     return ""
 
 
-def _finish_interrupted(results_dir: Path) -> None:
-    """Remove what an interrupted cleaning had already renamed."""
+def _finish_interrupted(results_dir: Path, now: float) -> None:
+    """Remove what an interrupted cleaning had already renamed, and what is left of archives that were never unpacked."""
+    for path in results_dir.glob(f"{archive.STAGING}*") if results_dir.is_dir() else ():
+        if path.is_dir() and not path.is_symlink() and now - path.stat().st_mtime > DAY_S:
+            shutil.rmtree(path, ignore_errors=True)
     for path in results_dir.glob(f"{DOOMED}*") if results_dir.is_dir() else ():
         if RUN_ID.fullmatch(path.name[len(DOOMED) :]) and path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -100,7 +167,7 @@ def _mounts(run_dir: Path) -> str:
     return ""
 
 
-def _repoint(results_dir: Path, kept: list[RunRow]) -> None:
+def _repoint(results_dir: Path, kept: Sequence[RunRow]) -> None:
     """Let `latest` name the newest run left when its own is gone; without any run the link goes."""
     link = results_dir / LATEST
     if not link.is_symlink() or link.exists():

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,18 @@ from ..run import atomic
 from . import html_page, junit, run_page, summary
 
 
-def write(run_dir: Path, run: Mapping[str, Any]) -> dict[str, Any]:
+def write(run_dir: Path, run: Mapping[str, Any], before: Callable[[bytes], None] | None = None) -> dict[str, Any]:
     """Write the files of a run into run_dir and return the summary.
 
     summary.json comes last: who sees it finds the other files complete. run is described at summary.build.
+    before: called with the content of summary.json when only that is left to write.
     """
     document = summary.build(run)
     atomic.write_text(run_dir / "summary.md", run_page.render(run))
     atomic.write_text(run_dir / "junit.xml", junit.render(run))
     atomic.write_text(run_dir / "report.html", html_page.render(run, run_dir))
-    atomic.write_json(run_dir / "summary.json", document)
+    content = atomic.encoded(document)
+    if before:
+        before(content)
+    atomic.write_bytes(run_dir / "summary.json", content)
     return document

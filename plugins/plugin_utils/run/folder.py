@@ -15,6 +15,8 @@ from pathlib import Path
 
 RUN_ID = re.compile(r"\d{8}_\d{6}(_\d+)?")
 LATEST = "latest"
+# A file that keeps a run from being removed; it comes and goes after the end.
+PIN = ".keep"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from ..deploy.placement import LOCAL
 from ..problems import InputError, Problem, describe
 from ..scenario import run_settings, selection
 from ..scenario.model import Scenario
-from . import inputs, inventory, limits, reserve, resolve
+from . import disk, inputs, inventory, limits, reserve, resolve
 from .asked import Asked
 from .folder import create_run, owner_of
 from .plan import CasePlan, RunPlan, save
@@ -53,6 +53,7 @@ def decide(asked: Asked, project: Path, now: float, owner: str) -> RunPlan:
         estimates.past_starts(results, [scenario.name for scenario in chosen]),
     )
     _check_forks(asked, len(_used(cases)))
+    room = disk.low(results, disk.look(results), run_settings.disk_limits(read.layers))
     return RunPlan(
         run_id=asked.run_id or DRY_RUN_ID,
         results_dir=str(results),
@@ -66,6 +67,7 @@ def decide(asked: Asked, project: Path, now: float, owner: str) -> RunPlan:
         environment={str(key): str(value) for key, value in asked.environment.items()},
         origin={},
         cases=cases,
+        warnings=tuple(room),
     )
 
 

@@ -135,7 +135,7 @@ class RunPlan:
 
     environment: what the caller gave; empty in the plan of a run that is over, which keeps the names only.
     generation: how often the run has gone on under another controller. wait_s: for how long a case waits for nodes that other
-    runs hold; 0 is not at all.
+    runs hold; 0 is not at all. warnings: of the run as a whole, when it was decided.
     """
 
     run_id: str
@@ -151,6 +151,7 @@ class RunPlan:
     cases: tuple[CasePlan, ...] = field(default_factory=tuple)
     generation: int = 0
     wait_s: int = 0
+    warnings: tuple[str, ...] = ()
 
     @property
     def run_dir(self) -> Path:
@@ -189,7 +190,8 @@ def load(run_dir: Path) -> RunPlan:
     """Return the plan kept in run_dir; FileNotFoundError when there is none."""
     data = json.loads((run_dir / NAME).read_text())
     cases = tuple(case_of(case) for case in data.pop("cases"))
-    return RunPlan(**{**data, "environment": _values(run_dir)}, cases=cases)
+    warnings = tuple(data.pop("warnings", ()))
+    return RunPlan(**{**data, "environment": _values(run_dir)}, cases=cases, warnings=warnings)
 
 
 def lost_values(run_dir: Path) -> list[str]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 Testcell contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The settings that concern a whole run rather than one scenario: pauses and retries, filters, order."""
+"""The settings that concern a whole run rather than one scenario: pauses and retries, filters, order, disk."""
 
 from __future__ import annotations
 
@@ -27,6 +27,19 @@ def inter_scenario(layers: Layers) -> InterScenario:
     section = "inter_scenario"
     wait, go_on = layers.value(section, "wait_between_scenarios"), layers.value(section, "continue_on_failure")
     return InterScenario(wait, go_on, layers.value(section, "retry_count"))
+
+
+@dataclass(frozen=True)
+class DiskLimits:
+    """When the disk of the results is worth a warning, in percent of its size: too little free, too much of ours."""
+
+    warn_free_percent: int
+    warn_share_percent: int
+
+
+def disk_limits(layers: Layers) -> DiskLimits:
+    """Return when the disk of the results is worth a warning."""
+    return DiskLimits(layers.value("results", "warn_free_percent"), layers.value("results", "warn_share_percent"))
 
 
 def scenarios_root(layers: Layers) -> str:

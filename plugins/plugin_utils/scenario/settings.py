@@ -4,7 +4,7 @@
 """The settings that all layers may give: their keys, types, ranges and built-in values, in one place.
 
 Sections of `config/defaults.yaml` carry the names below. In a scenario `concurrent_execution` and `retry_strategy`
-stand below `deployment`; `inter_scenario`, `filters` and `execution` concern a whole run and stand in no scenario.
+stand below `deployment`; `inter_scenario`, `filters`, `execution` and `results` concern a whole run and stand in no scenario.
 """
 
 from __future__ import annotations
@@ -114,6 +114,11 @@ EXECUTION = Mapping({
     "custom_order": Key(Seq(CUSTOM_ORDER_ENTRY), default=[]),
 })  # fmt: skip
 
+RESULTS = Mapping({
+    "warn_free_percent": Key(Int(0, 100, unit="percent"), default=10),
+    "warn_share_percent": Key(Int(0, 100, unit="percent"), default=50),
+})  # fmt: skip
+
 SECTIONS: dict[str, Mapping] = {
     "service_health_check": SERVICE_HEALTH_CHECK,
     "test_execution": TEST_EXECUTION,
@@ -125,6 +130,7 @@ SECTIONS: dict[str, Mapping] = {
     "inter_scenario": INTER_SCENARIO,
     "filters": FILTERS,
     "execution": EXECUTION,
+    "results": RESULTS,
 }
 GLOBAL = Mapping(SECTIONS)
 IN_SCENARIO = ("service_health_check", "test_execution", "artifacts_collection", "recovery", "validity")

@@ -20,7 +20,7 @@ from ..run.folder import point_latest
 from ..run.plan import CasePlan, RunPlan
 from ..scenario.model import ValiditySpec
 from ..verdict import clients, failure, verdicts
-from . import care, record
+from . import care, proving, record
 
 ARTIFACTS = "test_artifacts"
 
@@ -33,7 +33,7 @@ def report_case(plan: RunPlan, case: CasePlan, board: Board, shared: Board, now:
         if skip.get("error_kind"):
             document = _prevented(document, failure.of(skip["error_kind"], skip["reason"], step="open", at=now))
     else:
-        record.write_manifest(case.ref.folder(plan.run_dir), board)
+        proving.prove(plan, case, board, shared, now)
         document = {**record.build(plan, case, board, now), **_verdict(plan, case, board, now)}
         case_files.write(case.ref.folder(plan.run_dir), document)
         shared.post("case-ended", {"t": now})
@@ -65,17 +65,20 @@ def report_run(plan: RunPlan, shared: Board, now: float) -> dict[str, Any]:
         "started_at": plan.started_at,
         "ended_at": now,
         "reasons": [f"not clean: {', '.join(dirty)}"] if dirty else [],
+        "warnings": list(plan.warnings),
         "cleaning": cleaning.of_run(records),
     }
     run_plan.forget_values(plan.run_dir)
     reserve.give_up(plan.run_dir)
+    ended = {"t": now, "step": "report", "phase": "end", "verdict": run["verdict"], "exit_code": code, "ok": True}
+
+    def seal(content: bytes) -> None:
+        journal.append(plan.run_dir, ended)
+        proving.seal(plan, shared, now, content, growing=(proving.EVENTS,))
+
     with node_line.ending_all(shared):
-        summary = run_files.write(plan.run_dir, run)
+        summary = run_files.write(plan.run_dir, run, seal)
         point_latest(Path(plan.results_dir), plan.run_id)
-    journal.append(
-        plan.run_dir,
-        {"t": now, "step": "report", "phase": "end", "verdict": run["verdict"], "exit_code": code, "ok": True},
-    )
     shutil.rmtree(plan.run_dir / ".board")
     return summary
 

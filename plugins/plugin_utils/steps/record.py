@@ -11,15 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..artifacts import manifest
 from ..deploy.board import Board
 from ..report import cleaning, differences
 from ..run import atomic, journal
+from ..run.folder import CaseRef
 from ..run.plan import CasePlan, RunPlan, ServicePlan
 from . import moments
 from .cell import LOST, RECONNECTED
-
-MANIFEST = "manifest.json"
-MANIFEST_SCHEMA = 1
 
 
 def build(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[str, Any]:
@@ -117,19 +116,17 @@ def _ended(end: Mapping[str, Any], board: Board, service: ServicePlan) -> float 
     return None if moment is None else moment - offset
 
 
-def write_manifest(case_dir: Path, board: Board) -> None:
-    """Write manifest.json: every file that came home with size and digest, and what could not be had, by node."""
-    nodes = {
-        node: {key: note[key] for key in ("files", "missing", "refused")}
-        for node, note in board.notes("collected.").items()
-    }
-    atomic.write_json(case_dir / MANIFEST, {"schema_version": MANIFEST_SCHEMA, "algorithm": "sha256", "nodes": nodes})
+def write_manifest(run_id: str, ref: CaseRef, case_dir: Path, board: Board) -> dict[str, Any]:
+    """Write manifest.json and return it: every file that came home with size and digest, and what could not be had."""
+    document = manifest.of_case(run_id, ref, board.notes("collected."))
+    atomic.write_json(case_dir / manifest.NAME, document)
+    return document
 
 
 def artifacts(case_dir: Path, board: Board) -> dict[str, Any]:
     """Return how many files and bytes came home, and the digest of the manifest that lists them."""
     files = [entry for note in board.notes("collected.").values() for entry in note["files"]]
-    digest = hashlib.sha256((case_dir / MANIFEST).read_bytes()).hexdigest()
+    digest = hashlib.sha256((case_dir / manifest.NAME).read_bytes()).hexdigest()
     missing = [
         f"{node}: {m['what']} ({m['why']})" for node, note in board.notes("collected.").items() for m in note["missing"]
     ]

@@ -17,13 +17,13 @@ from ..run import inputs, journal
 from ..run import plan as run_plan
 from ..run.folder import RUN_ID
 from ..run.plan import CasePlan, RunPlan
-from . import adopting, salvage
+from . import adopting, proving, salvage
 from .cell import case_board, run_board
 
 SUMMARY = "summary.json"
 KEY = "testcell_resume"
 # Notes of the run that do not end with its controller.
-KEPT = ("case-record.", "case-result.", "case-ended")
+KEPT = ("case-record.", "case-result.", "case-ended", proving.SUMS)
 
 
 def reopen(run_dir: Path, owner: str, now: float, known: Collection[str], wait_s: int = 0) -> RunPlan:

@@ -15,6 +15,7 @@ NEXT_STEPS = {
     "registry_unreachable": "load the image on the node (`docker load`), or give the node a way to the registry",
     "port_conflict": "end the process that the message names, or publish another port in the compose file",
     "disk_full": "make room on that node or controller; `testcell results --cleanup` removes old runs",
+    "artifact_corrupt": "run again; when it comes back, check the disk and memory of that node and of the controller",
     "lock_held": "wait for the run that the message names (`--wait` does), or end it; an abandoned lease expires by itself",
     "ssh_auth": "check user and key in the inventory; `ssh USER@HOST true` must work without a question",
     "ssh_hostkey": "compare the host key with the node's, then add it: `ssh-keyscan HOST >> ~/.ssh/known_hosts`",

@@ -17,10 +17,12 @@ from testcell.cli import (
     config,
     health,
     init,
+    keeping,
     lab,
     nodes,
     numbered,
     output,
+    proving,
     results,
     resume,
     run,
@@ -78,8 +80,8 @@ def _add(parent: typer.Typer, name: str, function: object, cls: type[StrictComma
     parent.command(name, cls=cls)(function)  # type: ignore[type-var]
 
 
-def _group(name: str, help_text: str) -> typer.Typer:
-    group = typer.Typer(cls=StrictGroup, help=help_text, no_args_is_help=True, rich_markup_mode=MARKUP)  # type: ignore[arg-type]
+def _group(name: str, help_text: str, cls: type[StrictGroup] = StrictGroup) -> typer.Typer:
+    group = typer.Typer(cls=cls, help=help_text, no_args_is_help=True, rich_markup_mode=MARKUP)  # type: ignore[arg-type]
     app.add_typer(group, name=name)
     return group
 
@@ -94,7 +96,16 @@ _add(app, "validate", scenarios.validate)
 _config = _group("config", "Show settings and where they come from.")
 _add(_config, "show", config.show)
 _add(app, "run", run.run, numbered.WaitCommand)
-_add(app, "results", results.results)
+_results = _group(
+    "results", "List runs, show one (RUN or `latest`), keep, archive or remove them.", results.ResultsGroup
+)
+_add(_results, results.SHOW, results.show)
+_add(_results, "prune", keeping.prune)
+_add(_results, "pin", keeping.pin)
+_add(_results, "unpin", keeping.unpin)
+_add(_results, "archive", keeping.archive)
+_add(_results, "unpack", keeping.unpack)
+_add(app, "verify", proving.verify)
 _add(app, "resume", resume.resume, numbered.WaitCommand)
 _add(app, "cleanup", cleanup.cleanup)
 _lab = _group("lab", "Make test nodes on this machine.")

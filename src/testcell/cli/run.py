@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from testcell.cli import execution, extra, inputs
+from testcell.cli import execution, extra, inputs, output
 from testcell.cli.errors import CliError, usage
 from testcell.cli.settings import (
     LONGEST_S,
@@ -93,6 +93,8 @@ def run(
         results_dir=results_dir(settings, where),
     )
     plan = _plan(ctx, settings, request, found, limit, dry_run)
+    for warning in plan.warnings:
+        output.note(f"warning: {warning}")
     if dry_run:
         _show_plan(settings, plan)
         return

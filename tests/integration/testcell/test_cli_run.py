@@ -79,6 +79,14 @@ def test_a_starter_project_runs_to_a_pass_and_leaves_nothing(project: Path, star
     assert (project / "results" / "latest").resolve() == folder
     assert containers_of(summary["run_id"]) == []
     assert "verdict  PASS" in start("results", "latest").stdout
+    proved = start("verify", "latest", "--json")
+    assert proved.returncode == 0 and json.loads(proved.stdout)["notes"] == [], proved.stdout
+    command = ["sha256sum", "--strict", "--quiet", "-c", "SHA256SUMS"]
+    assert subprocess.run(command, cwd=folder, check=False, timeout=60).returncode == 0
+    listed = (folder / "SHA256SUMS").read_text()
+    assert all(
+        f"  {name}\n" in listed for name in ("events.jsonl", "journal.jsonl", "summary.json", "example/test.log")
+    )
 
 
 def test_a_failing_script_ends_with_1_and_says_why(project: Path, start: Start) -> None:

@@ -8,9 +8,11 @@ import json
 
 import pytest
 import run_checks
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import proof
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.folder import CaseRef
 
 CONTENT = b"bytes"
-ENTRY = {"path": "test_artifacts/a", "size": 5, "sha256": hashlib.sha256(CONTENT).hexdigest()}
+ENTRY = {"path": "test_artifacts/a", "size": 5, "digest": f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"}
 WHOLE = {
     "summary.json": b"{}\n",
     "report.html": b"<html></html>",
@@ -56,6 +58,14 @@ def test_f07_a_half_file_is_found(run, name, content):
         (run / name).write_bytes(content)
     with pytest.raises(run_checks.FOUND):
         run_checks.check_shapes(run)
+
+
+def test_a_run_without_its_proof_is_found(run):
+    with pytest.raises(run_checks.Broken, match="SHA256SUMS"):
+        run_checks.check_proof(run)
+    proof.seal(run, [CaseRef("s", "", 1)], 0.0, known={}, pending={})
+    with pytest.raises(run_checks.Broken, match=r"s/manifest\.json"):
+        run_checks.check_proof(run)
 
 
 def test_a_summary_that_cannot_be_read_is_found(run):

@@ -284,7 +284,8 @@ def wrong_command(line):
     if command is None:
         return f"{line}: no such command"
     if hasattr(command, "commands") and command is not top and words:
-        command = command.commands.get(words.pop(0))
+        unnamed = command.commands.get(getattr(command, "default", ""))  # what a word that is no sub-command is for
+        command = command.commands.get(words[0], unnamed)
         if command is None:
             return f"{line}: no such sub-command"
     options = [word.partition("=")[0] for word in words if word.startswith("-") and not word[1:2].isdigit()]

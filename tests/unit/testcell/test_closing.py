@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import verify
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import opening, plan
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import case_board, run_board
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import failure
@@ -58,6 +59,7 @@ def test_a_run_cut_short_says_so(
     assert bool(found.get("reasons")) != clean
     assert os.readlink(opened.run_dir.parent / "latest") == opened.run_id
     assert (opened.run_dir / "report.html").exists()
+    assert verify.folder(opened.run_dir).findings == ()
     assert [path.name for path in opened.run_dir.iterdir() if path.name.startswith(".")] == []
 
 
@@ -97,3 +99,13 @@ def test_what_failed_before_the_signal_is_told_with_it(opened: plan.RunPlan) -> 
     assert found["cases"][0]["verdict"] == "cancelled"
     result = json.loads((opened.run_dir / "example" / "result_summary.json").read_text())
     assert result["reasons"] == ["the run was stopped by SIGINT", "before that: engine ran out of memory"]
+
+
+def test_f21_a_file_of_a_run_cut_short_that_is_not_as_it_came_is_told(opened: plan.RunPlan) -> None:
+    board = case_board(opened.boards, 0)
+    board.post("opened", {"t": 1001.0})
+    entry = {"path": "test_artifacts/a", "size": 1, "mode": 420, "mtime_ns": 1, "sha256": "ab" * 32}
+    board.post("collected.local", {"containers": [], "files": [entry], "missing": [], "refused": []})
+    found = closing.close(opened.run_dir, 0, clean=True, now=1011.0)
+    assert any("test_artifacts/a is not on the disk as it came" in reason for reason in found["cases"][0]["reasons"])
+    assert [finding.path for finding in verify.folder(opened.run_dir).findings] == ["example/test_artifacts/a"]

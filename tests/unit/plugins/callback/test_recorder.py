@@ -4,7 +4,9 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
+import sealed
 from ansible_collections.enginelab.testcell.plugins.callback.recorder import CallbackModule
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import proof, verify
 
 
 def ended(task, host, **result):
@@ -35,3 +37,15 @@ def test_a_run_without_a_folder_writes_nothing(tmp_path):
     recorder.v2_runner_on_ok(ended("enginelab.testcell.resolve_run", "localhost", run_dir=""))
     recorder.v2_playbook_on_stats(SimpleNamespace(processed={}, summarize=lambda host: {}))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_last_events_of_a_run_that_is_over_are_proved_too(tmp_path):
+    run = sealed.write(tmp_path, seal=False)
+    recorder = CallbackModule()
+    recorder.v2_runner_on_ok(ended("enginelab.testcell.resolve_run", "localhost", run_dir=str(run)))
+    proof.seal(run, sealed.CASES, 0.0, known={}, pending={}, growing=("events.jsonl",))
+    recorder.v2_runner_on_ok(ended("enginelab.testcell.report_run", "localhost"))
+    assert any("came after the proof" in note for note in verify.folder(run).notes)
+    recorder.v2_playbook_on_stats(SimpleNamespace(processed={}, summarize=lambda host: {}))
+    found = verify.folder(run)
+    assert found.findings == () and not any("came after the proof" in note for note in found.notes)

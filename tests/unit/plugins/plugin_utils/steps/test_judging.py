@@ -160,3 +160,11 @@ def test_a_case_that_was_never_run_makes_no_green_run(tmp_path, build):
     assert (summary["verdict"], summary["exit_code"]) == ("error", 5)
     assert [case["verdict"] for case in summary["cases"]] == ["pass", "error"]
     assert "other was never run" in summary["cases"][1]["failure"]["message"]
+
+
+def test_f28_a_disk_that_ran_low_is_a_warning_of_the_run(tmp_path, build):
+    run, _, shared = report(tmp_path, build, test=EXITED)
+    run_plan.save(build.replace(run, warnings=("the disk runs low",)))
+    judging.report_run(run_plan.load(run.run_dir), shared, 101.0)
+    assert json.loads((run.run_dir / "summary.json").read_text())["warnings"] == ["the disk runs low"]
+    assert "the disk runs low" in (run.run_dir / "summary.md").read_text()

@@ -63,7 +63,7 @@ def test_the_record_holds_all_that_is_shown_of_a_deployment_when_the_board_is_go
     ref = {"scenario": case.ref.scenario, "case": case.ref.case, "attempt": case.ref.attempt, "node": "n1"}
     died = {"phase": "event", "state": "recovered", "service": "b", "message": "b died; started again (1)"}
     journal.append(run.run_dir, {"t": 1020.0, "step": "test", **ref, **died})
-    record.write_manifest(folder, board)
+    record.write_manifest(run.run_id, case.ref, folder, board)
     found = {**record.build(run, case, board, 1030.0), "verdict": "flaky"}
     shutil.rmtree(board.folder)
     assert found["warnings"] == ["service a needed 2 starts: container_exited: 3"]
