@@ -74,8 +74,8 @@ syscall-sweep: setup images strace ## a fault in each call that changes a run's 
 short-syscall-sweep: setup strace
 	@$(BIN)/python bench/syscall_sweep.py $(POINTS_OF_A_TEST)
 
-robustness: setup images ## STARTS simultaneous starts, recovery from kill -9, what lease and snapshot cost
-	@failed=0; $(BIN)/python bench/starts.py $(STARTS) || failed=1; for one in recovery lease_cost; do $(BIN)/python bench/$$one.py || failed=1; done; exit $$failed
+robustness: setup images ## STARTS simultaneous starts, recovery from kill -9, what lease and snapshot cost, damaged transfers
+	@failed=0; $(BIN)/python bench/starts.py $(STARTS) || failed=1; for one in recovery lease_cost damage; do $(BIN)/python bench/$$one.py || failed=1; done; exit $$failed
 
 lock: setup ## pin every dependency with its digest
 	@$(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml

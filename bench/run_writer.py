@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from ansible_collections.enginelab.testcell.plugins.action._step import PhaseAction, Step
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import files as node_files
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import send_lines
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context, RunRef
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import figures
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.deploy.placement import LOCAL
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.client import Asked
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, limits, opening, owner
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import plan as run_plan
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.folder import CaseRef
@@ -94,26 +97,46 @@ class Clock:
 
 @dataclass
 class Node:
-    """A node of which every step has its answer; its files are listed and read by the node's own program."""
+    """A node of which every step has its answer; its files are sent by the node's own program, over a line."""
 
     root: Path
     run: dict[str, Any] | None
     owner: str = ""
     engine: bool = True
+    line: bool = True
+    streamed: None = None
+    same_machine: bool = False
 
     def call(self, op: str, **args: Any) -> dict[str, Any]:
         """Return the answer to one request."""
-        if op in ("manifest", "read"):
-            known = self.run or {}
-            ref = RunRef(known["id"], known["scenario"], known["case"], known["attempt"])
-            found: dict[str, Any] = node_files.OPS[op](Context(self.root, ref), args)
-            return found
-        return dict(ANSWERS[op])
+        return self._answer(Asked(op, args))
 
     def many(self, *asked: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the answers to several requests."""
         return [self.call(op, **args) for op, args in asked]
 
+    def exchange(self, asked: Iterable[Asked]) -> list[dict[str, Any]]:
+        """Return the last messages of several requests."""
+        return [{"result": self._answer(one)} for one in asked]
+
+    def result(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer in a last message."""
+        found: dict[str, Any] = message["result"]
+        return found
+
+    def _answer(self, asked: Asked) -> dict[str, Any]:
+        if asked.op != "send":
+            return dict(ANSWERS[asked.op])
+        known = self.run or {}
+        ref = RunRef(known["id"], known["scenario"], known["case"], known["attempt"])
+        return send_lines.send(Context(self.root, ref, emit=asked.hear), asked.args)
+
+
+# What is measured differs each time, and a work has to do the same twice.
+mock.patch.object(collect, "speeds", lambda: {"sha256": 1.0}).start()
+mock.patch.object(
+    figures, "report", lambda *_measured: {"files": 1, "integrity": "full", "algorithm": "sha256"}
+).start()
 
 NOTHING = dict.fromkeys(KINDS, 0)
 ENDED = [{"service": "engine", "state": "exited", "exit_code": 0, "oom": False, "restart_count": 0}]

@@ -35,6 +35,9 @@ class NodeAction(ActionBase):
         return NodeClient(
             execute=self.execute_on_node,
             persist=Persistence(str(task_vars["inventory_hostname"]), self.reconnect, time.sleep, time.monotonic),
+            reconnect=self.reconnect,
+            streamed=self.streamed if self.keeps_open() else None,
+            same_machine=self._connection.transport == "local" and not self._becomes(),
             program=package.build("cellnode"),
             python=_python(task_vars),
             root=str(self._templar.template(task_vars.get("testcell_node_root", ""))),
@@ -79,14 +82,29 @@ class NodeAction(ActionBase):
 
     def kept_open(self, command: str) -> list[str]:
         """Return what the controller starts to run command on the node with both streams open."""
+        if self._connection.transport == "local":
+            return ["/bin/sh", "-c", self._as_user(command)]
+        return [*self._ssh(), f"/bin/sh -c {shlex.quote(self._as_user(command))}"]
+
+    def streamed(self, command: str) -> list[str]:
+        """Return what the controller starts to read much that command writes on the node."""
+        if self._connection.transport == "local":
+            return self.kept_open(command)
+        *words, host = self._ssh()
+        fast = ssh.for_a_stream(words[1:], host)
+        return [*words, *fast, host, f"/bin/sh -c {shlex.quote(self._as_user(command))}"]
+
+    def _as_user(self, command: str) -> str:
+        become = self._connection.become
+        return str(become.build_become_command(command, self._connection._shell)) if self._becomes() else command
+
+    def _ssh(self) -> list[str]:
+        """Return the call of ssh up to the host, with Ansible's options for it."""
         connection = self._connection
-        if self._becomes():
-            command = connection.become.build_become_command(command, connection._shell)
-        if connection.transport == "local":
-            return ["/bin/sh", "-c", command]
         host = connection.get_option("host") or self._play_context.remote_addr
-        words = ("-T", "-o", "BatchMode=yes", host, f"/bin/sh -c {shlex.quote(command)}")
-        built = connection._build_command(connection.get_option("ssh_executable"), "ssh", *words)
+        built = connection._build_command(
+            connection.get_option("ssh_executable"), "ssh", "-T", "-o", "BatchMode=yes", host
+        )
         return [os.fsdecode(word) for word in built]
 
     def _becomes(self) -> bool:

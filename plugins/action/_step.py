@@ -157,7 +157,8 @@ class PhaseAction(NodeAction):
         client = self.client(task_vars, plan.owner, {**run, "epoch": lease.get("epoch")})
         client.engine = bool(case.services_on(node))
         client.line = self._line(client, shared, node, self.controller(plan))
-        client.persist = Persistence(node, lambda: self._made_again(board, node), time.sleep, time.monotonic)
+        client.reconnect = lambda: self._made_again(board, node)
+        client.persist = Persistence(node, client.reconnect, time.sleep, time.monotonic)
         facts = board.read(f"facts.{node}") or {}
         return Cell("", plan, case, node, client, board, shared, time.time, time.sleep, _unheard, facts)
 

@@ -23,6 +23,7 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.schema
     Key,
     MapOf,
     Mapping,
+    OneOf,
     Seq,
     Str,
 )
@@ -40,6 +41,8 @@ def type_of(spec):
         return "true or false"
     if isinstance(spec, Choice):
         return ", ".join(f"`{value}`" for value in spec.values)
+    if isinstance(spec, OneOf) and all(isinstance(inner, (Bool, Choice)) for inner in spec.specs):
+        return " or ".join(type_of(inner) for inner in spec.specs)
     if isinstance(spec, Int):
         return f"integer, {spec.rule}"
     if isinstance(spec, Float):

@@ -4,6 +4,7 @@
 """The program's front: a request in on standard input, answer lines out, every error as an answer.
 
 With the argument `serve` it takes many requests, one a line (see serve.py); without it takes one, which is all the input.
+With the argument `send` it takes one line and answers with a raw stream of files (see send.py).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .intake import lines
 from .mailbox import Mailbox, closed
 
 PREFIX = "@cell "
-SERVE = "serve"
+SERVE, SEND = "serve", "send"
 DEFAULT_ROOT = "/var/tmp/testcell-"  # plus the user's id
 Operation = Callable[[Context, "dict[str, Any]"], "dict[str, Any]"]
 
@@ -48,8 +49,7 @@ MODULES: dict[str, str] = {
     "watch": "follow",
     "supervise": "supervise",
     "evidence": "evidence",
-    "manifest": "files",
-    "read": "files",
+    "send": "send_lines",
     "stop": "containers",
     "clean": "clean",
     "reap": "reap",
@@ -58,7 +58,7 @@ MODULES: dict[str, str] = {
 UNFENCED = frozenset({"facts", "health", "lease"})
 # What a run asks for after it has looked at a node, in that order; only what most runs need.
 LAST_LOOK = "snapshot"
-LATER = ("upload", "compose", "deploy", "follow", "evidence", "files", "clean", "verify")
+LATER = ("upload", "compose", "deploy", "follow", "evidence", "send_lines", "clean", "verify")
 
 
 class Answers:
@@ -109,7 +109,10 @@ def main(argv: list[str] | None = None, stdin: BinaryIO | None = None, stdout: B
     answers = Answers(stdout or sys.stdout.buffer)
     source = stdin or sys.stdin.buffer
     try:
-        if (sys.argv[1:] if argv is None else argv) == [SERVE]:
+        words = sys.argv[1:] if argv is None else argv
+        if words == [SEND]:
+            _send(source, stdout or sys.stdout.buffer)
+        elif words == [SERVE]:
             ahead = Ahead()
             importlib.import_module(".serve", __package__).serve(source, answers.line, ahead.work, ahead.read)
         else:
@@ -118,6 +121,17 @@ def main(argv: list[str] | None = None, stdin: BinaryIO | None = None, stdout: B
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     return 0
+
+
+def _send(source: BinaryIO, out: BinaryIO) -> None:
+    """Write the stream that the first line of the input asks for."""
+    send = importlib.import_module(".send", __package__)
+
+    def opened() -> tuple[Context, dict[str, Any]]:
+        request = checked(decoded(source.readline()))
+        return fenced(request, lambda event: None, closed()), request.get("args") or {}
+
+    send.answer(opened, out.fileno())
 
 
 def _answer_one(raw: bytes, answers: Answers) -> None:
@@ -131,17 +145,22 @@ def answer_to(request: object, emit: Callable[[dict[str, Any]], None], mailbox: 
     """Return the result of one request; every failure is raised as a CellError."""
     known = checked(request)
     try:
-        context = context_of(known, emit, mailbox)
         operation = find(known["op"])
-        if known["op"] not in UNFENCED:
-            importlib.import_module(".lease", __package__).check_fence(context)
-        return operation(context, known.get("args") or {})
+        return operation(fenced(known, emit, mailbox), known.get("args") or {})
     except (CellError, BrokenPipeError):
         raise
     except Exception as exc:
         kind = error_kind(exc)
         trace = traceback.format_exc().splitlines()[-12:]
         raise CellError(kind, f"{known['op']} failed: {type(exc).__name__}: {exc}", traceback=trace) from exc
+
+
+def fenced(request: dict[str, Any], emit: Callable[[dict[str, Any]], None], mailbox: Mailbox) -> Context:
+    """Return the surroundings of a request whose run holds the node, where its operation needs that."""
+    context = context_of(request, emit, mailbox)
+    if request["op"] not in UNFENCED and context.run is not None:
+        importlib.import_module(".lease", __package__).check_fence(context)
+    return context
 
 
 def decoded(raw: bytes) -> object:

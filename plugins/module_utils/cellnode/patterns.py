@@ -20,10 +20,14 @@ States = frozenset["tuple[int, int]"]
 
 @dataclass(frozen=True)
 class Step:
-    """The states below one name. direct: by more than a `**` on its way, so that a link there may hide a match."""
+    """The states below one name, and the patterns that they match.
+
+    direct: by more than a `**` on its way, so that a link there may hide a match.
+    """
 
     states: States
     direct: bool
+    matched: frozenset[int]
 
 
 class Patterns:
@@ -61,7 +65,13 @@ class Patterns:
             elif self._regexes[parts[done]].match(name):
                 found.add((index, done + 1))
                 direct = True
-        return Step(self._closed(found), direct)
+        below = self._closed(found)
+        return Step(below, direct, self.matched(below))
+
+    def settled(self, states: States) -> Step | None:
+        """Return the step of every name where all patterns are matched already, None where it takes a look."""
+        whole = all(done == len(self._parts[index]) for index, done in states)
+        return Step(states, True, self.matched(states)) if whole and states else None
 
     def matched(self, states: States) -> frozenset[int]:
         """Return the patterns that these states match."""

@@ -20,7 +20,7 @@ from .beneath import FOLDER_FLAGS, base_parts, case_folder, case_parts, open_fol
 from .context import Context, os_error_kind
 from .durable import replace_bytes
 from .errors import CellError
-from .manifest import digest
+from .one_digest import digested
 from .params import integer, refuse, text
 from .request import mapping, mappings
 
@@ -172,7 +172,7 @@ def present(dest_fd: int, one: Wanted, fix_mode: bool = False) -> bool:
         info = os.stat(one.pieces[-1], dir_fd=folder_fd, follow_symlinks=False)
         if not stat.S_ISREG(info.st_mode) or info.st_size != one.size:
             return False
-        entry = digest(folder_fd, one.pieces[-1], one.path)
+        entry = digested(folder_fd, one.pieces[-1], one.path)
         if entry.sha256 == one.sha256 and entry.mode != one.mode and fix_mode:
             os.chmod(one.pieces[-1], one.mode, dir_fd=folder_fd)
             return True

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from .errors import NodeError
-from .link import Link, LinkError
+from .link import LAST, Link, LinkError
+from .own_stream import Sink, StreamEnd, hand_over, read_stream
 from .package import Program
 from .reach import connection_kind
 
 MARK = "@cell "
 ABSENT = "@cell-absent"
 SSH_FAILED = 255
+# A transfer that went on no longer.
+BROKEN_OFF = "transfer_failed"
+# Of what stands before a stream, so much is kept.
+NOISE_BYTES = 1 << 16
 # What a shell, the loader or Python says that could not start the program for want of memory, descriptors or processes.
 OUT_OF_RESOURCES = (
     *("Too many open files", "Resource temporarily unavailable", "an't start new thread", "Cannot fork"),
@@ -84,6 +90,28 @@ class Line(Protocol):
 
 
 T = TypeVar("T")
+Hear = Callable[[dict[str, Any]], None]
+
+
+def unheard(_event: dict[str, Any]) -> None:
+    """Take an event that nobody waits for."""
+
+
+def unmoved() -> None:
+    """Leave a connection as it is."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An op that is asked for beside others. hear: is given its events as they come.
+
+    silence_s: how long a link may bring nothing of it, None for ever.
+    """
+
+    op: str
+    args: dict[str, Any]
+    hear: Hear = unheard
+    silence_s: float | None = None
 
 
 class Persist(Protocol):
@@ -104,7 +132,9 @@ class NodeClient:
 
     root: "" means /var/tmp/testcell-<uid> of the user there. run: the fields that fence each call.
     engine: false where the node runs no service, so that it may lack an engine. line: where the run keeps a link.
-    persist: what to do where a connection is lost.
+    persist: what to do where a connection is lost; reconnect: drops it, for those who try again by themselves.
+    streamed: returns what the controller starts to read what a command on the node writes, None where only whole commands
+    can be run there. same_machine: the node is this machine, under this user.
     """
 
     execute: Execute
@@ -118,6 +148,9 @@ class NodeClient:
     on_event: Callable[[dict[str, Any]], None] | None = None
     line: Line | None = None
     persist: Persist = once
+    reconnect: Callable[[], None] = unmoved
+    streamed: Callable[[str], list[str]] | None = None
+    same_machine: bool = False
 
     def call(self, op: str, **args: Any) -> dict[str, Any]:
         """Return the result of one op; raise NodeError with the node's own kind and message."""
@@ -129,6 +162,38 @@ class NodeClient:
         if self.line is not None:
             return [self.result(message) for message in self._over_link(self.line, requests)]
         return [self._alone(request) for request in requests]
+
+    def exchange(self, asked: Sequence[Asked]) -> list[dict[str, Any]]:
+        """Return the last message of each op, `result` or `error`, all asked for at once over a link; tried once."""
+        requests = [self.request(one.op, one.args) for one in asked]
+        if self.line is None:
+            return [self._message_alone(request, one.hear) for request, one in zip(requests, asked, strict=True)]
+
+        def ask(link: Link) -> list[dict[str, Any]]:
+            names = [link.send(request) for request in requests]
+            return [_last_within(link, name, one) for name, one in zip(names, asked, strict=True)]
+
+        return self._opened(self.line, ask)
+
+    def stream(self, op: str, args: dict[str, Any], magic: bytes, sink: Sink, silence_s: float) -> None:
+        """Have the program write the stream of an op, and hand its bytes on from magic on until the sink has all; tried once.
+
+        Only where there is `streamed`. What a login or become prints before is passed over.
+        """
+        assert self.streamed is not None
+        request = json.dumps(self.request(op, args)).encode() + b"\n"
+        begun = _Beginning(magic, sink)
+        try:
+            try:
+                read_stream(self.streamed(self._command(op)), request, begun, silence_s)
+            except StreamEnd:
+                if ABSENT.encode() not in begun.before:
+                    raise
+                self._install(self.execute)
+                begun = _Beginning(magic, sink)
+                read_stream(self.streamed(self._command(op)), request, begun, silence_s)
+        except StreamEnd as exc:
+            raise _ended(exc) from None
 
     def request(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
         """Return the request for one op."""
@@ -192,12 +257,19 @@ class NodeClient:
         return result
 
     def _alone(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self.result(self._message(request, self._run, self.on_event or unheard))
+
+    def _message_alone(self, request: dict[str, Any], hear: Hear) -> dict[str, Any]:
+        return self._message(request, self.execute, hear)
+
+    def _message(self, request: dict[str, Any], run: Execute, hear: Hear) -> dict[str, Any]:
+        """Return the last message of a command for one request. run: tries as often as it is to be tried."""
         data = json.dumps(request).encode()
-        output = self._run(self._command(), data)
+        output = run(self._command(), data)
         if ABSENT in output.stdout:
-            self._install(self._run)
-            output = self._run(self._command(), data)
-        return self._answer(str(request["op"]), output)
+            self._install(run)
+            output = run(self._command(), data)
+        return _answer(str(request["op"]), output, hear)
 
     def _run(self, command: str, stdin: bytes) -> Output:
         return self.persist(lambda: self.execute(command, stdin))
@@ -219,20 +291,69 @@ class NodeClient:
         if output.rc != 0:
             raise NodeError(_install_kind(output), _last_line(output.stderr) or f"exit status {output.rc}")
 
-    def _answer(self, op: str, output: Output) -> dict[str, Any]:
-        for line in output.stdout.splitlines():
-            if not line.startswith(MARK):
-                continue
-            message = json.loads(line[len(MARK) :])
-            if "event" in message and self.on_event:
-                self.on_event(message["event"])
-            if "error" in message or "result" in message:
-                return self.result(message)
-        raise NodeError(
-            _install_kind(output),
-            f"the node program gave no answer to {op!r} (exit status {output.rc}): {_last_line(output.stderr) or 'no message'}",
-            {"stderr": output.stderr[-4000:]},
-        )
+
+class _Beginning:
+    """Looks for the magic that begins a stream, and hands on all from there. before: what came ahead of it."""
+
+    def __init__(self, magic: bytes, sink: Sink) -> None:
+        self.before = b""
+        self._magic, self._sink = magic, sink
+        self._room = memoryview(bytearray(NOISE_BYTES))
+        self._found = False
+
+    def space(self) -> memoryview:
+        """Return where the next bytes go."""
+        return self._sink.space() if self._found else self._room
+
+    def filled(self, count: int) -> bool:
+        """Take bytes, and return whether the sink has all."""
+        if self._found:
+            return self._sink.filled(count)
+        self.before = self.before[-NOISE_BYTES:] + bytes(self._room[:count])
+        at = self.before.find(self._magic)
+        self._found = at >= 0
+        return self._found and hand_over(memoryview(self.before)[at:], self._sink)
+
+
+def _last_within(link: Link, name: str, asked: Asked) -> dict[str, Any]:
+    """Return the last answer to a request; LinkError when nothing of it comes for too long."""
+    heard_at = time.monotonic()
+    while True:
+        left_s = None if asked.silence_s is None else max(0.0, heard_at + asked.silence_s - time.monotonic())
+        for message in link.heard(name, left_s):
+            heard_at = time.monotonic()
+            if not LAST.isdisjoint(message):
+                return message
+            if "event" in message:
+                asked.hear(message["event"])
+        if asked.silence_s is not None and time.monotonic() - heard_at >= asked.silence_s:
+            raise LinkError(f"nothing came from the node for {asked.silence_s:g} s")
+
+
+def _answer(op: str, output: Output, hear: Hear) -> dict[str, Any]:
+    """Return the last message that a command has left."""
+    for line in output.stdout.splitlines():
+        if not line.startswith(MARK):
+            continue
+        message: dict[str, Any] = json.loads(line[len(MARK) :])
+        if "event" in message:
+            hear(message["event"])
+        if not LAST.isdisjoint(message):
+            return message
+    raise NodeError(
+        _install_kind(output),
+        f"the node program gave no answer to {op!r} (exit status {output.rc}): {_last_line(output.stderr) or 'no message'}",
+        {"stderr": output.stderr[-4000:]},
+    )
+
+
+def _ended(exc: StreamEnd) -> NodeError:
+    """Return the error for a stream of its own that ended early."""
+    if exc.silent:
+        return NodeError(BROKEN_OFF, str(exc))
+    if exc.code in (0, None, SSH_FAILED) or exc.code < 0:
+        return NodeError(connection_kind(exc.said or str(exc)), str(exc))
+    return NodeError(_install_kind(Output(exc.code, "", exc.said)), str(exc), {"stderr": exc.said})
 
 
 def lost(exc: LinkError) -> NodeError:

@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+
 # A shared connection outlives its run, and serves a key that the node would refuse by now. -S beats every
 # ControlPath, and without one no other setting shares anything.
 ALONE = ("-S", "none")
@@ -13,8 +16,44 @@ ALONE = ("-S", "none")
 LIMITS = ("-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=3", "-o", "ConnectTimeout=5")
 # What a host's own variables call it.
 CHECKING_KEYS = ("ansible_host_key_checking", "ansible_ssh_host_key_checking")
+# Twice as fast as what ssh takes by itself; all others stay allowed behind it.
+FAST_CIPHER = ("-o", "Ciphers=^aes128-gcm@openssh.com")
+# A stream is compressed where that pays, which ssh cannot tell.
+UNCOMPRESSED = ("-o", "Compression=no")
+NO_FILES = ("-F", "none")
+_ANSWER_WITHIN_S = 5
+
+SshSettings = Mapping[str, str]
 
 
 def arguments(given: str | None) -> str:
     """Return ssh_args with ours behind them. ssh takes the first value of an option: limits of the user's own count."""
     return " ".join([*([given] if given else []), *ALONE, *LIMITS])
+
+
+def ask_ssh(words: Sequence[str]) -> SshSettings:
+    """Return the settings that ssh would use with these arguments, {} when it cannot say; nothing is contacted."""
+    try:
+        done = subprocess.run(
+            ["ssh", "-G", *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_ANSWER_WITHIN_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    lines = done.stdout.decode("utf-8", "replace").splitlines() if done.returncode == 0 else []
+    return {key: value for key, _, value in (line.partition(" ") for line in lines)}
+
+
+def for_a_stream(
+    options: Sequence[str], host: str, ask: Callable[[Sequence[str]], SshSettings] = ask_ssh
+) -> tuple[str, ...]:
+    """Return the options for a connection that carries much, to stand behind the given ones.
+
+    The fast cipher is asked for only where this ssh knows it and neither user nor system has chosen ciphers.
+    """
+    fast = ask((*options, *FAST_CIPHER, host)).get("ciphers")
+    chosen, by_itself = (ask(words).get("ciphers") for words in ((*options, host), (*options, *NO_FILES, host)))
+    return (*UNCOMPRESSED, *(FAST_CIPHER if fast and chosen == by_itself else ()))

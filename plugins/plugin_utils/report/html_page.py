@@ -14,7 +14,7 @@ from typing import Any
 
 import jinja2
 
-from . import course, gantt, spans
+from . import course, gantt, spans, transfers
 from .cleaning import line
 from .escape import one_line, visible
 from .links import Link, of_case, of_run
@@ -53,6 +53,7 @@ class CaseView:
     leftovers: tuple[tuple[str, str, str], ...]
     cleaning: str
     artifacts: str
+    transfers: list[str]
     warnings: tuple[str, ...]
     versions: dict[str, str]
     environment: dict[str, str]
@@ -135,6 +136,7 @@ def _case(record: Mapping[str, Any], run_dir: Path, index: int) -> CaseView:
         leftovers=tuple(leftovers(record)),
         cleaning=line(record.get("cleaning")),
         artifacts=_artifacts(record),
+        transfers=transfers.of_nodes(record),
         warnings=tuple(_warnings(record)),
         versions=_facts(record, "versions"),
         environment=_facts(record, "environment"),

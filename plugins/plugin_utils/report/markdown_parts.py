@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from . import course, differences
+from . import course, differences, transfers
 from .cleaning import line, removed
 from .escape import code, code_block, markdown, one_line
 from .metrics import STATISTICS, latency_table, tiles
@@ -150,12 +150,14 @@ def cleaning(record: Mapping[str, Any]) -> list[str]:
 
 
 def artifacts(record: Mapping[str, Any]) -> list[str]:
-    """Return how many files came home, their size, and the digest of their manifest."""
+    """Return how many files came home, their size, the digest of their manifest, and what it took, by node."""
     facts = mapping(record.get("artifacts"))
     if not facts:
         return []
-    line = f"{shown(facts.get('files'))} files, {size(facts.get('bytes'))}"
-    return [f"{line}, manifest digest {code(facts['digest'])}" if facts.get("digest") else line]
+    count = f"{shown(facts.get('files'))} files, {size(facts.get('bytes'))}"
+    total = f"{count}, manifest digest {code(facts['digest'])}" if facts.get("digest") else count
+    lines = [f"- {markdown(told)}" for told in transfers.of_nodes(record)]
+    return [total, "", *lines] if lines else [total]
 
 
 def facts(record: Mapping[str, Any], name: str) -> list[str]:

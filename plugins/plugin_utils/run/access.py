@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..node.ssh import CHECKING_KEYS
+from ..node.ssh import CHECKING_KEYS, SshSettings, ask_ssh
 from ..problems import Problem
 from ..scenario.known_hosts import lookup_name, names_host, wrong_known_hosts
 from ..scenario.ssh_key import wrong_key_file
@@ -24,26 +23,7 @@ from .inventory import INVENTORY, Hosts, by_ssh, first_of, host_of, is_template,
 KEY_KEYS = ("ansible_ssh_private_key_file", "ansible_private_key_file")
 ARGUMENT_KEYS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
 _NOT_STRICT = ("no", "off", "false", "accept-new")
-_ANSWER_WITHIN_S = 5
 ASKED_AT_ONCE = 8
-
-SshSettings = Mapping[str, str]
-
-
-def ask_ssh(arguments: Sequence[str]) -> SshSettings:
-    """Return the settings that ssh would use with these arguments, {} when it cannot say; nothing is contacted."""
-    try:
-        done = subprocess.run(
-            ["ssh", "-G", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_ANSWER_WITHIN_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
-    lines = done.stdout.decode("utf-8", "replace").splitlines() if done.returncode == 0 else []
-    return {key: value for key, _, value in (line.partition(" ") for line in lines)}
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,7 @@ class CasePlan:
     many `attempts` there are besides.
     on_service_death: `end_test` or `continue`, when a critical service dies. recovery: `restart_services`, how often each.
     shares_nodes: other runs that allow it, too, may have its nodes at the same time.
+    transfer: how files come home: `retries`, `silence_s`, `integrity` (`full`, `size`, `off`).
     """
 
     index: int
@@ -111,6 +112,7 @@ class CasePlan:
     config: dict[str, Any]
     spares: dict[str, Any] = field(default_factory=dict)
     shares_nodes: bool = False
+    transfer: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     v2_only: tuple[str, ...] = ()
 

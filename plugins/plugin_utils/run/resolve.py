@@ -13,7 +13,7 @@ from typing import Any
 from ..deploy import estimates, placement
 from ..problems import InputError, Problem
 from ..scenario import matrix
-from ..scenario.model import DeploymentLimits, HealthCheck, RetrySpec, Scenario, Service
+from ..scenario.model import CollectionSpec, DeploymentLimits, HealthCheck, RetrySpec, Scenario, Service
 from .folder import CaseRef
 from .inventory import NodeEntry
 from .plan import CasePlan, ServicePlan, TestPlan
@@ -85,6 +85,7 @@ def _case(
         on_service_death=scenario.test.on_service_death,
         recovery={"restart_services": scenario.recovery.restart_services},
         shares_nodes=scenario.limits.share_nodes,
+        transfer=_transfer(scenario.collection),
         min_gpu_memory_bytes=scenario.requirements.min_gpu_memory_bytes or 0,
         wait_before_s=wait_s,
         validity=asdict(scenario.validity),
@@ -98,6 +99,14 @@ def _spares(scenario: Scenario, nodes: Sequence[str], attempts: int) -> dict[str
         return {}
     services = {service.name: service.node for service in scenario.services}
     return {"services": services, "test": scenario.test.node, "nodes": list(nodes), "attempts": attempts}
+
+
+def _transfer(collection: CollectionSpec) -> dict[str, Any]:
+    return {
+        "retries": collection.ssh_retry_count,
+        "silence_s": collection.transfer_timeout_s,
+        "integrity": collection.integrity_check,
+    }
 
 
 def _limits(limits: DeploymentLimits) -> dict[str, int]:

@@ -28,6 +28,8 @@ _SECONDS = (
     "timeout", "grace", "startup_timeout", "canary_timeout", "deployment_timeout", "health_check_timeout",
     "retry_delay", "transfer_timeout",
 )  # fmt: skip
+# Nothing is left unproved but by the word for it: `false` says only that digests may be saved.
+_INTEGRITY = {True: "full", False: "size"}
 
 
 def requirements(data: Mapping[str, Any]) -> Requirements:
@@ -72,8 +74,10 @@ def collection_spec(merged: Settings) -> CollectionSpec:
     return CollectionSpec(
         local_enabled=local["enabled"],
         local_base_path=local.get("base_path", ""),
-        remote_enabled=remote.pop("enabled"),
-        **remote,
+        remote_enabled=remote["enabled"],
+        ssh_retry_count=remote["ssh_retry_count"],
+        transfer_timeout_s=remote["transfer_timeout_s"],
+        integrity_check=_INTEGRITY.get(remote["integrity_check"], remote["integrity_check"]),
     )
 
 

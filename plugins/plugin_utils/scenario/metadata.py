@@ -112,7 +112,7 @@ def _read_metadata(folder: Path) -> _Findings:
 def _assemble(found: _Findings, layers: Layers, known: Known | None, environ: Mapping[str, str]) -> Scenario | None:
     """Return the scenario, and add to the findings whatever is wrong; None when there is not even a name."""
     merged = layers.over(_own_settings(found))
-    found.problems += [*contradictions(merged), *metadata_checks.integrity_notice(merged)]
+    found.problems += [*contradictions(merged), *metadata_checks.collection_notices(merged)]
     found.problems += metadata_checks.script_problems(merged, found.folder)
     composed, all_services, compose_names = _services(found, environ)
     benchmark, cells = found.section("benchmark"), _cells(found)

@@ -27,6 +27,13 @@ _SCRIPT = ("test_execution", "script")
 _STARTUP = ("service_health_check", "startup_timeout")
 _EXPECTED = ("service_health_check", "expected")
 _INTEGRITY = ("artifacts_collection", "remote_node", "integrity_check")
+_UNPROVED = {
+    "off": "nothing is proved of the files that come home",
+    "size": "only the sizes of the files that come home are compared",
+    False: "stands for 'size': only the sizes of the files that come home are compared; write 'off' to leave that out too",
+}
+_ENABLED = tuple(("artifacts_collection", side, "enabled") for side in ("local_node", "remote_node"))
+_BASE_PATH = ("artifacts_collection", "local_node", "base_path")
 _VERSION = ("schema_version",)
 
 
@@ -79,11 +86,20 @@ def patience_problems(merged: Settings, checks: Mapping[str, ComposeHealthCheck]
         yield setting.problem(_STARTUP, message, got=f"{setting.value} s", severity="warning")
 
 
-def integrity_notice(merged: Settings) -> Iterator[Problem]:
-    """Yield a warning when somebody asks for unproved results."""
+def collection_notices(merged: Settings) -> Iterator[Problem]:
+    """Yield a warning when somebody asks for unproved results, or for results that could not be judged."""
     setting = merged[_INTEGRITY]
-    if setting.value is False:
-        yield setting.problem(_INTEGRITY, "changes nothing, every byte is always proved", severity="warning")
+    if setting.value in _UNPROVED:
+        yield setting.problem(_INTEGRITY, _UNPROVED[setting.value], severity="warning")
+    for path in _ENABLED:
+        if merged[path].value is False:
+            message = "changes nothing: without its results no case can be judged"
+            yield merged[path].problem(path, message, severity="warning")
+    if _BASE_PATH in merged:
+        message = (
+            "changes nothing: a folder that outlives its run may hold results of another; write to SCENARIO_RESULT_PATH"
+        )
+        yield merged[_BASE_PATH].problem(_BASE_PATH, message, severity="warning")
 
 
 def benchmark_problems(

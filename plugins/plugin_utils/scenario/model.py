@@ -115,14 +115,17 @@ class TestSpec:
 
 @dataclass(frozen=True)
 class CollectionSpec:
-    """How artifacts come home. local_base_path "" is the case's work folder."""
+    """How artifacts come home. local_base_path "" is the case's work folder.
+
+    ssh_retry_count: tries after the first; transfer_timeout_s: without a byte; integrity_check: `full`, `size` or `off`.
+    """
 
     local_enabled: bool = True
     local_base_path: str = ""
     remote_enabled: bool = True
     ssh_retry_count: int = 3
     transfer_timeout_s: int = 300
-    integrity_check: bool = True
+    integrity_check: str = "full"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from ..problems import KeyPath
 from . import names
-from .schema import Bool, Choice, Float, Int, Key, MapOf, Mapping, Seq, Spec, Str
+from .schema import Bool, Choice, Float, Int, Key, MapOf, Mapping, OneOf, Seq, Spec, Str
 
 LONGEST_S = 604_800
 _DAY_S = 86_400
@@ -66,7 +66,7 @@ ARTIFACTS_COLLECTION = Mapping({
         "enabled": Key(Bool(), default=True),
         "ssh_retry_count": Key(Int(0, 20), default=3),
         "transfer_timeout": Key(Int(1, _DAY_S, unit="seconds"), default=300),
-        "integrity_check": Key(Bool(), default=True),
+        "integrity_check": Key(OneOf(Choice("full", "size", "off"), Bool()), default="full"),
     }),
 })  # fmt: skip
 

@@ -8,8 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..artifacts.receive import ArtifactError, Pieces, beginnings, receive
+from ...module_utils.cellnode.context import OS_ERROR_KINDS
+from ..artifacts.bring import Bringing, Brought
+from ..artifacts.errors import SaidByNode
+from ..artifacts.policy import FULL, Failure, Pace, Policy
+from ..artifacts.transfer import Fetched, Transfer, Wanted, speeds
 from ..deploy.placement import LOCAL
+from ..node.errors import NodeError
+from ..report.transfers import told
 from .cell import Cell, StepFailure
 
 EVIDENCE = "evidence"
@@ -17,58 +23,97 @@ WORK = "work"
 EVIDENCE_LOG_CAP_BYTES = 32 << 20
 MAX_FILES = 100_000
 MAX_BYTES = 20 << 30
+# Kinds that the controller's own system gives.
+OURS = frozenset((*OS_ERROR_KINDS.values(), "io_error"))
 OWN_FOLDERS = ("services/", "system/")
 
 
 def gather(cell: Cell) -> dict[str, Any]:
-    """Bring evidence and, from the test node, artifacts home; note what came and what could not be had."""
-    note: dict[str, Any] = {"containers": [], "files": [], "missing": [], "refused": []}
-    try:
-        _bring(cell, note)
-    except ArtifactError as exc:
-        # the room that is missing is the controller's own; what a node lacks comes as NodeError
-        whose = LOCAL if exc.kind == "disk_full" else cell.node
-        raise StepFailure(exc.kind, f"{cell.node}: {exc}", evidence=exc.paths, node=whose) from None
-    finally:
-        cell.board.post(f"collected.{cell.node}", note)
+    """Bring evidence and, from the test node, artifacts home; note what came and what could not be had.
+
+    What fails to come whole is kept apart, and the note says so: a later collection of the run takes it up.
+    """
+    brought = _bring(cell)
+    note = _note(cell, brought)
+    cell.board.post(f"collected.{cell.node}", note)
+    cell.event(told(note["transfer"]), transfer=note["transfer"])
+    for failure in brought.failures:
+        raise _failed(cell, failure)
     return {
         "files": len(note["files"]),
         "bytes": sum(entry["size"] for entry in note["files"]),
         "missing": note["missing"],
+        "transfer": note["transfer"],
     }
 
 
-def _bring(cell: Cell, note: dict[str, Any]) -> None:
-    """Ask for all lists at once, then for the beginnings of all files at once; evidence is put in place first."""
+def _bring(cell: Cell) -> Brought:
+    """Ask for all at once: evidence is made first, and put in place first."""
+    policy, measured = policy_of(cell), speeds()
     gathering = ("evidence", {"mode": cell.case.collection_mode, "log_cap_bytes": EVIDENCE_LOG_CAP_BYTES})
-    results = [f"{path}**" if path.endswith("/") else path for path in cell.case.test.result_paths]
-    wanted = [_manifest(WORK, results)] if cell.node == cell.case.test.node else []
-    found, *lists = cell.client.many(gathering, _manifest(EVIDENCE, ["**"]), *wanted)
-    note["containers"] = found["containers"]
-    note["missing"] += found["missing"]
-    listed = dict(zip((EVIDENCE, WORK), lists, strict=False))
-    begun = beginnings(cell.client, {base_rel: listing["files"] for base_rel, listing in listed.items()})
-    _evidence(cell, note, listed[EVIDENCE], begun[EVIDENCE])
-    if WORK in listed:
-        _artifacts(cell, note, listed[WORK], begun[WORK])
+    transfers: list[Transfer] = []
+    try:
+        transfers += [Transfer(wanted, policy, measured) for wanted in _wanted(cell)]
+    except OSError:
+        for transfer in transfers:
+            transfer.close()
+        raise
+    return Bringing(cell.client, policy, Pace(sleep=cell.sleep)).bring(transfers, [gathering])
 
 
-def _evidence(cell: Cell, note: dict[str, Any], listing: dict[str, Any], begun: Pieces) -> None:
-    target = cell.case_dir / "nodes" / cell.node
-    got = receive(cell.client, EVIDENCE, listing["files"], target, _evidence_place, begun)
-    note["files"] += [{**entry, "path": f"nodes/{cell.node}/{_evidence_place(entry['path'])}"} for entry in got.files]
+def policy_of(cell: Cell) -> Policy:
+    """Return how the scenario wants its files brought."""
+    asked = cell.case.transfer
+    return Policy(
+        retries=asked.get("retries", Policy.retries),
+        silence_s=asked.get("silence_s", Policy.silence_s),
+        integrity=asked.get("integrity", FULL),
+    )
 
 
-def _artifacts(cell: Cell, note: dict[str, Any], listing: dict[str, Any], begun: Pieces) -> None:
-    got = receive(cell.client, WORK, listing["files"], cell.case_dir / "test_artifacts", begun=begun)
-    note["files"] += [{**entry, "path": f"test_artifacts/{entry['path']}"} for entry in got.files]
-    note["missing"] += [{"what": pattern, "why": "no file of this name"} for pattern in listing["missing"]]
-    note["refused"] += listing["refused"]
+def _wanted(cell: Cell) -> list[Wanted]:
+    home = cell.case_dir / "nodes" / cell.node
+    evidence = Wanted(home, {"base_rel": EVIDENCE}, ("**",), MAX_FILES, MAX_BYTES, _evidence_place)
+    if cell.node != cell.case.test.node:
+        return [evidence]
+    results = tuple(f"{path}**" if path.endswith("/") else path for path in cell.case.test.result_paths)
+    return [evidence, Wanted(cell.case_dir / "test_artifacts", {"base_rel": WORK}, results, MAX_FILES, MAX_BYTES)]
 
 
-def _manifest(base_rel: str, patterns: list[str]) -> tuple[str, dict[str, Any]]:
-    limits = {"max_files": MAX_FILES, "max_bytes": MAX_BYTES}
-    return "manifest", {"base_rel": base_rel, "patterns": patterns, **limits}
+def _note(cell: Cell, brought: Brought) -> dict[str, Any]:
+    """Return what came, for the manifest. partial: not all of it did, and what did is in folders of that name."""
+    answer = (brought.answers[0] if brought.answers else None) or {}
+    missing = [
+        {"what": pattern, "why": "no file of this name"}
+        for fetched in brought.fetched[1:]
+        for pattern in fetched.missing
+    ]
+    return {
+        "containers": answer.get("containers", []),
+        "files": [entry for fetched in brought.fetched for entry in _files(cell, fetched)],
+        "missing": [*answer.get("missing", []), *missing],
+        "refused": [one for fetched in brought.fetched for one in fetched.refused],
+        "partial": any(fetched.partial for fetched in brought.fetched),
+        "integrity": brought.report["integrity"],
+        "transfer": brought.report,
+    }
+
+
+def _files(cell: Cell, fetched: Fetched) -> list[dict[str, Any]]:
+    """Return the entries of a manifest, their paths from the case's folder."""
+    folder = fetched.folder.relative_to(cell.case_dir).as_posix()
+    return [{**entry, "path": f"{folder}/{entry['path']}"} for entry in fetched.listed()]
+
+
+def _failed(cell: Cell, failure: Failure) -> Exception:
+    if isinstance(failure, NodeError):
+        return failure.on(cell.node)
+    if isinstance(failure, OSError):
+        return failure
+    # what this machine refuses is its own fault; what a node lacks comes as NodeError or as its own words
+    ours = failure.kind in OURS and not isinstance(failure, SaidByNode)
+    whose = LOCAL if ours else cell.node
+    return StepFailure(failure.kind, f"{cell.node}: {failure}", evidence=failure.paths, node=whose)
 
 
 def _evidence_place(path: str) -> str:

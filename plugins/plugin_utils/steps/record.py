@@ -135,6 +135,9 @@ def artifacts(case_dir: Path, board: Board) -> dict[str, Any]:
         "bytes": sum(entry["size"] for entry in files),
         "digest": f"sha256:{digest}",
         "missing": missing,
+        "transfers": {
+            node: note["transfer"] for node, note in board.notes("collected.").items() if note.get("transfer")
+        },
     }
 
 

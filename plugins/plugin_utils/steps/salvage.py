@@ -40,8 +40,9 @@ def controller(run_dir: Path) -> str:
 
 
 def is_collected(cell: Cell) -> bool:
-    """Return whether the run itself has collected from the node before it was cut short."""
-    return cell.board.read(f"collected.{cell.node}") is not None
+    """Return whether the run itself has collected all from the node before it was cut short."""
+    note = cell.board.read(f"collected.{cell.node}")
+    return note is not None and not note.get("partial")
 
 
 def gather(cell: Cell) -> dict[str, Any]:

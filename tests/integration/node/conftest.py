@@ -48,6 +48,7 @@ class Reach:
         self.client: NodeClient = self.action.client(
             {"inventory_hostname": NAME, "testcell_node_root": "/tmp/root"}, "me", None
         )
+        self.client.reconnect = self._count
         self.client.persist = Persistence(NAME, self._count, lambda _pause_s: None, time.monotonic)
         self.line = Line(self.board, NAME, lambda: self.action.kept_open(self.client.serving()), os.getpid())
         if over_link:

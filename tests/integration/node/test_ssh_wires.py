@@ -12,7 +12,9 @@ import time
 import zlib
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.receive import ArtifactError, receive
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.bring import Bringing
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.policy import Pace, Policy
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.transfer import Transfer, Wanted, speeds
 
 pytestmark = pytest.mark.docker
 
@@ -70,38 +72,82 @@ def test_f17_a_step_whose_sshd_is_killed_in_the_middle_goes_on_and_does_nothing_
     assert node.shell(f"cat {marks}").split() == ["began", "ended"]
 
 
+NO_PAUSE = Pace(lambda _pause_s: None)
+
+
 def artifacts(node, way, size):
-    """Make a file of random bytes on the node and return the list of it and its digest there."""
+    """Make a file of random bytes and a small one on the node, and return the digest of the first there."""
     work = f"{way.client.call('where')['case_dir']}/work"
     node.shell(f"mkdir -p {work}/out && head -c {size} /dev/urandom > {work}/out/a && echo x > {work}/out/b")
-    listed = way.client.call("manifest", base_rel="work", patterns=["**"], max_files=10, max_bytes=1 << 30)["files"]
-    return listed, node.shell(f"sha256sum {work}/out/a").split()[0]
+    return node.shell(f"sha256sum {work}/out/a").split()[0]
 
 
-def test_f20_a_fetch_that_is_cut_anywhere_brings_every_byte(make_node, make_wire, reach, tmp_path):
+def bring(client, place, **policy):
+    wanted = Wanted(place, {"base_rel": "work"}, ("**",), 10, 1 << 30)
+    return Bringing(client, Policy(**policy), NO_PAUSE).bring([Transfer(wanted, Policy(**policy), speeds())])
+
+
+def came(place):
+    return {path.name: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("carrier", ["link", "stream", "commands"])
+def test_f20_a_fetch_that_is_cut_anywhere_brings_every_byte(make_node, make_wire, reach, tmp_path, carrier):
     node = make_node()
     wire = make_wire(node)
     way = held(reach(node, wire))
     size = 400_000
-    listed, digest = artifacts(node, way, size)
+    digest = artifacts(node, way, size)
+    if carrier != "link":
+        way.client.line = None
+    if carrier == "commands":
+        way.client.streamed = None
     positions = random.Random(20)
-    for number in range(12):
+    for number in range(4):
         wire.cuts = [positions.randrange(1, size)]
-        receive(way.client, "work", listed, tmp_path / f"got{number}")
-        got = {path.name: path.read_bytes() for path in (tmp_path / f"got{number}").rglob("*") if path.is_file()}
+        brought = bring(way.client, tmp_path / f"got{number}")
+        got = came(tmp_path / f"got{number}")
+        assert brought.failures == [] and carrier in brought.report["carrier"]
         assert hashlib.sha256(got["a"]).hexdigest() == digest and got["b"] == b"x\n"
-        assert wire.cuts == [] and way.reconnected == number + 1
+        assert wire.cuts == [] and brought.report["retries"] == 1 and way.reconnected == number + 1
+
+
+def test_f20_a_large_fetch_goes_on_where_it_was_cut(make_node, make_wire, reach, tmp_path):
+    """More than the link takes: the rest comes over a connection of its own."""
+    node = make_node()
+    wire = make_wire(node)
+    way = held(reach(node, wire))
+    size = 24_000_000
+    digest = artifacts(node, way, size)
+    wire.cuts = [9_000_000, 9_000_000]
+    brought = bring(way.client, tmp_path / "got")
+    assert brought.failures == [] and hashlib.sha256(came(tmp_path / "got")["a"]).hexdigest() == digest
+    assert (brought.report["retries"], brought.report["carrier"]) == (2, "link+stream")
+    assert brought.report["sent_bytes"] < 1.3 * size, "a cut costs what was under way, and not the whole file"
 
 
 def test_f20_a_fetch_that_is_cut_again_and_again_failed_and_leaves_nothing(make_node, make_wire, reach, tmp_path):
     node = make_node()
     wire = make_wire(node)
     way = held(reach(node, wire))
-    listed, _ = artifacts(node, way, 400_000)
+    artifacts(node, way, 400_000)
     wire.cuts = [200_000] * 8
-    with pytest.raises(ArtifactError, match="out/a at byte 0") as caught:
-        receive(way.client, "work", listed, tmp_path / "got")
-    assert caught.value.kind == "transfer_failed" and list(tmp_path.glob("*got*")) == []
+    (failure,) = bring(way.client, tmp_path / "got").failures
+    assert failure.kind == "transfer_failed" and "tried 4 times" in str(failure)
+    assert not (tmp_path / "got").exists() and list(tmp_path.glob(".got*")) == []
+
+
+def test_f20_a_transfer_that_falls_silent_is_broken_off_and_tried_again(make_node, make_wire, reach, tmp_path):
+    node = make_node()
+    wire = make_wire(node)
+    way = held(reach(node, wire))
+    artifacts(node, way, 400_000)
+    way.client.line = None
+    wire.silent = {"replies"}
+    (failure,) = bring(way.client, tmp_path / "got", retries=1, silence_s=1).failures
+    assert failure.kind == "transfer_failed" and "nothing came from the node for 1 s" in str(failure)
+    wire.silent = set()
+    assert bring(way.client, tmp_path / "got").failures == [] and set(came(tmp_path / "got")) == {"a", "b"}
 
 
 LOSSES = (0.01, 0.05, 0.2)
@@ -115,8 +161,7 @@ def send_and_fetch(way, data, place):
     entry = {"path": "a", "size": len(data), "mode": 0o644, "sha256": hashlib.sha256(data).hexdigest()}
     packed = base64.b64encode(zlib.compress(data)).decode()
     way.client.call("upload", dest_rel="work", files=[entry], data={"a": packed})
-    listed = way.client.call("manifest", base_rel="work", patterns=["a"])["files"]
-    receive(way.client, "work", listed, place)
+    assert bring(way.client, place).failures == []
     return (place / "a").read_bytes()
 
 

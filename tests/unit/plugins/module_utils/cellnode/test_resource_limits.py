@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import cgroup, context, procs
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.preview import Plan
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node import package
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.client import NodeClient, Output
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.client import Asked, NodeClient, Output
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
 
 RUN = {"id": "20260102_030405", "scenario": "s", "case": "", "attempt": 1}
@@ -41,17 +42,18 @@ def limited(tmp_path):
 ASKED = {
     "lease": ("lease", {"action": "acquire"}),
     "supervise": ("supervise", START),
-    "manifest": ("manifest", {"base_rel": "", "patterns": ["**"]}),
+    "send": ("send", {"base_rel": "", "patterns": ["**"], "algorithms": {"sha256": 1.0}}),
 }
 
 
 def outcome(client, op, args):
-    """Return the kind of error of a call, "" for a result."""
+    """Return the kind of error of a call, "" for a result; a stream has its own within."""
+    seen = Plan()
     try:
-        client.call(op, **args)
+        client.result(client.exchange([Asked(op, args, seen.hear)])[0])
     except NodeError as exc:
         return exc.kind
-    return ""
+    return seen.fault.kind if seen.fault else ""
 
 
 @pytest.mark.parametrize("what", ASKED)

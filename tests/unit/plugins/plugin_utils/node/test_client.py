@@ -9,7 +9,7 @@ import zipimport
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node import package
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.client import NodeClient, Output
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.client import Asked, NodeClient, Output
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.reach import connection_kind
 
@@ -156,3 +156,74 @@ def test_the_request_carries_the_run_that_fences_it():
             "args": {"timeout_s": 1},
         }
     ]
+
+
+# ---- streams, and several ops at once
+
+
+class Sink:
+    """Takes what comes until it ends with a word."""
+
+    def __init__(self, last):
+        self.found, self._last = b"", last
+        self._room = memoryview(bytearray(100))
+
+    def space(self):
+        return self._room
+
+    def filled(self, count):
+        self.found += bytes(self._room[:count])
+        return self.found.endswith(self._last)
+
+
+def streaming(answer, calls=None):
+    """Return a client whose streams are what a shell line writes, and which notes other commands."""
+    node = NodeClient(shell(calls if calls is not None else []), package.build("cellnode"), sys.executable)
+    node.streamed = lambda command: ["/bin/sh", "-c", answer]
+    return node
+
+
+def test_what_is_printed_before_a_stream_is_passed_over():
+    sink = Sink(b"end")
+    streaming("printf 'Welcome!\\n@ce'; sleep 0.1; printf 'll-other MAG'; sleep 0.1; printf 'IC and the end'").stream(
+        "send", {}, b"MAGIC", sink, 60
+    )
+    assert sink.found == b"MAGIC and the end"
+
+
+STREAM_ENDS = {
+    "cut": ("printf 'MAGIC some'", "ssh_dropped", "the stream ended early"),
+    "ssh-timeout": (
+        "echo 'ssh: connect to host x port 22: Connection timed out' >&2; exit 255",
+        "ssh_timeout",
+        "timed out",
+    ),
+    "ssh-key": ("echo 'Permission denied (publickey).' >&2; exit 255", "ssh_auth", "publickey"),
+    "no-python": ("echo 'sh: 1: exec: /no/python: not found' >&2; exit 127", "interpreter_missing", "not found"),
+    "F27-disk-full": ("echo 'OSError: [Errno 28] No space left on device' >&2; exit 1", "disk_full", "No space left"),
+    "silent": ("printf MAGIC; exec sleep 1000", "transfer_failed", "nothing came from the node for 0.5 s"),
+}
+
+
+@pytest.mark.parametrize(("answer", "kind", "said"), STREAM_ENDS.values(), ids=STREAM_ENDS)
+def test_a_stream_that_ends_early_is_named_by_its_cause(answer, kind, said):
+    with pytest.raises(NodeError, match=said) as caught:
+        streaming(answer).stream("send", {}, b"MAGIC", Sink(b"never"), 0.5 if "sleep 1000" in answer else 60)
+    assert caught.value.kind == kind
+
+
+def test_a_stream_brings_the_program_where_it_is_not_there_yet(tmp_path):
+    calls = []
+    node = client(calls, tmp_path / "root")
+    node.streamed = lambda command: ["/bin/sh", "-c", command]
+    sink = Sink(b"}")
+    node.stream("send", {"base": str(tmp_path), "patterns": ["x"], "algorithms": {"sha256": 1.0}}, b"TCS1\n", sink, 60)
+    assert sink.found.startswith(b"TCS1\nP") and len(calls) == 1
+
+
+def test_several_ops_as_commands_are_heard_each_by_its_own_and_an_error_harms_no_other(tmp_path):
+    node, heard = client([], tmp_path / "root"), []
+    send = {"base": str(tmp_path), "patterns": ["x"], "algorithms": {"sha256": 1.0}}
+    wrong, right = node.exchange([Asked("no-such-op", {}), Asked("send", send, heard.append, 60)])
+    assert wrong["error"]["kind"] == "protocol_error" and right == {"result": {}}
+    assert set(heard[0]) == {"stream"}

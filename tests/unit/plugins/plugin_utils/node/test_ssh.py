@@ -47,3 +47,46 @@ def test_what_noticing_a_silent_node_takes_is_less_than_15_seconds():
     found = {key: int(value) for key, value in settings(ssh.arguments(None)).items() if value.isdigit()}
     silence_s = found["serveraliveinterval"] * (found["serveralivecountmax"] + 1)
     assert silence_s + found["connecttimeout"] < 15
+
+
+# ---- a connection that carries much
+
+
+FAST = ("-o", "Compression=no", "-o", "Ciphers=^aes128-gcm@openssh.com")
+
+
+def chosen(options, host, fast):
+    """Return the ciphers that ssh would offer."""
+    return ssh.ask_ssh([*options, *fast, host])["ciphers"].split(",")
+
+
+@pytest.mark.parametrize("options", [["-F", "/dev/null"], ["-F", "/dev/null", "-o", "Port=2222"]])
+def test_a_stream_takes_the_fast_cipher_first_and_leaves_the_others(options):
+    fast = ssh.for_a_stream(options, "node")
+    assert fast == FAST
+    first, *others = chosen(options, "node", fast)
+    assert first == "aes128-gcm@openssh.com" and len(others) > 1
+
+
+def test_ciphers_that_a_user_has_chosen_in_a_file_stay(tmp_path):
+    config = tmp_path / "config"
+    config.write_text("Host node\n  Ciphers aes256-ctr\n")
+    fast = ssh.for_a_stream(["-F", str(config)], "node")
+    assert fast == ("-o", "Compression=no")
+    assert ssh.for_a_stream(["-F", str(config)], "other") == FAST
+
+
+def test_ciphers_that_a_user_has_given_as_an_argument_stay():
+    options = ["-F", "/dev/null", "-o", "Ciphers=aes256-ctr"]
+    assert chosen(options, "node", ssh.for_a_stream(options, "node")) == ["aes256-ctr"]
+
+
+def test_an_ssh_that_does_not_know_the_cipher_is_not_asked_for_it():
+    def ask(words):
+        return {} if any("aes128-gcm" in word for word in words) else {"ciphers": "aes128-ctr"}
+
+    assert ssh.for_a_stream([], "node", ask) == ("-o", "Compression=no")
+
+
+def test_an_ssh_that_says_nothing_gets_no_cipher():
+    assert ssh.for_a_stream([], "node", lambda _words: {}) == ("-o", "Compression=no")

@@ -7,9 +7,13 @@ import os
 import subprocess
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import receive
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import frames
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.bring import Bringing
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.policy import Policy
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.transfer import Transfer, Wanted
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.deploy.board import Board
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, limits, reserve
+from ways import Scripted
 
 
 @pytest.fixture
@@ -81,11 +85,15 @@ def test_f28_a_note_that_has_no_room_leaves_nothing(disk):
 
 
 def test_f28_files_without_room_are_refused_with_the_bytes_that_they_need(disk):
-    files = [{"path": "x", "size": 5 << 20, "sha256": "", "mtime_ns": 0, "ctime_ns": 0}]
-    with pytest.raises(receive.ArtifactError) as caught:
-        receive.receive(None, "work", files, disk / "to")
-    assert caught.value.kind == "disk_full"
-    assert f"{(5 << 20) + reserve.TO_FINISH_BYTES} bytes are needed there" in str(caught.value)
+    wanted = Wanted(disk / "to", {"base_rel": "work"}, ("**",), 10, 1 << 30)
+    pieces = []
+    frames.Outlet(lambda data: pieces.append(bytes(data))).value(
+        frames.PLAN, {"files": 1, "bytes": 5 << 20, "algorithm": "sha256", "same": 0}
+    )
+    node = Scripted({"work": b"".join(pieces)})
+    (failure,) = Bringing(node, Policy()).bring([Transfer(wanted, Policy(), {"sha256": 1.0})]).failures
+    assert (failure.kind, node.count) == ("disk_full", 1)
+    assert f"{(5 << 20) + reserve.TO_FINISH_BYTES} bytes are needed there" in str(failure)
     assert list(disk.iterdir()) == []
 
 

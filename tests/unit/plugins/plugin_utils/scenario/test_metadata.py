@@ -292,9 +292,29 @@ def test_B38_secret_is_warned_of_by_key_and_hidden_in_origins(make_scenario):
     assert load(folder).test.env == {"HF_TOKEN": "s3cret-value"}
 
 
-def test_unproved_results_cannot_be_asked_for(make_scenario):
-    text = NAME + "artifacts_collection: {remote_node: {integrity_check: false}}\n"
-    assert any("changes nothing, every byte is always proved" in line for line in rendered(make_scenario(text)))
+@pytest.mark.parametrize(("written", "meant", "said"), [
+    ("true", "full", ""),
+    ("full", "full", ""),
+    ("size", "size", "only the sizes of the files that come home are compared"),
+    ("false", "size", "stands for 'size'"),
+    ("off", "off", "nothing is proved of the files that come home"),
+    ('"off"', "off", "nothing is proved of the files that come home"),
+])  # fmt: skip
+def test_unproved_results_are_had_by_an_explicit_word_only_and_warned_of(make_scenario, written, meant, said):
+    folder = make_scenario(NAME + f"artifacts_collection: {{remote_node: {{integrity_check: {written}}}}}\n")
+    assert load(folder).collection.integrity_check == meant
+    found = [line for line in rendered(folder) if "integrity_check" in line]
+    assert len(found) == bool(said) and all(said in line for line in found)
+
+
+@pytest.mark.parametrize(("written", "said"), [
+    ("local_node: {enabled: false}", "local_node.enabled: changes nothing: without its results no case can be judged"),
+    ("remote_node: {enabled: false}", "remote_node.enabled: changes nothing"),
+    ("local_node: {base_path: /opt/benchmark}", "local_node.base_path: changes nothing: a folder that outlives its run"),
+])  # fmt: skip
+def test_a_key_of_the_collection_that_changes_nothing_is_warned_of(make_scenario, written, said):
+    folder = make_scenario(NAME + f"artifacts_collection: {{{written}}}\n")
+    assert any(said in line for line in rendered(folder))
 
 
 def test_both_metadata_files_are_an_error(make_scenario):

@@ -1,0 +1,71 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Files of any folder of a node, fetched without a run, with a manifest beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..node.client import NodeClient
+from ..run import atomic
+from . import partial
+from .bring import Bringing, Brought
+from .policy import Failure, Policy
+from .preview import plan
+from .transfer import Fetched, Transfer, Wanted, speeds
+
+SUFFIX = ".manifest.json"
+MISSING = "artifact_missing"
+
+
+def manifest_of(destination: Path) -> Path:
+    """Return the file that lists what was fetched to a destination."""
+    return destination.with_name(destination.name + SUFFIX)
+
+
+def preview(client: NodeClient, wanted: Wanted, policy: Policy) -> dict[str, Any]:
+    """Return what `fetch` would bring, as far as that is known before; nothing is written. Raise what it fails with."""
+    found = plan(client, wanted, policy)
+    listed = partial.read(manifest_of(wanted.destination)).get("files")
+    same = len(listed) == found["files"] if isinstance(listed, list) else not found["files"]
+    return {**found, "changed": not same, "refused": [], "missing": []}
+
+
+def fetch(client: NodeClient, wanted: Wanted, policy: Policy, node: str) -> tuple[dict[str, Any], Failure | None]:
+    """Bring files and write their manifest; return the result as JSON values, and what it failed with.
+
+    node: its name, for the manifest. What an earlier call has put in place and is as on the node is not sent again.
+    """
+    listed = partial.read(manifest_of(wanted.destination)).get("files")
+    brought = Bringing(client, policy).bring([Transfer(wanted, policy, speeds(), listed)])
+    (fetched,) = brought.fetched
+    failure = next(iter(brought.failures), None)
+    return _result(wanted, fetched, brought, node), failure
+
+
+def _result(wanted: Wanted, fetched: Fetched, brought: Brought, node: str) -> dict[str, Any]:
+    found = {
+        "files": len(fetched.files),
+        "bytes": sum(entry.size for entry in fetched.files),
+        "partial": fetched.partial and bool(fetched.files),
+        "refused": list(fetched.refused),
+        "missing": list(fetched.missing),
+        "transfer": brought.report,
+    }
+    path = manifest_of(fetched.folder)
+    if fetched.partial and not fetched.files:
+        return {**found, "changed": False, "manifest": ""}
+    content = {"schema_version": partial.SCHEMA, "node": node, "source": dict(wanted.base), **found}
+    rewritten = fetched.changed or not path.exists()
+    if rewritten:
+        atomic.write_json(path, {**content, "files": fetched.listed()})
+    return {**found, "changed": rewritten, "manifest": str(path)}
+
+
+def absent(wanted: Wanted, missing: Sequence[str]) -> str:
+    """Return what is said of patterns that matched nothing."""
+    return f"no file of {wanted.base['base']} on the node matches {', '.join(map(repr, missing))}"
