@@ -22,7 +22,7 @@ from ..plugin_utils.node.line import Line
 from ..plugin_utils.node.persistence import Persistence
 from ..plugin_utils.run import limits, owner, reserve
 from ..plugin_utils.run import plan as run_plan
-from ..plugin_utils.steps import adopting, lease
+from ..plugin_utils.steps import adopting, lease, secrets
 from ..plugin_utils.steps.cell import LOST, RECONNECTED, Cell, StepFailure, case_board, run_board
 from ..plugin_utils.verdict import failure
 from ._node import NodeAction
@@ -134,14 +134,14 @@ class PhaseAction(NodeAction):
             exc = lease.lose(cell, exc)
         known = failure.of(
             exc.kind,
-            message=str(exc),
+            message=cell.without_secrets(str(exc)),
             step=cell.step,
             node=getattr(exc, "node", "") or cell.node,
             service=getattr(exc, "service", ""),
-            evidence=getattr(exc, "evidence", ()) or _evidence_of(exc),
+            evidence=tuple(map(cell.without_secrets, getattr(exc, "evidence", ()) or _evidence_of(exc))),
             at=cell.clock(),
         ).as_dict()
-        result = {"failed": True, "changed": True, "msg": str(exc), "failure": known}
+        result = {"failed": True, "changed": True, "msg": known["message"], "failure": known}
         try:
             reserve.with_reserve(cell.plan.run_dir, lambda: _note(cell, known, began))
         except OSError as refused:
@@ -156,11 +156,12 @@ class PhaseAction(NodeAction):
         run = {"id": plan.run_id, "scenario": case.ref.scenario, "case": case.ref.case, "attempt": case.ref.attempt}
         client = self.client(task_vars, plan.owner, {**run, "epoch": lease.get("epoch")})
         client.engine = bool(case.services_on(node))
+        client.secrets = secrets.values(plan, case)
         client.line = self._line(client, shared, node, self.controller(plan))
         client.reconnect = lambda: self._made_again(board, node)
         client.persist = Persistence(node, client.reconnect, time.sleep, time.monotonic)
         facts = board.read(f"facts.{node}") or {}
-        return Cell("", plan, case, node, client, board, shared, time.time, time.sleep, _unheard, facts)
+        return Cell("", plan, case, node, client, board, shared, time.time, time.sleep, _unheard, facts, client.secrets)
 
     def _at(self, cell: Cell, step: Step) -> Cell:
         """Return what the step of a phase is given; the client is the same, so that it keeps what a step has learned."""

@@ -74,6 +74,7 @@ class Context:
     mailbox: what the caller says while the request is worked on.
 
     engine_needed: false on a node that only runs the test, where an absent engine is no error.
+    secrets: values that the caller knows to be secret, to be taken out of the text of logs and messages.
     """
 
     root: Path
@@ -81,6 +82,7 @@ class Context:
     owner: str = ""
     check: bool = False
     engine_needed: bool = True
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     emit: Callable[[dict[str, Any]], None] = _drop_event
     mailbox: Mailbox = field(default_factory=closed)
     clock: Clock = field(default_factory=Clock)

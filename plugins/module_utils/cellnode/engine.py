@@ -20,6 +20,7 @@ from .reply import Reply
 from .stream import last_lines, payload, plain
 
 NEWEST_API = (1, 47)
+WIDEST_LINE = 20_000  # of a log's last lines: wider than a secret, which must not be cut before it is found
 Json = dict[str, Any]
 
 
@@ -217,8 +218,8 @@ class Engine:
             yield from plain(response.read1) if tty else payload(response.read1)
 
     def log_tail(self, container: str, tty: bool, lines: int = 20) -> list[str]:
-        """Return the last lines of a container's log."""
-        return last_lines(self.logs(container, tty, tail=str(lines)), lines)
+        """Return the last lines of a container's log, each up to WIDEST_LINE characters."""
+        return last_lines(self.logs(container, tty, tail=str(lines)), lines, WIDEST_LINE)
 
     def exec_create(self, container: str, argv: list[str]) -> str:
         """Prepare a command in a container and return its id; nothing runs yet."""

@@ -12,15 +12,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import beneath, durable, system
+from . import beneath, durable, known, sampler, system
 from .context import Context, os_error_kind
 from .engine import Engine, engine_of
 from .errors import CellError
 from .objects import SERVICE, unix_time
-from .params import integer
+from .params import integer, number
 from .redact import redacted
-from .request import choice
-from .stream import HeadTail
+from .request import choice, flag
+from .scrub import MARK, Part, Scrubber, after_gap, before_gap
+from .stream import HeadTail, left_out
 
 MODES = ("basic", "standard", "comprehensive")
 DEFAULT_LOG_CAP = 32 << 20
@@ -29,11 +30,17 @@ Json = dict[str, Any]
 
 @dataclass
 class Collection:
-    """The evidence of one case on this node. missing: what could not be kept, and why."""
+    """The evidence of one case on this node. missing: what could not be kept, and why.
+
+    scrubber: takes secrets out of texts. raw: logs are kept as they are. hidden: how many secrets were found, by file.
+    """
 
     ctx: Context
     engine: Engine
     missing: list[dict[str, str]] = field(default_factory=list)
+    scrubber: Scrubber = field(default_factory=Scrubber)
+    raw: bool = False
+    hidden: dict[str, int] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def trying(self, what: str) -> Iterator[None]:
@@ -61,28 +68,51 @@ class Collection:
         with self.trying(f"{folder}/{name}".lstrip("/")), self.folder(folder) as fd:
             durable.replace_bytes(fd, name, data, 0o644)
 
+    def keep_text(self, folder: str, name: str, text: bytes) -> None:
+        """Write the text of a log, without its secrets."""
+        part = Part(text, len(text), 0) if self.raw else self.scrubber.whole(text)
+        self.keep(folder, name, part.clean)
+        self.count(f"{folder}/{name}", part.hidden)
+
+    def keep_record(self, folder: str, name: str, records: list[Any], lines: bool = False) -> None:
+        """Write JSON values without their secrets, in a line each or as one document: text in them may hold some, too."""
+        clean = [self.scrubber.value(redacted(record)) for record in records]
+        data = b"".join(map(_line if lines else _json, clean))
+        self.keep(folder, name, data)
+        self.count(f"{folder}/{name}", data.count(MARK))
+
+    def count(self, path: str, hidden: int) -> None:
+        """Remember how many secrets were taken out of a file."""
+        if hidden:
+            self.hidden[path] = self.hidden.get(path, 0) + hidden
+
 
 def evidence(ctx: Context, args: Json) -> Json:
-    """Write the evidence below evidence/ and return {containers: [...], missing: [...]}.
+    """Write the evidence below evidence/ and return {containers: [...], missing: [...], hidden: {file: secrets}}.
 
     basic: exit states, and logs of what ended badly; standard: all logs, records, events; comprehensive: the machine.
+    args: mode, log_cap_bytes, raw (logs are kept with their secrets), age_s (seconds since the case began).
     """
     mode = choice(args, "mode", MODES, "standard")
     cap = integer(args, "log_cap_bytes", DEFAULT_LOG_CAP, 1024, 1 << 30)
-    kept = Collection(ctx, engine_of(ctx))
+    age_s = number(args, "age_s", 0.0, 0.0, 1e9)
+    kept = Collection(ctx, engine_of(ctx), raw=flag(args, "raw", False))
     records = _records(kept)
     states = [state_of(record) for record in records]
     if ctx.check:
-        return {"containers": states, "missing": kept.missing}
-    kept.keep("", "state.json", _json({"containers": states}))
+        return {"containers": states, "missing": kept.missing, "hidden": {}}
+    kept.scrubber = Scrubber((*ctx.secrets, *(value for record in records for value in known.of_record(record))))
+    kept.keep_record("", "state.json", [{"containers": states}])
     for record, state, name in zip(records, states, file_names(states)):
         if mode != "basic" or ended_badly(state):
             _keep_container(kept, record, name, cap)
     if mode != "basic":
         _keep_events(kept, records)
     if mode == "comprehensive":
-        _keep_system(kept)
-    return {"containers": states, "missing": kept.missing}
+        _keep_system(kept, ctx.clock.unix() - age_s)
+    if kept.hidden:
+        kept.keep("", "hidden.json", _json(kept.hidden))
+    return {"containers": states, "missing": kept.missing, "hidden": kept.hidden}
 
 
 def _records(kept: Collection) -> list[Json]:
@@ -136,12 +166,25 @@ def file_names(states: list[Json]) -> list[str]:
 
 def _keep_container(kept: Collection, record: Json, name: str, cap: int) -> None:
     """Keep one container's record without its secrets, and its log with head and tail."""
-    kept.keep("services", f"{name}.inspect.json", _json(redacted(record)))
+    kept.keep_record("services", f"{name}.inspect.json", [record])
     log = HeadTail(cap)
     with kept.trying(f"services/{name}.log (the rest)"):
         for chunk in kept.engine.logs(str(record["Id"]), bool((record.get("Config") or {}).get("Tty"))):
             log.feed(chunk)
-    kept.keep("services", f"{name}.log", b"".join(log.parts()))
+    _keep_log(kept, f"{name}.log", log)
+
+
+def _keep_log(kept: Collection, name: str, log: HeadTail) -> None:
+    """Keep a log. Where its middle is left out, the lines that are broken by that go too: they may hold half a secret."""
+    if not log.dropped or kept.raw:
+        kept.keep_text("services", name, b"".join(log.parts()))
+        return
+    head, tail = log.head, log.tail
+    end, begin = before_gap(head), after_gap(tail)
+    first, last = kept.scrubber.whole(head[:end]), kept.scrubber.whole(tail[begin:])
+    marker = left_out(log.total - end - (len(tail) - begin))
+    kept.keep("services", name, first.clean + marker + last.clean)
+    kept.count(f"services/{name}", first.hidden + last.hidden)
 
 
 def _keep_events(kept: Collection, records: list[Json]) -> None:
@@ -150,30 +193,38 @@ def _keep_events(kept: Collection, records: list[Json]) -> None:
     since = min((time for time in times if time is not None), default=None)
     if since is None:
         return
-    lines: list[bytes] = []
+    events: list[Json] = []
     with kept.trying("services/events.jsonl"):
         label = [f"testcell.run={kept.ctx.needed_run.id}"]
         for event in kept.engine.events(since - 1, kept.ctx.clock.unix(), label, 30.0):
             if not str(event.get("Action", "")).startswith("exec_"):
-                lines.append(json.dumps(redacted(event), sort_keys=True).encode() + b"\n")
-    if lines:
-        kept.keep("services", "events.jsonl", b"".join(lines))
+                events.append(event)
+    if events:
+        kept.keep_record("services", "events.jsonl", events, lines=True)
     else:
         why = "the engine holds no event of these containers any more: it keeps its last 256 only"
         kept.missing.append({"what": "services/events.jsonl", "why": why})
 
 
-def _keep_system(kept: Collection) -> None:
-    """Keep what the machine says."""
-    for name, content in system.pieces(kept.ctx.environ, kept.engine):
+def _keep_system(kept: Collection, began_unix: float) -> None:
+    """Keep what the machine says, and how busy it was since the case began (seconds since 1970)."""
+    with kept.trying("system/samples.csv"):
+        kept.keep("system", "samples.csv", sampler.take(kept.ctx))
+    for name, content in system.pieces(system.Machine(kept.ctx.environ, kept.engine, began_unix, kept.ctx.clock)):
         if isinstance(content, str):
             kept.missing.append({"what": f"system/{name}", "why": content})
+        elif name.endswith(".json"):
+            kept.keep_record("system", name, [json.loads(content)])
         else:
-            kept.keep("system", name, content)
+            kept.keep_text("system", name, content)
 
 
 def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _line(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True).encode() + b"\n"
 
 
 OPS: dict[str, Callable[[Context, Json], Json]] = {"evidence": evidence}

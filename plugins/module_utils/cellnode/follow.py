@@ -14,7 +14,8 @@ from .context import Context
 from .lookout import Lookout
 from .params import number, text, texts
 from .signs import LOOK_S
-from .supervise import MAX_WAIT_S, POLL_FIRST_S, Tail, next_pause
+from .supervise import MAX_WAIT_S, POLL_FIRST_S, next_pause
+from .tail import Tail
 
 WATCH_S = 10.0
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .beneath import FILE_FLAGS
 from .durable import WRITE_FLAGS, read_json, replace_json, write_all
@@ -24,6 +25,7 @@ SEALED, LAYOUT = "log", "log.json"
 MIN_CAP_BYTES = 4096
 COPY_BYTES = 1 << 20
 RETRY_S = 1.0  # after a write error (a full disk), try again this much later
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -244,12 +246,28 @@ def _blocks(folder_fd: int, piece: Piece) -> Iterator[bytes]:
 
 def read(folder_fd: int, offset: int, max_bytes: int) -> Chunk:
     """Return up to max_bytes of the stream from offset on; a gap gives its marker line and is then jumped over."""
+    nothing = Chunk(b"", offset, offset, 0)
+    return retried(folder_fd, lambda view: _read_once(folder_fd, view, offset, max_bytes), nothing)
+
+
+def retried(folder_fd: int, look: Callable[[Layout], T], nothing: T) -> T:
+    """Return what look makes of the layout; again where a piece was dropped or the log was sealed in between."""
     for _ in range(8):
-        try:
-            return _read_once(folder_fd, layout(folder_fd), offset, max_bytes)
-        except FileNotFoundError:  # a piece was dropped or the log was sealed in between
-            continue
-    return Chunk(b"", offset, offset, 0)
+        with suppress(FileNotFoundError):
+            return look(layout(folder_fd))
+    return nothing
+
+
+def content(folder_fd: int, pieces: Sequence[Piece], start: int, max_bytes: int) -> bytes:
+    """Return up to max_bytes of the stream from start on, as far as these pieces hold it without a gap."""
+    out, pos, left = [], start, max_bytes
+    for piece in pieces:
+        if piece.start <= pos < piece.end and left > 0:
+            size = min(left, piece.end - pos)
+            part = b"".join(_blocks(folder_fd, Piece(pos, size, piece.name, piece.at + pos - piece.start)))
+            out.append(part)
+            pos, left = pos + len(part), left - len(part)
+    return b"".join(out)
 
 
 def _read_once(folder_fd: int, view: Layout, offset: int, max_bytes: int) -> Chunk:
@@ -261,8 +279,7 @@ def _read_once(folder_fd: int, view: Layout, offset: int, max_bytes: int) -> Chu
         if piece.start > pos:
             out.append(marker(piece.start - pos))
             pos = piece.start
-        size = min(left, piece.end - pos)
-        part = b"".join(_blocks(folder_fd, Piece(pos, size, piece.name, piece.at + pos - piece.start)))
+        part = content(folder_fd, [piece], pos, left)
         out.append(part)
         pos, left = pos + len(part), left - len(part)
     if left > 0 and pos < view.total:

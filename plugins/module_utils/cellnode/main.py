@@ -27,6 +27,7 @@ from .mailbox import Mailbox, closed
 
 PREFIX = "@cell "
 SERVE, SEND = "serve", "send"
+SAMPLE = "sample"  # the argument with which the program samples the machine, as a unit of its own
 DEFAULT_ROOT = "/var/tmp/testcell-"  # plus the user's id
 Operation = Callable[[Context, "dict[str, Any]"], "dict[str, Any]"]
 
@@ -48,6 +49,7 @@ MODULES: dict[str, str] = {
     "where": "upload",
     "watch": "follow",
     "supervise": "supervise",
+    "samples": "sampler",
     "evidence": "evidence",
     "send": "send_lines",
     "stop": "containers",
@@ -65,15 +67,15 @@ class Answers:
     """The answer lines of one request, written whole and in order by any thread."""
 
     def __init__(self, out: BinaryIO) -> None:
-        self._out = out
+        self.out = out
         self._lock = threading.Lock()
 
     def line(self, **content: Any) -> None:
         """Write one answer line and push it out."""
         data = (PREFIX + json.dumps(content, separators=(",", ":")) + "\n").encode("ascii")
         with self._lock:
-            self._out.write(data)
-            self._out.flush()
+            self.out.write(data)
+            self.out.flush()
 
     def event(self, event: dict[str, Any]) -> None:
         """Write one event line."""
@@ -112,6 +114,8 @@ def main(argv: list[str] | None = None, stdin: BinaryIO | None = None, stdout: B
         words = sys.argv[1:] if argv is None else argv
         if words == [SEND]:
             _send(source, stdout or sys.stdout.buffer)
+        elif words == [SAMPLE]:
+            importlib.import_module(".sampler", __package__).write(answers.out)
         elif words == [SERVE]:
             ahead = Ahead()
             importlib.import_module(".serve", __package__).serve(source, answers.line, ahead.work, ahead.read)
@@ -147,8 +151,10 @@ def answer_to(request: object, emit: Callable[[dict[str, Any]], None], mailbox: 
     try:
         operation = find(known["op"])
         return operation(fenced(known, emit, mailbox), known.get("args") or {})
-    except (CellError, BrokenPipeError):
+    except BrokenPipeError:
         raise
+    except CellError as exc:
+        raise _without_secrets(exc, known) from exc
     except Exception as exc:
         kind = error_kind(exc)
         trace = traceback.format_exc().splitlines()[-12:]
@@ -193,9 +199,20 @@ def context_of(request: dict[str, Any], emit: Callable[[dict[str, Any]], None], 
         str(request.get("owner") or ""),
         check,
         engine_needed=bool(request.get("engine", True)),
+        secrets=_secrets(request),
         emit=emit,
         mailbox=mailbox,
     )
+
+
+def _secrets(request: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(value) for value in request.get("secrets") or ())
+
+
+def _without_secrets(exc: CellError, request: dict[str, Any]) -> CellError:
+    """Return an error as it may be told: what a program of the node or its engine said may quote what it was given."""
+    scrubber = importlib.import_module(".scrub", __package__).Scrubber(_secrets(request))
+    return CellError(exc.kind, scrubber.text(exc.message), **scrubber.value(exc.detail))
 
 
 def find(op: str) -> Operation:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import calendar
+import importlib
 import re
 import time
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from .context import Clock, RunRef
 from .differences import below
 from .engine import Engine
 from .errors import CellError
+from .stream import MAX_LINE
 
 RUN = "testcell.run"
 SCENARIO = "testcell.scenario"
@@ -219,8 +221,21 @@ def describe_end(name: str, code: int | None, oom: bool, error: str) -> str:
 
 
 def log_tail(engine: Engine, record: dict[str, Any], lines: int = 20) -> list[str]:
-    """Return the last log lines of an inspected container; the reason in brackets when the engine cannot give them."""
+    """Return the last log lines of an inspected container; the reason in brackets when the engine cannot give them.
+
+    Like all that is quoted of a container they go into messages and reports, so its secrets are taken out.
+    """
     try:
-        return engine.log_tail(str(record["Id"]), bool((record.get("Config") or {}).get("Tty")), lines)
+        found = engine.log_tail(str(record["Id"]), bool((record.get("Config") or {}).get("Tty")), lines)
     except (CellError, ValueError) as exc:
         return [f"[testcell: the log cannot be read: {exc}]"]
+    clean = without_secrets(record, "\n".join(found)).split("\n")
+    return [line[:MAX_LINE] for line in clean] if found else []
+
+
+def without_secrets(record: dict[str, Any], text: str) -> str:
+    """Return what an inspected container wrote without secrets, the values of its own environment among them."""
+    scrub = importlib.import_module(
+        ".scrub", __package__
+    )  # only failures quote containers, and its patterns take a while
+    return str(scrub.quoted(record, text))

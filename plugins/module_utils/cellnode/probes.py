@@ -18,7 +18,7 @@ from typing import Any
 
 from .engine import Engine
 from .errors import CellError
-from .objects import unix_time
+from .objects import unix_time, without_secrets
 from .params import integer, number, refuse, text, texts
 from .request import choice
 
@@ -222,7 +222,8 @@ def ask_command(engine: Engine, container: str, argv: list[str], timeout_s: floa
         kill_command(engine, container, memory)
         return Answer(False, f"the command did not end within {timeout_s:g} s")
     memory.exec_id = ""
-    return Answer(code == 0, output[-500:] if code == 0 else f"exit code {code}: {output[-500:]}".rstrip(": "))
+    said = without_secrets(memory.record, output)[-500:]
+    return Answer(code == 0, said if code == 0 else f"exit code {code}: {said}".rstrip(": "))
 
 
 def kill_command(engine: Engine, container: str, memory: Memory) -> None:
@@ -248,7 +249,7 @@ def ask_log(engine: Engine, container: str, tty: bool, pattern: re.Pattern[str],
         for line in lines:
             stamp, _, content = line.decode("utf-8", "replace").partition(" ")
             if pattern.search(content):
-                return Answer(True, content[:200])
+                return Answer(True, without_secrets(memory.record, content)[:200])
             memory.log_since = _since(stamp) or memory.log_since
         if read > LOG_LIMIT:
             break

@@ -103,10 +103,25 @@ class HeadTail:
         """Return how many bytes of the middle are not kept."""
         return max(0, self.total - len(self._head) - min(self._tail_size, self.tail_cap))
 
+    @property
+    def head(self) -> bytes:
+        """Return the first part."""
+        return bytes(self._head)
+
+    @property
+    def tail(self) -> bytes:
+        """Return the last part, which follows the first one where nothing was dropped."""
+        tail = b"".join(self._tail)
+        return tail[-self.tail_cap :] if self._tail_size > self.tail_cap else tail
+
     def parts(self) -> Iterator[bytes]:
         """Yield what is kept, with a marker line where bytes were left out."""
-        yield bytes(self._head)
+        yield self.head
         if self.dropped:
-            yield b"\n[testcell: %d bytes left out here]\n" % self.dropped
-        tail = b"".join(self._tail)
-        yield tail[-self.tail_cap :] if self._tail_size > self.tail_cap else tail
+            yield left_out(self.dropped)
+        yield self.tail
+
+
+def left_out(count: int) -> bytes:
+    """Return the line that stands for bytes that are not kept."""
+    return b"\n[testcell: %d bytes left out here]\n" % count

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import base64
 import importlib
 import os
 import signal
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,12 @@ from .beneath import case_parts, open_folder
 from .cgroup import Group
 from .context import Context
 from .errors import CellError
-from .params import integer, number, text
+from .params import text
 from .procs import KILL_LIMIT_S, KillReport, Proc
 from .request import choice
 from .unit import Spec, Status
 
 POLL_FIRST_S, POLL_LAST_S = 0.01, 0.1
-MAX_CHUNK_BYTES = 8 << 20
 MAX_WAIT_S = 600.0
 
 
@@ -71,42 +69,9 @@ def _existing(known: Status, spec: Spec) -> dict[str, Any]:
     return {"started": True, "existing": True}
 
 
-class Tail:
-    """What a caller has not seen yet of a unit. args: name, offset (what it has seen), max_bytes; close it at the end."""
-
-    def __init__(self, ctx: Context, args: dict[str, Any]) -> None:
-        self._offset = integer(args, "offset", 0, 0, 1 << 62)
-        self._limit = integer(args, "max_bytes", 1 << 18, 1, MAX_CHUNK_BYTES)
-        self._ctx = ctx
-        self._folder_fd = unit.open_unit(ctx, text(args, "name"))
-
-    def new(self) -> bool:
-        """Return whether there is output after the offset, or the unit has ended."""
-        return not current(self._folder_fd).live or logfile.layout(self._folder_fd).total > self._offset
-
-    def answer(self) -> dict[str, Any]:
-        """Return the unit's state and what is new of its output; what is left of a unit that nobody watches is ended."""
-        status = current(self._folder_fd)
-        if not self._ctx.check:
-            status = ended_if_lost(self._ctx, self._folder_fd, status)
-        return _answer(self._ctx, self._folder_fd, status, self._offset, self._limit)
-
-    def close(self) -> None:
-        """Let go of the unit's folder."""
-        os.close(self._folder_fd)
-
-
 def poll(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
-    """Return a unit's state and new output; wait up to wait_s for output after offset or for the end."""
-    deadline, pause = ctx.clock.monotonic() + number(args, "wait_s", 0.0, 0.0, MAX_WAIT_S), POLL_FIRST_S
-    with closing(Tail(ctx, args)) as tail:
-        while not tail.new():
-            left = deadline - ctx.clock.monotonic()
-            if left <= 0:
-                break
-            ctx.clock.sleep(min(pause, left))
-            pause = next_pause(pause)
-        return tail.answer()
+    """Return a unit's state and new output, see tail.poll; most who end units never read one."""
+    return dict(importlib.import_module(".tail", __package__).poll(ctx, args))
 
 
 def next_pause(pause_s: float) -> float:
@@ -133,26 +98,12 @@ def as_lost(status: Status) -> Status:
     return replace(status, state="lost", error_kind=kind, message=f"{status.name} is lost: {why}")
 
 
-def _answer(ctx: Context, folder_fd: int, status: Status, offset: int, limit: int) -> dict[str, Any]:
-    """Return the answer of a poll."""
-    chunk = logfile.read(folder_fd, offset, limit)
-    return {
-        **_summary(status),
-        "seconds": _age(ctx, status) if status.seconds is None else status.seconds,
-        "log_b64": base64.b64encode(chunk.data).decode("ascii"),
-        "offset": chunk.offset,
-        "log_bytes": chunk.total,
-        "truncated": chunk.dropped > 0,
-        "dropped_bytes": chunk.dropped,
-    }
-
-
-def _age(ctx: Context, status: Status) -> float | None:
+def age(ctx: Context, status: Status) -> float | None:
     """Return the seconds since a unit was started, None when that was before the last boot."""
     return round(ctx.clock.boottime() - status.started_boottime, 3) if status.boot_id == procs.boot_id() else None
 
 
-def _summary(status: Status) -> dict[str, Any]:
+def summary(status: Status) -> dict[str, Any]:
     """Return the parts of a status that callers see."""
     names = ("state", "exit_code", "signal", "error_kind", "message", "survivors_killed", "log_error", "pid")
     return {**{name: getattr(status, name) for name in names}, "unkillable": list(status.unkillable)}
@@ -168,7 +119,7 @@ def kill(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
             status = await_end(ctx, folder_fd, status)
     finally:
         os.close(folder_fd)
-    return _summary(status)
+    return summary(status)
 
 
 def ask_to_end(status: Status) -> None:
@@ -204,7 +155,7 @@ def end_by_force(ctx: Context, folder_fd: int, status: Status) -> Status:
     if not last.error_kind:
         last = replace(last, error_kind="cancelled", message=f"{status.name} was stopped by force on request")
     stuck = tuple(procs.described(one) for one in report.survivors)
-    seconds = _age(ctx, status) if status.seconds is None else status.seconds
+    seconds = age(ctx, status) if status.seconds is None else status.seconds
     last = replace(last, ended_unix=ctx.clock.unix(), seconds=seconds, unkillable=stuck)
     unit.write_status(folder_fd, last)
     return last

@@ -132,6 +132,7 @@ class NodeClient:
 
     root: "" means /var/tmp/testcell-<uid> of the user there. run: the fields that fence each call.
     engine: false where the node runs no service, so that it may lack an engine. line: where the run keeps a link.
+    secrets: values that the node takes out of the text of logs and messages before it sends them.
     persist: what to do where a connection is lost; reconnect: drops it, for those who try again by themselves.
     streamed: returns what the controller starts to read what a command on the node writes, None where only whole commands
     can be run there. same_machine: the node is this machine, under this user.
@@ -145,6 +146,7 @@ class NodeClient:
     run: dict[str, Any] | None = None
     check: bool = False
     engine: bool = True
+    secrets: tuple[str, ...] = ()
     on_event: Callable[[dict[str, Any]], None] | None = None
     line: Line | None = None
     persist: Persist = once
@@ -204,6 +206,7 @@ class NodeClient:
             "run": self.run,
             "owner": self.owner,
             "check": self.check,
+            **({"secrets": self.secrets} if self.secrets else {}),
             "args": args,
         }
 

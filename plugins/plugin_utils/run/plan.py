@@ -83,6 +83,7 @@ class CasePlan:
     on_service_death: `end_test` or `continue`, when a critical service dies. recovery: `restart_services`, how often each.
     shares_nodes: other runs that allow it, too, may have its nodes at the same time.
     transfer: how files come home: `retries`, `silence_s`, `integrity` (`full`, `size`, `off`).
+    keep_raw_logs: secrets in the logs of the test, the services and the machine are kept.
     """
 
     index: int
@@ -113,6 +114,7 @@ class CasePlan:
     spares: dict[str, Any] = field(default_factory=dict)
     shares_nodes: bool = False
     transfer: dict[str, Any] = field(default_factory=dict)
+    keep_raw_logs: bool = False
     warnings: tuple[str, ...] = ()
     v2_only: tuple[str, ...] = ()
 

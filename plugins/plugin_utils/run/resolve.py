@@ -86,11 +86,12 @@ def _case(
         recovery={"restart_services": scenario.recovery.restart_services},
         shares_nodes=scenario.limits.share_nodes,
         transfer=_transfer(scenario.collection),
+        keep_raw_logs=scenario.collection.keep_raw_logs,
         min_gpu_memory_bytes=scenario.requirements.min_gpu_memory_bytes or 0,
         wait_before_s=wait_s,
         validity=asdict(scenario.validity),
         config=matrix.test_config_of(scenario, case),
-        warnings=tuple(problem.render() for problem in (*scenario.warnings, *_unheld(scenario))),
+        warnings=tuple(problem.render() for problem in (*scenario.warnings, *_unheld(scenario), *_raw(scenario))),
     )
 
 
@@ -131,6 +132,15 @@ def _unheld(scenario: Scenario) -> list[Problem]:
         return []
     message = "names no service, so `thorough` asks nobody for a token and is like `standard`"
     return [Problem(str(scenario.metadata_file), key="benchmark.service", message=message, severity="warning")]
+
+
+def _raw(scenario: Scenario) -> list[Problem]:
+    """Return the warning that stands in the report of a case whose logs are kept with their secrets."""
+    if not scenario.collection.keep_raw_logs:
+        return []
+    message = "logs are kept as they were written, with the secrets that are in them"
+    key = "artifacts_collection.keep_raw_logs"
+    return [Problem(str(scenario.metadata_file), key=key, message=message, severity="warning")]
 
 
 def _test(scenario: Scenario, case: matrix.Case, placed: Mapping[str, str]) -> TestPlan:

@@ -74,6 +74,7 @@ def collection_spec(merged: Settings) -> CollectionSpec:
     return CollectionSpec(
         local_enabled=local["enabled"],
         local_base_path=local.get("base_path", ""),
+        keep_raw_logs=section["keep_raw_logs"],
         remote_enabled=remote["enabled"],
         ssh_retry_count=remote["ssh_retry_count"],
         transfer_timeout_s=remote["transfer_timeout_s"],

@@ -115,7 +115,7 @@ class TestSpec:
 
 @dataclass(frozen=True)
 class CollectionSpec:
-    """How artifacts come home. local_base_path "" is the case's work folder.
+    """How artifacts come home. local_base_path "" is the case's work folder; keep_raw_logs: secrets stay in logs.
 
     ssh_retry_count: tries after the first; transfer_timeout_s: without a byte; integrity_check: `full`, `size` or `off`.
     """
@@ -126,6 +126,7 @@ class CollectionSpec:
     ssh_retry_count: int = 3
     transfer_timeout_s: int = 300
     integrity_check: str = "full"
+    keep_raw_logs: bool = False
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ CONCURRENT_EXECUTION = Mapping({
 })  # fmt: skip
 
 ARTIFACTS_COLLECTION = Mapping({
+    "keep_raw_logs": Key(Bool(), default=False),
     "local_node": Mapping({
         "enabled": Key(Bool(), default=True),
         "base_path": Key(Str(test=names.wrong_base_path, rule=names.BASE_PATH)),

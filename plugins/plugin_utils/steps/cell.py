@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +54,8 @@ def case_board(boards: Path, index: int) -> Board:
 class Cell:
     """One step of one case on one node.
 
-    say: shows a line to the person watching. clock: seconds since the epoch. sleep: waits.
+    say: shows a line to the person watching. clock: seconds since the epoch. sleep: waits. secrets: values that are in no text
+    which is kept.
     """
 
     step: str
@@ -67,6 +69,7 @@ class Cell:
     sleep: Callable[[float], None]
     say: Callable[[str], None]
     facts: dict[str, Any] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
 
     @property
     def case_dir(self) -> Path:
@@ -79,9 +82,16 @@ class Cell:
         return self.board.read("failure")
 
     def event(self, message: str, **fields: Any) -> None:
-        """Write an event of this step into the journal and show it."""
+        """Write an event of this step into the journal and show it, without the secrets that are known."""
+        message = self.without_secrets(message) if self.secrets else message
         self.log("event", message=message, **fields)
         self.say(message)
+
+    def without_secrets(self, text: str) -> str:
+        """Return a text that may quote logs as it may be kept."""
+        # Most steps have nothing to hide, and each runs in a process of its own, to which the patterns would be new.
+        scrub = importlib.import_module("...module_utils.cellnode.scrub", __package__)
+        return str(scrub.Scrubber(self.secrets).text(text))
 
     def log(self, phase: str, **fields: Any) -> None:
         """Append an entry of this step to the journal."""

@@ -50,7 +50,8 @@ def gather(cell: Cell) -> dict[str, Any]:
 def _bring(cell: Cell) -> Brought:
     """Ask for all at once: evidence is made first, and put in place first."""
     policy, measured = policy_of(cell), speeds()
-    gathering = ("evidence", {"mode": cell.case.collection_mode, "log_cap_bytes": EVIDENCE_LOG_CAP_BYTES})
+    wish = {"mode": cell.case.collection_mode, "raw": cell.case.keep_raw_logs, "age_s": _age_s(cell)}
+    gathering = ("evidence", {**wish, "log_cap_bytes": EVIDENCE_LOG_CAP_BYTES})
     transfers: list[Transfer] = []
     try:
         transfers += [Transfer(wanted, policy, measured) for wanted in _wanted(cell)]
@@ -69,6 +70,12 @@ def policy_of(cell: Cell) -> Policy:
         silence_s=asked.get("silence_s", Policy.silence_s),
         integrity=asked.get("integrity", FULL),
     )
+
+
+def _age_s(cell: Cell) -> float:
+    """Return the seconds since the case began: the node's own clock may be another one."""
+    opened = cell.board.read("opened") or {}
+    return max(0.0, cell.clock() - float(opened.get("t", cell.clock())))
 
 
 def _wanted(cell: Cell) -> list[Wanted]:

@@ -17,7 +17,9 @@ SAMPLE_PAUSE_S = 0.2
 
 
 class LogCopy:
-    """A file that ends up byte for byte as the node's own. Offsets count the bytes that the test wrote.
+    """A file that ends up as the node tells the log, which is without its secrets. Offsets count the bytes that the test wrote.
+
+    Nothing but what the node has cleaned is ever on this machine, so that no crash can leave a secret here.
 
     The node keeps the first half of cap_bytes in any case, so that much is written while the test runs. What comes after is
     asked for in samples, for the screen: a test that writes without end must keep neither the link nor the disk busy.
@@ -38,9 +40,9 @@ class LogCopy:
         return self._written >= self._head and not self._ended
 
     def wanted(self) -> dict[str, Any]:
-        """Return the part of the log to ask for next: {offset, max_bytes}."""
+        """Return the part of the log to ask for next: {offset, max_bytes}, with sample where it may begin within a line."""
         if self.sampling:
-            return {"offset": self._seen, "max_bytes": SAMPLE_BYTES}
+            return {"offset": self._seen, "max_bytes": SAMPLE_BYTES, "sample": True}
         left = CHUNK_BYTES if self._ended else min(CHUNK_BYTES, self._head - self._written)
         return {"offset": self._written, "max_bytes": left}
 

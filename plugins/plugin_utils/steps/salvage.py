@@ -78,5 +78,6 @@ def _end_test(cell: Cell) -> None:
 
 def _piece(cell: Cell, offset: int) -> dict[str, Any] | None:
     """Return the next piece of the log, None at its end."""
-    answer = cell.client.call("supervise", action="poll", name=UNIT, offset=offset, wait_s=0, max_bytes=CHUNK_BYTES)
+    part = {"offset": offset, "max_bytes": CHUNK_BYTES, "raw": cell.case.keep_raw_logs}
+    answer = cell.client.call("supervise", action="poll", name=UNIT, wait_s=0, **part)
     return answer if answer.get("log_b64") else None

@@ -121,7 +121,7 @@ class _Test:
         self._judge(outcome)
         return {
             key: outcome.get(key)
-            for key in ("state", "exit_code", "signal", "seconds", "log_bytes", "survivors_killed")
+            for key in ("state", "exit_code", "signal", "seconds", "log_bytes", "log_hidden", "survivors_killed")
         }
 
     def _start(self) -> None:
@@ -147,16 +147,20 @@ class _Test:
         self._cell.event(f"{test.script} started, at most {test.timeout_s} s")
 
     def _follow(self) -> dict[str, Any]:
+        hidden = 0
         with closing(LogCopy(self._cell.case_dir / LOG, LOG_CAP_BYTES)) as log:
             while True:
-                answer = self._watch.ask({"name": UNIT, "wait_s": POLL_S, **log.wanted()}, PATIENCE_S)
+                question = {"name": UNIT, "wait_s": POLL_S, "raw": self._cell.case.keep_raw_logs, **log.wanted()}
+                answer = self._watch.ask(question, PATIENCE_S)
                 if answer is None:
                     continue
                 outcome: dict[str, Any] = answer["unit"]
                 chunk = base64.b64decode(outcome.pop("log_b64", ""))
+                hidden += 0 if log.sampling else outcome.pop("hidden", 0)
                 log.take(chunk, outcome["offset"], outcome["log_bytes"], outcome["state"] in ENDED)
                 self._show(chunk)
                 if log.complete:
+                    outcome["log_hidden"] = hidden
                     self._cell.board.post("test", {**outcome, "t": self._cell.clock()})
                     return outcome
                 self._watch.hear(answer)

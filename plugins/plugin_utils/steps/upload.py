@@ -35,6 +35,8 @@ def send(cell: Cell) -> dict[str, Any]:
     folders = {SCENARIO_FOLDER: files | case_config(cell.case, files)}
     if cell.node == cell.case.test.node:
         folders[BIN_FOLDER] = load_client(cell.client.python)
+    if cell.case.collection_mode == "comprehensive":
+        cell.client.call("samples")
     return {"files": _sync(cell, folders)}
 
 

@@ -117,6 +117,7 @@ class Cell:
     image: str
     run: dict[str, Any]
     env: dict[str, str] = field(default_factory=dict)
+    secrets: list[str] = field(default_factory=list)
 
     @property
     def case_dir(self) -> Path:
@@ -136,6 +137,7 @@ class Cell:
             "run": run or self.run,
             "owner": "tests",
             "check": check,
+            "secrets": self.secrets,
             "args": args,
         }
         argv = [sys.executable, "-I", "-S", "-E", str(self.program)]

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import json
 
 import pytest
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import sampler, system
 
 pytestmark = pytest.mark.docker
 
@@ -18,6 +21,29 @@ services:
   bad:
     image: IMAGE
     command: ["sh", "-c", "echo about to fall; exit 5"]
+"""
+
+SYSTEM = {*system.FILES, *system.COMMANDS, *system.ENGINE_CALLS, "dmesg.txt", "xid.txt", "samples.csv", "sysctl.txt"}
+SYSTEM |= {"journal_kernel.txt", "journal_engine.txt", "infiniband.txt"}
+SECRETS = ("hunter2-of-mine", "of-the-other", "from-the-caller", "hf_abcdefghijklmnopqrst", "two-in-a-row")
+SECRETS += (base64.b64encode(b"hunter2-of-mine").decode(),)
+TALKING = """
+services:
+  a:
+    image: IMAGE
+    command:
+      - sh
+      - -c
+      - |
+        echo plain words stay; echo mine is $$HF_TOKEN
+        echo other of-the-other and from-the-caller and hf_abcdefghijklmnopqrst
+        echo '{"password": "two-in-a-row"}' aHVudGVyMi1vZi1taW5l
+        exit 3
+    environment: {HF_TOKEN: hunter2-of-mine}
+  b:
+    image: IMAGE
+    command: ["sh", "-c", "exit 0"]
+    environment: {API_KEY: of-the-other}
 """
 
 
@@ -60,11 +86,33 @@ def test_basic_keeps_only_what_ended_badly(ended):
 
 
 def test_comprehensive_keeps_the_machine_too_and_names_what_is_missing(ended):
-    answer = ended.call("evidence", mode="comprehensive")
+    assert ended.call("samples") == {"started": True, "why": ""}
+    title = len(",".join(sampler.COLUMNS)) + 1
+    assert ended.call("supervise", action="poll", name="samples", offset=title, wait_s=60)["offset"] > title
+    answer = ended.call("evidence", mode="comprehensive", age_s=60)
     kept = files(ended)
-    assert {"system/meminfo.txt", "system/df.txt", "system/docker_info.json"} <= set(kept)
-    absent = {f"system/{name}" for name in ("dmesg.txt", "nvidia-smi.txt")} - set(kept)
-    assert absent <= {one["what"] for one in answer["missing"]}
+    pieces = {name.partition("/")[2] for name in kept if name.startswith("system/")}
+    always = {"meminfo.txt", "df.txt", "processes.txt", "net_dev.txt", "net_snmp.txt", "sysctl.txt", "samples.csv"}
+    assert always | {"docker_info.json", "docker_version.json", "docker_system_df.json"} <= pieces
+    assert {one["what"] for one in answer["missing"]} == {f"system/{name}" for name in SYSTEM - pieces}
+    assert json.loads(kept["system/docker_version.json"])["ApiVersion"]
+    assert "\nkernel.ostype = Linux\n" in kept["system/sysctl.txt"]
+    rows = list(csv.DictReader(kept["system/samples.csv"].splitlines()))
+    assert all(0 <= float(row["cpu_busy_pct"]) <= 100 and int(row["memory_available_bytes"]) > 0 for row in rows)
+    assert rows
+    assert ended.call("supervise", action="poll", name="samples")["state"] == "killed"
+
+
+def test_no_secret_that_a_service_prints_is_kept(cell, any_compose):
+    cell.up(TALKING, any_compose)
+    assert cell.state(service="a", kind="completed")["exit_code"] == 3
+    cell.secrets = ["from-the-caller"]
+    answer = cell.call("evidence", mode="standard")
+    kept = files(cell)
+    shown = {name for name, text in kept.items() for secret in SECRETS if secret in text}
+    assert shown == set()
+    assert kept["services/a.log"].startswith("plain words stay\nmine is ***\n")
+    assert answer["hidden"]["services/a.log"] == 6
 
 
 def test_a_long_log_keeps_its_head_and_its_tail(cell, any_compose):

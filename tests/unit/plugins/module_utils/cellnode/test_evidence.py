@@ -78,16 +78,17 @@ class Engine:
         yield {"Action": "exec_start: sh -c curl"}
         yield {"Action": "die", "Actor": {"Attributes": {"API_KEY": "hunter2"}}}
 
-    def info(self):
+    def call(self, _method, _path, timeout):
+        assert timeout > 0
         raise CellError("docker_timeout", "no info")
 
 
 @pytest.fixture
 def ask(monkeypatch, tmp_path):
-    def run(engine, mode="standard", check=False):
+    def run(engine, mode="standard", check=False, secrets=(), **args):
         monkeypatch.setattr(evidence, "engine_of", lambda ctx: engine)
-        context = Context(tmp_path, RunRef("r1", "s"), check=check, environ={"PATH": "/nonexistent"})
-        answer = evidence.evidence(context, {"mode": mode})
+        context = Context(tmp_path, RunRef("r1", "s"), check=check, environ={"PATH": "/nonexistent"}, secrets=secrets)
+        answer = evidence.evidence(context, {"mode": mode, **args})
         base = context.case_dir / "evidence"
         return answer, {str(path.relative_to(base)): path.read_text() for path in base.rglob("*") if path.is_file()}
 
@@ -105,6 +106,52 @@ def test_no_secret_is_kept(ask):
     kept = ask(Engine())[1]
     assert not [name for name, text in kept.items() if "hunter2" in text]
     assert [json.loads(line)["Action"] for line in kept["services/events.jsonl"].splitlines()] == ["start", "die"]
+
+
+class Talking(Engine):
+    """An engine whose services write their secrets and another's, in pieces that cut them."""
+
+    def logs(self, name, _tty):
+        text = f"{name} has hunter2! and other-one and c2VjcmV0LXRoaW5n ".encode() * 400 + b"\nlast line\n"
+        for at in range(0, len(text), 7):
+            yield text[at : at + 7]
+
+    def inspect(self, name):
+        found = super().inspect(name)
+        found["Config"]["Env"] = ["HF_TOKEN=hunter2!", "MODEL=other-one"]
+        found["State"]["Health"] = {"Status": "unhealthy", "Log": [{"Output": "called with hunter2!"}]}
+        return found
+
+
+def test_logs_and_records_are_without_the_secrets_that_are_known(ask):
+    answer, kept = ask(Talking(), secrets=("secret-thing",))
+    text = "".join(kept.values())
+    assert "hunter2!" not in text
+    assert "c2VjcmV0LXRoaW5n" not in text
+    assert kept["services/a.log"].startswith("id-a has *** and other-one and *** id-a")
+    assert answer["hidden"]["services/a.log"] == 800
+    assert json.loads(kept["hidden.json"]) == answer["hidden"]
+
+
+def test_logs_are_kept_as_they_are_where_that_is_asked_for(ask):
+    answer, kept = ask(Talking(), raw=True)
+    assert "id-a has hunter2! and" in kept["services/a.log"]
+    assert "hunter2!" not in kept["services/a.inspect.json"]
+    assert "services/a.log" not in answer["hidden"]
+
+
+def test_a_log_that_is_cut_shows_no_half_of_a_secret(ask):
+    class Long(Talking):
+        def logs(self, _name, _tty):
+            for number in range(3000):
+                yield b"%d it is hunter2! and no more\n" % number
+
+    for cap in range(4096, 4096 + 31):
+        log = ask(Long(), log_cap_bytes=cap)[1]["services/a.log"]
+        first, _, last = log.partition("\n[testcell: ")
+        lines = [*first.splitlines(), *last.splitlines()[1:]]
+        assert {line.partition(" ")[2] for line in lines} == {"it is *** and no more"}
+        assert last.endswith("2999 it is *** and no more\n")
 
 
 def test_what_the_machine_does_not_say_is_missing_with_its_reason(ask):

@@ -117,3 +117,16 @@ def test_a_probe_is_given_an_interval_that_a_node_can_keep(project, written, ask
     )
     (engine,) = decide(project).cases[0].services
     assert engine.check["interval_s"] == asked
+
+
+# --- what is kept of logs -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_logs_that_keep_their_secrets_are_warned_of(project, raw):
+    metadata = project / FOLDER / "metadata.yml"
+    if raw:
+        metadata.write_text(metadata.read_text() + "artifacts_collection: {keep_raw_logs: true}\n")
+    case = decide(project).cases[0]
+    assert case.keep_raw_logs is raw
+    assert any("with the secrets that are in them" in warning for warning in case.warnings) is raw
