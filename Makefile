@@ -11,7 +11,7 @@ POINTS ?= 0
 POINTS_OF_A_TEST := 80
 STARTS ?= 10000
 
-.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep syscall-sweep short-syscall-sweep robustness strace lock clean
+.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep syscall-sweep short-syscall-sweep robustness fault-tries strace lock clean
 
 help: ## show these words
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -76,6 +76,9 @@ short-syscall-sweep: setup strace
 
 robustness: setup images ## STARTS simultaneous starts, recovery from kill -9, what lease and snapshot cost, damaged transfers
 	@failed=0; $(BIN)/python bench/starts.py $(STARTS) || failed=1; for one in recovery lease_cost damage; do $(BIN)/python bench/$$one.py || failed=1; done; exit $$failed
+
+fault-tries: setup images strace ## try each fault as often as the fault catalogue says
+	@$(PYTEST) --all-tries -m tries
 
 lock: setup ## pin every dependency with its digest
 	@$(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml

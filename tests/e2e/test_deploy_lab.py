@@ -101,6 +101,7 @@ def assert_cleanup_is_clean():
     assert {node: leavings(node) for node in NODES} == {node: [] for node in NODES}
 
 
+@pytest.mark.tries(3)
 def test_f29_an_engine_that_is_killed_is_named_and_cleanup_is_clean_once_it_is_back(live):
     with live(TWO) as going:
         going.waits_for(service="slow", state="started")
@@ -114,6 +115,7 @@ def test_f29_an_engine_that_is_killed_is_named_and_cleanup_is_clean_once_it_is_b
     assert_cleanup_is_clean()
 
 
+@pytest.mark.tries(3)
 def test_f29_an_engine_that_is_frozen_is_named_in_time_and_cleaned_once_it_goes_on(live):
     with live(TWO) as going:
         going.waits_for(service="slow", state="started")
@@ -127,6 +129,7 @@ def test_f29_an_engine_that_is_frozen_is_named_in_time_and_cleaned_once_it_goes_
     assert ended.file("nodes/node2/services/slow.log") == "loading\n"
 
 
+@pytest.mark.tries(3)
 @pytest.mark.parametrize(("during", "how"), [("deploy", "TERM"), ("test", "KILL")])
 def test_f29_an_engine_that_is_started_again_is_to_blame_for_what_ended_with_it(live, during, how):
     with live(TWO if during == "deploy" else TWO | {"slow": service(node="node2")}, ENDLESS) as going:
@@ -192,6 +195,7 @@ def test_no_two_services_of_a_node_are_in_their_start_when_one_a_node_may_be(to_
     assert any(a[0] < b[1] and b[0] < a[1] for a in spans["node1"] for b in spans["node2"]), spans
 
 
+@pytest.mark.tries(3)
 def test_f30_a_killed_shim_on_one_node_ends_the_test_on_another(live):
     with live(TWO | {"slow": service(node="node2")}, ENDLESS, test={"node": "node3"}) as going:
         going.waits_for_test()

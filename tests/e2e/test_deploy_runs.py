@@ -15,7 +15,20 @@ from typing import ClassVar
 
 import pytest
 from cellruns import ROOT
-from deployments import FIRST, IMAGE, UP, docker, free_port, left_by, make_project, run, running, service, wait_until
+from deployments import (
+    FIRST,
+    IMAGE,
+    UP,
+    docker,
+    free_port,
+    left_by,
+    make_project,
+    pause,
+    run,
+    running,
+    service,
+    wait_until,
+)
 
 pytestmark = pytest.mark.docker
 
@@ -366,10 +379,7 @@ def kill_first_process(container):
     os.kill(int(docker("inspect", "-f", "{{.State.Pid}}", container)), signal.SIGKILL)
 
 
-def pause(container):
-    docker("pause", container)
-
-
+@pytest.mark.tries(3)
 @pytest.mark.parametrize(
     ("harm", "kind", "told"),
     [

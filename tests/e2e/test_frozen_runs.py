@@ -47,6 +47,7 @@ def summary(results):
     return json.loads((newest(results) / "summary.json").read_text())
 
 
+@pytest.mark.tries(3)
 def test_f10_a_frozen_controller_touches_nothing_of_the_run_that_has_its_node_now(project, tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

@@ -133,6 +133,7 @@ def test_f11_of_two_runs_on_one_node_the_second_is_told_who_holds_it(lab, result
     assert_clean()
 
 
+@pytest.mark.tries(3)
 def test_f24_a_node_that_dies_is_named_and_the_others_keep_their_evidence(lab, results):
     words = {"testcell_project_dir": ROOT, "scenario": "002_pd_disaggregated", "testcell_lease_ttl_s": 30}
     with running_site(lab, results, **words) as process:
@@ -152,6 +153,7 @@ def test_f24_a_node_that_dies_is_named_and_the_others_keep_their_evidence(lab, r
     assert_clean()
 
 
+@pytest.mark.tries(3)
 def test_f23_a_node_that_is_gone_is_set_aside_and_the_case_is_no_clean_pass(lab, results, project):
     folder = project(script=LOAD)
     subprocess.run(["docker", "kill", "testcell-lab-node1"], check=True, capture_output=True)

@@ -104,6 +104,7 @@ def test_a_script_that_fails_is_a_failed_test_with_its_log(results, project):
     assert "said before the end" in run.file("test.log")
 
 
+@pytest.mark.tries(10)
 def test_f31_a_test_that_ignores_term_ends_at_its_limit(results, project):
     folder = project(script="trap '' TERM\nwhile :; do sleep 1; done\n", timeout=3)
     run = run_site(LOCAL, results, testcell_project_dir=folder, scenario="probe")

@@ -54,6 +54,7 @@ TOO_MUCH = {
 }
 
 
+@pytest.mark.tries(10)
 @pytest.mark.parametrize("what", TOO_MUCH)
 def test_f28_a_full_results_disk_ends_the_work_and_not_the_cleaning(small_disk, project, what):
     script, step, words = TOO_MUCH[what]
@@ -72,6 +73,7 @@ def test_f28_a_full_results_disk_ends_the_work_and_not_the_cleaning(small_disk, 
     assert (run.folder / "report.html").exists()
 
 
+@pytest.mark.tries(10)
 def test_f28_a_run_that_would_not_find_room_is_refused_before_any_node_is_touched(small_disk, project):
     (small_disk / "filler").write_bytes(bytes(10 << 20))
     folder = project()
@@ -81,6 +83,7 @@ def test_f28_a_run_that_would_not_find_room_is_refused_before_any_node_is_touche
     assert run.folder is None
 
 
+@pytest.mark.tries(10)
 def test_f27_a_full_remote_tmp_is_no_reason_to_call_a_node_unreachable(small_disk, results, project):
     (small_disk / "filler").write_bytes(b"")
     with pytest.raises(OSError, match="No space"):
@@ -161,16 +164,50 @@ def run_after(words, results, folder):
     return Ended(done.returncode, done.stdout + done.stderr, newest(results))
 
 
+@pytest.mark.tries(10)
 def test_f13_64_descriptors_are_enough(results, project):
     run = run_after("ulimit -n 64", results, project())
     assert (run.case()["verdict"], run.rc) == ("pass", 0), run.screen
     assert left_of(run) == []
 
 
+@pytest.mark.tries(10)
 @pytest.mark.parametrize("count", [8, 12])
 def test_f13_too_few_processes_are_resource_limit_and_a_clean_node(results, project, few_processes, count):
     run = run_after(few_processes(count), results, project())
     assert run.rc != 0
+    assert (run.case()["verdict"], run.case()["failure"]["error_kind"]) == ("error", "resource_limit"), run.screen
+    assert run.summary["exit_code"] == 5
+    assert left_of(run) == []
+
+
+@pytest.fixture
+def memory():
+    """Return the words of a shell that let it and all that it starts have so many MiB together."""
+    group = Path(f"/sys/fs/cgroup/memory/testcell-small-{os.getpid()}")
+    if not group.parent.is_dir():
+        pytest.skip("a control group of v1 limits the memory")
+    group.mkdir()
+
+    def make(mib):
+        (group / "memory.limit_in_bytes").write_text(str(mib << 20))
+        return f"echo $$ > {group}/cgroup.procs"
+
+    yield make
+    subprocess.run(["sh", "-c", f"until rmdir {group}; do sleep 0.1; done"], timeout=60, check=True)
+
+
+@pytest.mark.tries(10)
+def test_f13_128_mib_of_memory_are_enough(results, project, memory):
+    run = run_after(memory(128), results, project())
+    assert (run.case()["verdict"], run.rc) == ("pass", 0), run.screen
+    assert left_of(run) == []
+
+
+@pytest.mark.tries(10)
+@pytest.mark.parametrize("mib", [150, 300])
+def test_f13_too_little_memory_is_resource_limit_and_a_clean_node(results, project, mib):
+    run = run_after(f"ulimit -v {mib << 10}", results, project())
     assert (run.case()["verdict"], run.case()["failure"]["error_kind"]) == ("error", "resource_limit"), run.screen
     assert run.summary["exit_code"] == 5
     assert left_of(run) == []

@@ -150,6 +150,7 @@ def test_f11_of_two_that_start_in_the_same_second_one_runs_and_the_other_names_i
     assert leavings("node1") == []
 
 
+@pytest.mark.tries(3)
 def test_f12_a_holder_that_cannot_be_asked_is_waited_for_until_its_lease_ends(lab, results, scenario, foreign_lease):
     folder = scenario("one", "node1", pause_s=0)
     held = foreign_lease("node1", ttl_s=9)

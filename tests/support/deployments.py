@@ -173,6 +173,17 @@ def docker(*words):
     return done.stdout.strip()
 
 
+def pause(container):
+    """Pause a container; the engine gives up on one that does not stand still soon enough on a busy machine."""
+
+    def paused():
+        done = subprocess.run(["docker", "pause", container], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0 or "unable to freeze" in done.stderr, done.stderr
+        return done.returncode == 0
+
+    wait_until(paused, f"{container} stands still")
+
+
 def labelled(value, key="testcell.run"):
     return "--filter", f"label={key}={value}"
 

@@ -48,6 +48,7 @@ class FakeEngine:
         self.looks = threading.Semaphore(0)
         self.streams: list[socket.socket] = []
         self.deaf = False  # no event is told
+        self.root_dir = "/"  # where images and containers lie
         self._told: list[dict[str, Any]] = []
         self._lock = threading.RLock()
 
@@ -100,6 +101,10 @@ class FakeEngine:
             self.looks.release()
         with self._lock:
             return [_listed(box) for box in self.boxes.values() if not wanted or box.service in wanted]
+
+    def info(self) -> dict[str, Any]:
+        """Return where images and containers lie."""
+        return {"DockerRootDir": self.root_dir}
 
     def inspect(self, container: str, _timeout: float | None = None) -> dict[str, Any]:
         self._answer()

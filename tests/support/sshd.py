@@ -72,7 +72,7 @@ class Sshd:
 
     def start(self) -> None:
         shell = "mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e -f /node/config"
-        words = ["run", "--detach", "--rm", "--init", "--network=host", "--cap-add=NET_ADMIN"]
+        words = ["run", "--detach", "--init", "--network=host", "--cap-add=NET_ADMIN"]
         self._docker(
             *words, f"--name={self._name}", f"--volume={self.folder}:/node", "--entrypoint=sh", IMAGE, "-c", shell
         )

@@ -62,11 +62,12 @@ class Wire:
         while True:
             try:
                 near, _ = self._listener.accept()
-                self.begun += 1
+            except OSError:  # it was shut down
+                return
+            self.begun += 1
+            try:
                 far = socket.create_connection(self._target)
             except OSError:
-                if self._listener.fileno() < 0:
-                    return
                 near.close()
                 continue
             with self._lock:

@@ -156,9 +156,8 @@ OS_ERROR_KINDS.update({24: "resource_limit", 23: "resource_limit", 11: "resource
 
 def error_kind(exc: Exception) -> str:
     """Return the error kind of what stopped an operation: the system, one of its limits, or else a fault of ours."""
-    if isinstance(exc, MemoryError):
-        return "node_oom"
-    if isinstance(exc, RuntimeError) and "can't start new thread" in str(exc):
+    threadless = isinstance(exc, RuntimeError) and "can't start new thread" in str(exc)
+    if threadless or isinstance(exc, MemoryError):  # the kernel refuses memory to one that has a limit of its own
         return "resource_limit"
     return os_error_kind(exc) if isinstance(exc, OSError) else "internal_error"
 

@@ -34,7 +34,7 @@ Json = dict[str, Any]
 
 
 def facts(ctx: Context, args: Json) -> Json:
-    """Return the facts of this node. args: paths (whose disks are told beside the node root's), and those of `wants`.
+    """Return the facts of this node. args: paths (whose disks are told beside the node root's and the engine's), those of `wants`.
 
     deep: false leaves out what takes long. compose: false leaves out only Compose, whose programs take longest to answer.
     """
@@ -54,6 +54,7 @@ def facts(ctx: Context, args: Json) -> Json:
     answer: Json = {"deep": deep}
     for part in at_once(lambda make: make(), parts.values(), len(parts)):
         answer.update(part)
+    answer["disks"] += engine_disk(ctx, answer["engine"])
     return answer
 
 
@@ -143,6 +144,16 @@ def disk(path: str) -> Json:
         "free_inodes": space.f_favail if space.f_files else None,
         "error": "",
     }
+
+
+def engine_disk(ctx: Context, engine: Json) -> list[Json]:
+    """Return the disk of images and containers where it is another one than that of the node root."""
+    place = engine["root_dir"]
+    try:
+        shared = not place or standing(place).stat().st_dev == standing(str(ctx.root)).stat().st_dev
+    except OSError:
+        return []
+    return [] if shared else [disk(place)]
 
 
 def _lease(ctx: Context) -> Json:

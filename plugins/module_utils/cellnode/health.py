@@ -16,7 +16,7 @@ from .at_once import at_once
 from .context import Context
 from .engine import Engine, connect
 from .errors import CellError
-from .facts import ENGINE_LIMIT_S, disk, facts, standing
+from .facts import ENGINE_LIMIT_S, facts
 from .objects import CASE, RUN, SCENARIO, Container, containers, started_at
 
 RECORD_LIMIT_S = 2.0  # a record waits for the container's own lock, which its start and its end hold for a while
@@ -31,19 +31,8 @@ def health(ctx: Context, args: Json) -> Json:
     answered_unix: the node's clock when the answer was ready.
     """
     answer = facts(ctx, args)
-    answer["disks"] += _engine_disk(ctx, answer["engine"])
     answer.update(_services(ctx, answer["engine"]))
     return {**answer, "answered_unix": ctx.clock.unix()}
-
-
-def _engine_disk(ctx: Context, engine: Json) -> list[Json]:
-    """Return the disk of images and containers where it is another one than that of the node root."""
-    place = engine["root_dir"]
-    try:
-        shared = not place or standing(place).stat().st_dev == standing(str(ctx.root)).stat().st_dev
-    except OSError:
-        return []
-    return [] if shared else [disk(place)]
 
 
 def _services(ctx: Context, engine: Json) -> Json:

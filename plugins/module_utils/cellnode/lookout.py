@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from typing import Any
 
+from . import store
 from .context import Clock, Context
 from .engine import Engine, connect
 from .errors import CellError
@@ -96,8 +97,8 @@ def look(engine: Engine, shown: tuple[Container, ...], wanted: set[str], clock: 
 def judge(engine: Engine, service: str, container: Container, answer: dict[str, Any], clock: Clock) -> None:
     """Put a container that is not as it should be into the answer {died, unhealthy}."""
     if container.state not in ("running", "paused", "restarting"):
-        end = death(engine, container, clock)
-        kind = end.error_kind if end.oom else "service_died"
+        end = store.blamed(engine, death(engine, container, clock))
+        kind = "service_died" if end.error_kind in ("container_exited", "container_gone") else end.error_kind
         answer["died"].append({"service": service, "container": container.name, **end.as_dict(), "error_kind": kind})
     elif container.state == "restarting":
         answer["unhealthy"].append(_sick(service, container, "service_flapping", "is restarted by the engine"))

@@ -26,6 +26,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("resource_limit", r"failed to create new OS thread|fatal error: newosproc|[Cc]an't start new thread"),
     ("resource_limit", r"Resource temporarily unavailable|[Tt]oo many open files|[Cc]annot allocate memory"),
     ("resource_limit", r"runtime: out of memory|cannot reserve arena virtual address space|MemoryError"),
+    ("resource_limit", r"fatal error: failed to reserve \S.* memory"),
     ("docker_permission", r"permission denied while trying to connect to the Docker daemon socket"),
     ("docker_permission", r"connecting to the (?:Docker )?daemon.*permission denied|aborted.*PermissionError"),
     ("docker_daemon_down", r"Cannot connect to the Docker daemon|Couldn't connect to Docker daemon"),

@@ -13,6 +13,7 @@ from enum import Enum
 from queue import Empty, SimpleQueue
 from typing import Any, Union
 
+from . import store
 from .containers import start_service
 from .context import Clock
 from .engine import Engine
@@ -260,7 +261,8 @@ class Minder(threading.Thread):
         self._tell("failed", self._named(state), t, **more)
 
     def _named(self, state: State) -> State:
-        """Return a failed state; an exit of a service that had been ready is its death."""
+        """Return a failed state; an exit of a service that had been ready is its death, one on a full disk the disk's."""
+        state = store.blamed(self._ward.engine, state)
         died = self._was_ready and state.error_kind == "container_exited"
         return replace(state, error_kind="service_died") if died else state
 

@@ -21,7 +21,11 @@ class Fault:
 
 def fault(folder_fd: int) -> Fault | None:
     """Return what is wrong with the file system of an open folder, None for one that takes data."""
-    seen = os.fstatvfs(folder_fd)
+    return judged(os.fstatvfs(folder_fd))
+
+
+def judged(seen: os.statvfs_result) -> Fault | None:
+    """Return what is wrong with a file system, by its figures."""
     blocks = seen.f_bfree if os.geteuid() == 0 else seen.f_bavail
     if seen.f_flag & os.ST_RDONLY:
         return Fault("fs_readonly", "is read-only")

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from deployments import pause
 from served import Served
 
 pytestmark = pytest.mark.docker
@@ -161,6 +162,7 @@ def test_a_health_check_that_the_engine_asks_rarely_is_asked_by_us(deploying):
     deployment.finish()
 
 
+@pytest.mark.tries(3)
 def test_a_container_that_exits_is_told_with_code_and_last_words(deploying):
     """F30"""
     deployment = deploying(services(a="echo cannot load; exit 3"))
@@ -181,6 +183,7 @@ def test_a_container_killed_for_memory_says_so(deploying):
     assert (state["log_tail"], "killed for memory" in state["detail"]) == (["filling"], True)
 
 
+@pytest.mark.tries(3)
 @pytest.mark.parametrize("ready", [True, False], ids=["after-ready", "before-ready"])
 def test_a_killed_first_process_is_the_services_death(deploying, pid_of, ready):
     """F30: container PID 1 killed"""
@@ -196,6 +199,7 @@ def test_a_killed_first_process_is_the_services_death(deploying, pid_of, ready):
     assert deployment.finish()["a"]["complete"] is True
 
 
+@pytest.mark.tries(3)
 def test_a_killed_shim_is_the_services_death(deploying, pid_of):
     """F30: containerd-shim killed"""
     deployment = deploying(services(a=HTTP))
@@ -212,13 +216,14 @@ def test_a_killed_shim_is_the_services_death(deploying, pid_of):
     deployment.finish()
 
 
-def test_a_paused_container_is_sick(deploying, docker_cli, looks):
+@pytest.mark.tries(3)
+def test_a_paused_container_is_sick(deploying, looks):
     """F30: container paused"""
     deployment = deploying(services(a=HTTP))
     deployment.tell(start=["a"])
     deployment.hears("a", "running")
     deployment.hears("a", "ready")
-    docker_cli("pause", looks("a", "{{.Id}}"))
+    pause(looks("a", "{{.Id}}"))
     event = deployment.hears("a", "failed", error_kind="service_unhealthy", after_ready=True)
     assert event["detail"].endswith("is paused")
     deployment.tell(again=["a"])

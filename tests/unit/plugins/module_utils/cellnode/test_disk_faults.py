@@ -4,9 +4,16 @@
 from __future__ import annotations
 
 import base64
+import fcntl
+import hashlib
+import json
 import os
+import signal
+import struct
 import subprocess
 import time
+import zlib
+from contextlib import contextmanager
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import cgroup, main, procs
@@ -46,29 +53,61 @@ class Node:
         return None
 
 
+EMPTY = hashlib.sha256().hexdigest()
+NOTHING = base64.b64encode(zlib.compress(b"")).decode()
 FILL = {
     "full": "cat /dev/zero > filler",
     "no-inode": "n=0; while [ $n -lt 5000 ] && : > filler$n; do n=$((n+1)); done",
 }
+# EXT4_IOC_SHUTDOWN and EXT4_GOING_FLAGS_NOLOGFLUSH
+SHUT_DOWN, WITHOUT_FLUSH = 0x8004587D, 2
 KINDS = {"full": "disk_full", "no-inode": "disk_full", "read-only": "fs_readonly"}
+
+
+@contextmanager
+def leased(root, program, *mount):
+    """Mount a file system and give the node on it, which a run has leased; in the end nothing of it is left."""
+    root.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", *mount, root], check=False, capture_output=True).returncode:
+        pytest.skip("mounts are not allowed here")
+    root.chmod(0o700)
+    made = Node(root, program, root.parent / "none.sock")
+    try:
+        made.run["epoch"] = made.ask("lease", action="acquire")["epoch"]
+        yield made
+    finally:
+        made.served.close()
+        procs.end_ours(root)
+        for group in cgroup.groups_left(root):
+            cgroup.remove(group)
+        subprocess.run(["umount", "-l", root], check=True)
 
 
 @pytest.fixture
 def node(cellnode_zip, tmp_path):
     """A node with 2 MiB and 300 inodes that a run has leased."""
-    root = tmp_path / "node"
-    root.mkdir(mode=0o700)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,nr_inodes=300,mode=700", "tmpfs", root]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
-        pytest.skip("mounts are not allowed here")
-    made = Node(root, cellnode_zip, tmp_path / "none.sock")
-    made.run["epoch"] = made.ask("lease", action="acquire")["epoch"]
-    yield made
-    made.served.close()
-    procs.end_ours(root)
-    for group in cgroup.groups_left(root):
-        cgroup.remove(group)
-    subprocess.run(["umount", "-l", root], check=True)
+    with leased(tmp_path / "node", cellnode_zip, "-t", "tmpfs", "-o", "size=2m,nr_inodes=300", "tmpfs") as made:
+        yield made
+
+
+@pytest.fixture
+def mortal(cellnode_zip, tmp_path):
+    """A node whose root is a disk of its own, which `die` can break."""
+    image = tmp_path / "disk"
+    with image.open("wb") as stream:
+        stream.truncate(16 << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True, timeout=30)
+    with leased(tmp_path / "node", cellnode_zip, "-o", "loop", image) as made:
+        yield made
+
+
+def die(node):
+    """Let every call to the node's disk fail from now on, as ext4 does when its device is gone."""
+    folder = os.open(node.root, os.O_RDONLY)
+    try:
+        fcntl.ioctl(folder, SHUT_DOWN, struct.pack("I", WITHOUT_FLUSH))
+    finally:
+        os.close(folder)
 
 
 @pytest.mark.parametrize("what", KINDS)
@@ -104,6 +143,40 @@ def test_f26_a_disk_that_turns_read_only_under_a_test_is_named(node):
     assert node.ask("supervise", action="poll", name="test")["kind"] == "fs_readonly"
     subprocess.run(["mount", "-o", "remount,rw", node.root], check=True)
     assert node.ask("supervise", action="kill", name="test")["state"] == "killed"
+
+
+ASKED = {
+    "supervise": {"action": "start", "argv": ["true"], **UNIT},
+    "upload": {
+        "dest_rel": "work",
+        "files": [{"path": "a", "size": 0, "mode": 0o644, "sha256": EMPTY}],
+        "data": {"a": NOTHING},
+    },
+    "manifest": {"base_rel": "work", "patterns": ["**"]},
+    "lease": {"action": "renew"},
+}
+
+
+@pytest.mark.tries(10)
+@pytest.mark.parametrize("op", ASKED)
+def test_f26_a_disk_that_died_is_an_io_error(mortal, op):
+    mortal.run_unit("echo data > data")
+    die(mortal)
+    assert mortal.ask(op, **ASKED[op])["kind"] == "io_error"
+
+
+@pytest.mark.tries(10)
+def test_f26_a_disk_that_dies_under_a_test_is_an_io_error_and_the_test_ends_with_its_lease(mortal, eventually):
+    mortal.ask("lease", action="acquire", ttl_s=1)
+    mortal.ask("supervise", action="start", argv=["sh", "-c", "echo up; sleep 1000"], **UNIT)
+    assert mortal.ask("supervise", action="poll", name="test", wait_s=20)["log_bytes"], "it is watched"
+    (status,) = mortal.root.rglob("status.json")
+    supervisor = json.loads(status.read_text())["supervisor_pid"]
+    die(mortal)
+    for op, args in (("supervise", {"action": "poll", "name": "test"}), ("stop", {}), ("clean", {})):
+        assert mortal.ask(op, **args)["kind"] == "io_error"
+    eventually(lambda: not procs.ours(mortal.root), "its supervisor cannot see the lease and ends it")
+    os.kill(supervisor, signal.SIGKILL)  # it tries for a minute to keep the last status
 
 
 @pytest.mark.parametrize("call", ["open", "write", "fsync", "rename", "mkdir"])

@@ -29,6 +29,21 @@ def test_a_node_without_an_engine_is_described_all_the_same(lonely):
     assert not lonely.root.exists()
 
 
+@pytest.mark.parametrize(
+    ("root_dir", "told"),
+    [
+        pytest.param("", [], id="no-engine"),
+        pytest.param(".", [], id="one-disk-is-told-once"),
+        pytest.param("/proc", ["/proc"], id="another-disk"),
+    ],
+)
+def test_the_engine_s_disk_is_told_where_it_is_another_one(lonely, monkeypatch, root_dir, told):
+    place = str(lonely.root.parent) if root_dir == "." else root_dir
+    monkeypatch.setattr(facts, "engine_facts", lambda ctx: {"ok": True, "root_dir": place})
+    found = facts.facts(lonely, {"deep": False})["disks"]
+    assert [disk["path"] for disk in found] == [str(lonely.root), *told]
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_an_engine_that_does_not_answer_is_told_from_one_that_is_absent(monkeypatch, tmp_path, there):
     monkeypatch.setattr(command, "DEFAULT_PATH", str(tmp_path))

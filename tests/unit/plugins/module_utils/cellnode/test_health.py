@@ -107,14 +107,6 @@ def test_a_list_that_cannot_be_made_is_said(services):
     assert services(engine) == {"services": [], "services_error": "no answer in 5 s"}
 
 
-def test_the_engine_s_disk_is_told_where_it_is_another_one(tmp_path, monkeypatch):
-    ctx = Context(tmp_path / "root")
-    assert health._engine_disk(ctx, {"root_dir": ""}) == []
-    assert health._engine_disk(ctx, {"root_dir": str(tmp_path)}) == [], "one disk is told once"
-    (other,) = health._engine_disk(ctx, {"root_dir": "/proc"})
-    assert other["path"] == "/proc"
-
-
 def lease_files(cell):
     """Return name -> (bytes, time stamp) of every file of the lease."""
     return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in cell.root.glob("lease*")}

@@ -131,6 +131,11 @@ TABLE = [
     ("57-port-v1", 'Cannot create container for service a: invalid port specification: "99999"', "compose_invalid"),
     ("57-reference", "no such image: Bad Ref!!: invalid reference format", "compose_invalid"),
     ("58", "failed to start daemon: Devices cgroup isn't mounted", "docker_daemon_down"),
+    (
+        "F13-memory",
+        "fatal error: failed to reserve page summary memory\n\nruntime stack:\nruntime.throw({0x2335a4?, 0x7f07?})",
+        "resource_limit",
+    ),
     ("nothing", " Network x_default  Created\n Container x-a-1  Created", "unknown"),
     ("empty", "", "unknown"),
 ]

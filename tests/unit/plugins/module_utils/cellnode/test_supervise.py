@@ -206,6 +206,7 @@ def test_time_limit_asks_first(cell, place):
     assert answer["seconds"] < 15
 
 
+@pytest.mark.tries(10)
 @pytest.mark.parametrize("place", PLACES)
 def test_command_that_ignores_term_is_killed_after_the_grace_F31(cell, place):
     script = "trap '' TERM; (trap '' TERM; while :; do sleep 0.05; done) & while :; do sleep 0.05; done"

@@ -146,6 +146,7 @@ def test_process_that_is_never_the_same_is_ended(cell, tmp_path, nap, place, ses
     assert _links(nap) == []
 
 
+@pytest.mark.tries(10)
 @pytest.mark.parametrize("place", PLACES)
 def test_children_that_hold_the_output_do_not_hold_the_step_F33(cell, nap, place):
     answer, _ = cell.run_unit("sh", "-c", f"setsid sleep {nap} & sleep {nap} & exit 3", cgroup=place)
