@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
 NODES ?= 3
-BENCHES ?= cli_start schedule deploy overhead
+BENCHES ?= cli_start schedule deploy overhead artifacts
 KILLS ?= 1000
 KILLS_OF_A_TEST := 30
 POINTS ?= 0
@@ -74,8 +74,8 @@ syscall-sweep: setup images strace ## a fault in each call that changes a run's 
 short-syscall-sweep: setup strace
 	@$(BIN)/python bench/syscall_sweep.py $(POINTS_OF_A_TEST)
 
-robustness: setup images ## STARTS simultaneous starts, recovery from kill -9, what lease and snapshot cost, damaged transfers
-	@failed=0; $(BIN)/python bench/starts.py $(STARTS) || failed=1; for one in recovery lease_cost damage; do $(BIN)/python bench/$$one.py || failed=1; done; exit $$failed
+robustness: setup images ## STARTS simultaneous starts, recovery from kill -9, what lease, snapshot and proof cost, damaged transfers and archives
+	@failed=0; $(BIN)/python bench/starts.py $(STARTS) || failed=1; for one in recovery lease_cost damage archive_fuzz proof_cost; do $(BIN)/python bench/$$one.py || failed=1; done; exit $$failed
 
 fault-tries: setup images strace ## try each fault as often as the fault catalogue says
 	@$(PYTEST) --all-tries -m tries

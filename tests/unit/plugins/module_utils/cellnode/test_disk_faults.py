@@ -152,7 +152,7 @@ ASKED = {
         "files": [{"path": "a", "size": 0, "mode": 0o644, "sha256": EMPTY}],
         "data": {"a": NOTHING},
     },
-    "manifest": {"base_rel": "work", "patterns": ["**"]},
+    "send": {"base_rel": "work", "patterns": ["**"], "algorithms": {"sha256": 1.0}},
     "lease": {"action": "renew"},
 }
 

@@ -104,7 +104,7 @@ def test_f23_a_node_that_is_gone_costs_the_files_of_no_other(cell):
         collect.gather(gone)
     assert collect.gather(there)["files"] == 3
     assert there.board.read("collected.n2")["partial"] is True
-    record.write_manifest(there.case_dir, there.board)
+    record.write_manifest(there.plan.run_id, there.case.ref, there.case_dir, there.board)
     nodes = json.loads((there.case_dir / "manifest.json").read_text())["nodes"]
     assert {node: len(one["files"]) for node, one in nodes.items()} == {"n1": 3, "n2": 0}
 
