@@ -40,7 +40,7 @@ lint: setup ## style of Python, Ansible, YAML and shell
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/yamllint -s .
-	@$(BIN)/shellcheck -x setup/baseline setup/docker setup/images setup/lab setup/lib.sh setup/strace setup/venv .ci/run images/base/install-packages images/node/entry images/node/ready scenarios/*/run_test.sh
+	@$(BIN)/shellcheck -x setup/baseline setup/docker setup/images setup/lab setup/lib.sh setup/tool setup/venv .ci/run images/base/install-packages images/node/entry images/node/ready scenarios/*/run_test.sh
 	@$(BIN)/ansible-lint --offline --strict
 
 types: setup ## types of Python
@@ -55,7 +55,7 @@ integration: setup images strace ## tests against the Docker engine of this mach
 e2e: setup images ## runs on real nodes: sshd, dockerd, containers
 	@$(PYTEST) tests/e2e
 
-bench: setup images ## figures beside their peers, one JSON line each
+bench: setup images rsync ## figures beside their peers, one JSON line each
 	@failed=0; for one in $(BENCHES); do $(BIN)/python bench/$$one.py || failed=1; done; exit $$failed
 
 crash-sweep: setup images ## kill the controller in each step and at random moments, KILLS times, and let the run go on
@@ -64,8 +64,8 @@ crash-sweep: setup images ## kill the controller in each step and at random mome
 short-crash-sweep: setup images
 	@$(BIN)/python bench/crash_sweep.py $(KILLS_OF_A_TEST)
 
-strace:
-	@setup/strace
+strace rsync:
+	@setup/tool $@
 
 syscall-sweep: setup images strace ## a fault in each call that changes a run's folder, or in POINTS of them
 	@$(BIN)/python bench/syscall_sweep.py $(POINTS)

@@ -17,7 +17,7 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import atom
 from cellruns import ROOT
 from tracing import traced
 
-pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is absent (setup/strace)")
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is absent (setup/tool strace)")
 
 
 def write_twice(folder):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""setup/strace: a strace that is there is left alone, an absent one is installed from its package."""
+"""setup/tool: a program that is there is left alone, an absent one is installed from its package."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 
 
 @pytest.mark.parametrize(("there", "installs"), [(True, []), (False, ["strace"])])
-def test_strace_is_installed_where_it_is_absent(workshop: Any, there: bool, installs: list[str]) -> None:
+def test_a_tool_is_installed_where_it_is_absent(workshop: Any, there: bool, installs: list[str]) -> None:
     workshop.leave_only_usual_tools()
     workshop.fake("apt-get")
     workshop.fake("id", "echo 0")
     if there:
         workshop.fake("strace")
-    assert workshop.run("strace").returncode == 0
+    assert workshop.run("tool", "strace").returncode == 0
     assert [call.split()[-1] for call in workshop.calls if call.startswith("apt-get")] == installs
