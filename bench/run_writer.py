@@ -133,10 +133,10 @@ class Node:
 
 
 # What is measured differs each time, and a work has to do the same twice.
-mock.patch.object(collect, "speeds", lambda: {"sha256": 1.0}).start()
-mock.patch.object(
+STEADY_SPEEDS = mock.patch.object(collect, "speeds", lambda: {"sha256": 1.0})
+STEADY_REPORT = mock.patch.object(
     figures, "report", lambda *_measured: {"files": 1, "integrity": "full", "algorithm": "sha256"}
-).start()
+)
 
 NOTHING = dict.fromkeys(KINDS, 0)
 ENDED = [{"service": "engine", "state": "exited", "exit_code": 0, "oom": False, "restart_count": 0}]
@@ -228,6 +228,8 @@ def furnish(place: Place) -> None:
                 path.write_bytes(content)
 
 
+@STEADY_SPEEDS
+@STEADY_REPORT
 def write_run(place: Place) -> Answer:
     """Open a run and run it to its end, and return what its caller is told."""
     answer, clock = Answer(), Clock()
@@ -239,6 +241,8 @@ def write_run(place: Place) -> Answer:
     return _told(place, answer, clock, "resolve", work)
 
 
+@STEADY_SPEEDS
+@STEADY_REPORT
 def go_on(place: Place) -> Answer:
     """Let a run whose controller is dead go on to its end, and return what its caller is told."""
     answer, clock = Answer(), Clock(BEGAN + 100)
@@ -250,6 +254,8 @@ def go_on(place: Place) -> Answer:
     return _told(place, answer, clock, "resolve", work)
 
 
+@STEADY_SPEEDS
+@STEADY_REPORT
 def cut_short(place: Place) -> Answer:
     """Close a run whose controller is dead, and return what its caller is told."""
     answer, clock = Answer(), Clock(BEGAN + 200)

@@ -85,7 +85,7 @@ class PhaseAction(NodeAction):
 
     def no_part(self, step: Step, cell: Cell) -> str:
         """Return why a step is left out here, "" when it runs."""
-        if self._is_orphan(cell):
+        if self._is_orphan(cell.plan):
             return ORPHAN
         if cell.node not in cell.case.nodes:
             return "the case does not use this node"
@@ -98,8 +98,12 @@ class PhaseAction(NodeAction):
         failed = "" if step.always or not cell.failed else "the case has failed already"
         return failed or adopting.done_before(step.name, cell.board)
 
-    def _is_orphan(self, cell: Cell) -> bool:
-        return os.getppid() != self.controller(cell.plan)
+    def _is_orphan(self, plan: run_plan.RunPlan) -> bool:
+        return os.getppid() != self.controller(plan)
+
+    def _board(self, plan: run_plan.RunPlan, board: Board) -> Board:
+        """Return a board on which this worker writes only while its controller lives."""
+        return Board(board.folder, lambda: not self._is_orphan(plan))
 
     def _run(self, step: Step, cell: Cell) -> dict[str, Any]:
         reason = self.no_part(step, cell)
@@ -114,7 +118,7 @@ class PhaseAction(NodeAction):
         try:
             unwritten = _begin(step, cell)
             detail = step.act(cell)
-            if self._is_orphan(cell):
+            if self._is_orphan(cell.plan):
                 return {"changed": True, "skipped": True, "skip_reason": ORPHAN}
             if unwritten:
                 raise unwritten
@@ -128,7 +132,7 @@ class PhaseAction(NodeAction):
 
     def _failed(self, cell: Cell, exc: StepFailure | NodeError, began: float) -> dict[str, Any]:
         """Keep a failure for the case; what fails because the controller has died is no failure of it."""
-        if self._is_orphan(cell):
+        if self._is_orphan(cell.plan):
             return {"changed": True, "failed": True, "msg": ORPHAN}
         if lease.is_lost(cell, exc):
             exc = lease.lose(cell, exc)
@@ -151,7 +155,7 @@ class PhaseAction(NodeAction):
     def _cell(self, run_dir: Path, index: int, task_vars: dict[str, Any]) -> Cell:
         plan = run_plan.load(run_dir)
         case, node = plan.cases[index], str(task_vars["inventory_hostname"])
-        board, shared = case_board(plan.boards, index), run_board(plan.boards)
+        board, shared = self._board(plan, case_board(plan.boards, index)), self._board(plan, run_board(plan.boards))
         lease = shared.read(f"lease.{node}") or {}
         run = {"id": plan.run_id, "scenario": case.ref.scenario, "case": case.ref.case, "attempt": case.ref.attempt}
         client = self.client(task_vars, plan.owner, {**run, "epoch": lease.get("epoch")})

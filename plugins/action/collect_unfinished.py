@@ -44,10 +44,10 @@ failure:
   type: dict
 """
 
-import os
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ..plugin_utils.run import owner
 from ..plugin_utils.run.plan import RunPlan
 from ..plugin_utils.steps import salvage
 from ..plugin_utils.steps.cell import Cell
@@ -78,7 +78,7 @@ class ActionModule(PhaseAction):
         return salvage.open_case(Path(str(args["run_dir"])))
 
     def controller(self, plan: RunPlan) -> int:
-        return os.getppid()
+        return owner.controller()
 
     def no_part(self, step: Step, cell: Cell) -> str:
         return super().no_part(step, cell) or ("collected already" if salvage.is_collected(cell) else "")

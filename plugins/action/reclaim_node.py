@@ -36,7 +36,6 @@ node:
   type: dict
 """
 
-import os
 import time
 from typing import Any
 
@@ -65,8 +64,8 @@ class ActionModule(NodeAction):
                 "skipped": True,
                 "node": {"name": name, "ok": True, "removed": {}, "runs": [], "errors": []},
             }
-        me = owner.of_process(os.getppid())
-        client = self.client(variables, me, {"id": f"cleanup-{int(time.time())}-{os.getppid()}"})
+        me = owner.of_process(owner.controller())
+        client = self.client(variables, me, {"id": f"cleanup-{int(time.time())}-{owner.controller()}"})
         client.check = bool(self._task.check_mode)
         try:
             found = _reclaim(client, str(args["run"]))

@@ -99,7 +99,6 @@ problems:
   elements: dict
 """
 
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -156,7 +155,7 @@ class ActionModule(ActionBase):
         project = opening.project_dir(args["project_dir"], Path.cwd(), Path(__file__))
         results = Path(args["results_dir"]).absolute() if args["results_dir"] else project / "results"
         known = hosts(task_vars, extra)
-        me = owner.of_process(os.getppid())
+        me = owner.of_process(owner.controller())
         going = resuming.reopen(results / args["resume"], me, time.time(), known, args["wait_s"])
         left = list(resuming.unfinished(going))
         self._display.display(f"run {going.run_id} goes on: {len(left)} of {len(going.cases)} attempt(s) are left")
@@ -176,7 +175,7 @@ class ActionModule(ActionBase):
             forks=int(context.CLIARGS.get("forks") or 5),
         )
         project = opening.project_dir(asked.project_dir, Path.cwd(), Path(__file__))
-        decided = opening.decide(asked, project, time.time(), owner.of_process(os.getppid()))
+        decided = opening.decide(asked, project, time.time(), owner.of_process(owner.controller()))
         if args["dry_run"] or self._task.check_mode:
             self._display.display(view.as_text(decided))
             return {"changed": False, "run_dir": "", "cases": [], "nodes": [], "plan": view.as_data(decided)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,24 @@ class Board:
     """Notes in one folder. A note is written by the node that knows it and read by all; names are safe file names.
 
     Notes outlive a killed controller, not a power cut: the journal does, and a note is no reason to wait for a disk.
+    heard: returns whether anybody goes by what the writer says. A worker whose controller is gone sees its ways to the nodes
+    break, and what it makes of that is not put up: another controller goes on with the case by its notes.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, heard: Callable[[], bool] = lambda: True) -> None:
         self.folder = folder
+        self._heard = heard
 
     def post(self, name: str, note: dict[str, Any]) -> None:
         """Put up a note under name (a service, or a moment such as `test-done`)."""
+        if not self._heard():
+            return
         atomic.write_json(self.folder / f"{name}.json", note, durable=False)
 
     def claim(self, name: str, note: dict[str, Any]) -> bool:
         """Put up a note unless there is one under name already; return whether this call did it."""
+        if not self._heard():
+            return False
         path = self.folder / f"{name}.json"
         with atomic.naming(path):
             self.folder.mkdir(parents=True, exist_ok=True)

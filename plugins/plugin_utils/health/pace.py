@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ..run import owner
+
 LOOK_S = 0.5
 INTERVALS_S = range(1, 3601)
 
@@ -49,7 +51,7 @@ class Audience:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._parent = os.getppid()
+        self._parent = owner.controller()
 
     def wait(self, seconds: float) -> bool:
         """Wait so long, or until nobody looks any more; return whether somebody still does."""

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 from collections.abc import Callable
@@ -43,6 +44,16 @@ def name(at: Here, pid: int, start: str = "") -> str:
 def of_process(pid: int) -> str:
     """Return the owner of a run that a living process of this machine controls."""
     return name(here(), pid, _stat(pid)[START])
+
+
+def controller() -> int:
+    """Return the ansible-playbook that this worker was forked from, even when it is gone by now.
+
+    The parent's number is that of the system's first process then, which never ends: as an owner it would hold the run
+    and its links for ever.
+    """
+    parent = multiprocessing.parent_process()
+    return parent.pid if parent and parent.pid else os.getppid()
 
 
 def is_dead(owner: str, at: Here, lives: Callable[[int, str], bool]) -> bool:
