@@ -15,7 +15,10 @@ from typing import Any
 from unittest import mock
 
 from ansible_collections.enginelab.testcell.plugins.action._step import PhaseAction, Step
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import send_lines
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import (
+    scrub,  # noqa: F401 - steps read it late
+    send_lines,
+)
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context, RunRef
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import figures
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.deploy.placement import LOCAL
