@@ -45,3 +45,12 @@ def test_what_a_power_cut_leaves_of_a_note_is_no_note(tmp_path):
     (tmp_path / "lease.node1.json").touch()
     board = Board(tmp_path)
     assert board.read("lease.node1") is None and board.notes() == {}
+
+
+def test_f05_what_is_said_when_nobody_hears_it_is_not_put_up(tmp_path):
+    Board(tmp_path).post("collected.n1", {"files": 3})
+    alone = Board(tmp_path, lambda: False)
+    alone.post("collected.n1", {"files": 0})
+    alone.post("collected.n2", {"files": 0})
+    assert not alone.claim("failure", {"error_kind": "ssh_dropped"})
+    assert Board(tmp_path).notes() == {"collected.n1": {"files": 3}}

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -75,3 +76,33 @@ def test_only_a_process_that_was_here_and_is_gone_counts_as_dead(name, dead):
 )
 def test_an_owner_is_told_by_user_host_and_process(name, words):
     assert owner.words(name) == words
+
+
+# It prints its number, and its worker what it takes its controller for; the end of both ends the output.
+CONTROLLER = """
+import multiprocessing, os, signal, sys
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import owner
+
+def work(parent):
+    if sys.argv[1] == "dies":
+        os.kill(parent, signal.SIGKILL)
+        while os.getppid() == parent:
+            pass
+    print(owner.controller(), flush=True)
+
+print(os.getpid(), flush=True)
+process = multiprocessing.get_context("fork").Process(target=work, args=(os.getpid(),))
+process.start()
+process.join()
+"""
+
+
+@pytest.mark.parametrize("parent", ["lives", pytest.param("dies", id="F01-dies")])
+def test_a_worker_knows_its_controller_by_its_own_number_whatever_becomes_of_it(tmp_path, parent):
+    script = tmp_path / "controller.py"
+    script.write_text(CONTROLLER)
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    words = [sys.executable, str(script), parent]
+    done = subprocess.run(words, env=environ, stdout=subprocess.PIPE, text=True, check=False, timeout=60)
+    number, taken_for = done.stdout.split()
+    assert number == taken_for
