@@ -90,7 +90,7 @@ class NodeAction(ActionBase):
         """Return what the controller starts to read much that command writes on the node."""
         if self._connection.transport == "local":
             return self.kept_open(command)
-        *words, host = self._ssh()
+        *words, host = ssh.uncompressed(self._ssh())
         fast = ssh.for_a_stream(words[1:], host)
         return [*words, *fast, host, f"/bin/sh -c {shlex.quote(self._as_user(command))}"]
 

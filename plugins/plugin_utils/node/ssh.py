@@ -47,6 +47,14 @@ def ask_ssh(words: Sequence[str]) -> SshSettings:
     return {key: value for key, _, value in (line.partition(" ") for line in lines)}
 
 
+def uncompressed(options: Sequence[str]) -> list[str]:
+    """Return options without `-C`, which Ansible gives by itself and which beats every setting of the same wherever it stands.
+
+    It makes a stream of what cannot be compressed ten times slower.
+    """
+    return [option for option in options if option != "-C"]
+
+
 def for_a_stream(
     options: Sequence[str], host: str, ask: Callable[[Sequence[str]], SshSettings] = ask_ssh
 ) -> tuple[str, ...]:

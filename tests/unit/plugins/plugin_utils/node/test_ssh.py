@@ -90,3 +90,11 @@ def test_an_ssh_that_does_not_know_the_cipher_is_not_asked_for_it():
 
 def test_an_ssh_that_says_nothing_gets_no_cipher():
     assert ssh.for_a_stream([], "node", lambda _words: {}) == ("-o", "Compression=no")
+
+
+def test_a_stream_is_not_compressed_by_ssh_whatever_ansible_gives():
+    options = ["-F", "/dev/null", "-C", "-o", "ControlMaster=auto"]
+    (setting,) = {ssh.ask_ssh([*words, "node"])["compression"] for words in (options, [*options, *ssh.UNCOMPRESSED])}
+    assert setting == "yes"
+    bare = ssh.uncompressed(options)
+    assert ssh.ask_ssh([*bare, *ssh.for_a_stream(bare, "node"), "node"])["compression"] == "no"
