@@ -5,6 +5,7 @@ import os
 import time
 
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.own_stream import StreamEnd, read_stream
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import owner
 
 # Far above what a loaded machine needs to start a shell.
 PATIENCE_S = 60.0
@@ -50,9 +51,9 @@ def test_the_command_is_gone_when_enough_has_come(tmp_path):
     assert (found, end) == (b"all\n", None)
     for pid in pids.read_text().split():
         deadline = time.monotonic() + PATIENCE_S
-        while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+        while owner.lives(int(pid)) and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert not os.path.exists(f"/proc/{pid}")
+        assert not owner.lives(int(pid))
 
 
 def test_an_end_that_comes_early_tells_status_and_last_words():
@@ -68,4 +69,4 @@ def test_a_command_that_falls_silent_is_broken_off_and_killed(tmp_path):
     pid = tmp_path / "pid"
     found, end = taken(shell(f"echo $$ >{pid}; printf abc; exec sleep 1000"), silence_s=0.3)
     assert (found, str(end), end.silent) == (b"abc", "nothing came from the node for 0.3 s", True)
-    assert not os.path.exists(f"/proc/{pid.read_text().strip()}")
+    assert not owner.lives(int(pid.read_text()))
