@@ -27,6 +27,9 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("resource_limit", r"Resource temporarily unavailable|[Tt]oo many open files|[Cc]annot allocate memory"),
     ("resource_limit", r"runtime: out of memory|cannot reserve arena virtual address space|MemoryError"),
     ("resource_limit", r"fatal error: failed to reserve \S.* memory"),
+    # Compose answered before: where docker does not know it all the same, it could not start its plugin.
+    ("resource_limit", r"unknown shorthand flag: '[pf]' in -[pf]$|unknown flag: --(?:project-name|file)\b"),
+    ("resource_limit", r"'compose' is not a docker command"),
     ("docker_permission", r"permission denied while trying to connect to the Docker daemon socket"),
     ("docker_permission", r"connecting to the (?:Docker )?daemon.*permission denied|aborted.*PermissionError"),
     ("docker_daemon_down", r"Cannot connect to the Docker daemon|Couldn't connect to Docker daemon"),

@@ -136,6 +136,13 @@ TABLE = [
         "fatal error: failed to reserve page summary memory\n\nruntime stack:\nruntime.throw({0x2335a4?, 0x7f07?})",
         "resource_limit",
     ),
+    (
+        "F13-processes-plugin",
+        "unknown shorthand flag: 'p' in -p\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]\n\n"
+        "Run 'docker --help' for more information",
+        "resource_limit",
+    ),
+    ("F13-processes-no-plugin", "docker: 'compose' is not a docker command.\nSee 'docker --help'", "resource_limit"),
     ("nothing", " Network x_default  Created\n Container x-a-1  Created", "unknown"),
     ("empty", "", "unknown"),
 ]
