@@ -29,6 +29,7 @@ from rig import INVENTORY, Ran
 from testcell import signals
 
 COUNT = 30
+SAY_EVERY = 25
 # Each step of a run, and the fault of the catalogue that a kill in it is.
 FAULTS = {
     "opening": "F01",
@@ -53,6 +54,10 @@ BRIEF_S = 0.02
 AGAIN = 1 / 3
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 @dataclass
 class Tally:
     """What the kills have shown. kills and again: by step; recovery_s: of each."""
@@ -64,8 +69,9 @@ class Tally:
     recovery_s: list[float] = field(default_factory=list)
 
     def note(self, kind: str, what: str) -> None:
-        """Note something that may not be."""
+        """Note something that may not be, and say so at once: a long sweep may not come to its end."""
         self.wrong[kind].append(what)
+        _say(f"{kind}: {what}")
 
     def wanted(self, place: int) -> str:
         """Return the step that was hit least so far; now and then "" for any moment. place: of the kill, from 0."""
@@ -291,6 +297,8 @@ def main() -> int:
             again_s = chance.uniform(0.0, whole.whole_s) if chance.random() < AGAIN else 0.0
             moment = whole.moment(tally.wanted(place), chance)
             kill_once(cell, moment, again_s, foreign[cell.name], tally)
+            if (place + 1) % SAY_EVERY == 0:
+                _say(f"{place + 1} of {count} kills, {sum(map(len, tally.wrong.values()))} wrong")
     for line in lines(tally, count, seed):
         print(json.dumps(line), flush=True)
     return int(any(tally.wrong.values()))

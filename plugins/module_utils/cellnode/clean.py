@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from . import cgroup, emergency, lease, procs, remove
-from .at_once import at_once
 from .cleaning import Report
 from .containers import RUNNING, end_processes, in_parallel
 from .context import Context
@@ -106,20 +106,16 @@ def _remove_objects(ctx: Context, engine: Engine, report: Report) -> list[str]:
 
     A network takes the engine longest. It can go while stopped containers do; one that runs would hold it.
     """
-    if any(one.state in RUNNING for one in _containers(ctx, engine)):
+    with ThreadPoolExecutor(1) as beside:
+        held = any(one.state in RUNNING for one in _containers(ctx, engine))
+        early = None if held else beside.submit(_remove_named, ctx, engine, "networks", report)
         images = _remove_containers(ctx, engine, report)
-        _remove_named(ctx, engine, "networks", report)
-    else:
-        works = (partial(_remove_containers, ctx, engine, report), partial(_remove_networks, ctx, engine, report))
-        images = [image for found in at_once(lambda work: work(), works, len(works)) for image in found]
+        if early is None:
+            _remove_named(ctx, engine, "networks", report)
+        else:
+            early.result()
     _remove_named(ctx, engine, "volumes", report)
     return images
-
-
-def _remove_networks(ctx: Context, engine: Engine, report: Report) -> list[str]:
-    """Remove the run's networks, which were made of no image."""
-    _remove_named(ctx, engine, "networks", report)
-    return []
 
 
 def _containers(ctx: Context, engine: Engine) -> list[Container]:

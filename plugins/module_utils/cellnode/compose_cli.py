@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from .at_once import at_once
 from .command import run, search_path, which
 from .errors import CellError
 from .messages import plain
@@ -51,7 +51,8 @@ def parse_version(said: str) -> tuple[str, str] | None:
 
 def detect(environ: Mapping[str, str], timeout_s: float = 10.0) -> tuple[Compose, ...]:
     """Return the Composes that answer, the plugin before V1."""
-    found = at_once(lambda argv: probe(argv, environ, timeout_s), CANDIDATES, len(CANDIDATES))
+    with ThreadPoolExecutor(len(CANDIDATES)) as pool:
+        found = list(pool.map(lambda argv: probe(argv, environ, timeout_s), CANDIDATES))
     return tuple(compose for compose in found if compose is not None)
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import ports, procs, supervise
-from .at_once import at_once
 from .context import Context
 from .engine import Engine, connect, engine_of
 from .errors import CellError
@@ -33,7 +33,8 @@ def start(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
     """
     engine, wanted, again = connect(ctx.environ), texts(args, "services"), flag(args, "again", False)
     found = by_service(containers(engine, of_case(ctx.needed_run)))
-    answers = at_once(lambda service: _answer_of_start(ctx, engine, found.get(service, []), again), wanted, WORKERS)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        answers = list(pool.map(lambda service: _answer_of_start(ctx, engine, found.get(service, []), again), wanted))
     return {"started": dict(zip(wanted, answers))}
 
 
@@ -128,7 +129,8 @@ def in_parallel(found: list[Container], work: Callable[[Container], Any]) -> dic
             if exc.kind != "container_gone":
                 errors[container.name] = _error(exc.kind, container.name, exc.message)
 
-    at_once(guarded, found, WORKERS)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(guarded, found))
     return errors
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import socket
 import threading
@@ -13,37 +14,22 @@ from collections.abc import Iterator, Mapping
 from typing import Callable
 
 from .errors import CellError
-from .reply import Reply
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 
 
-class UnixConnection:
-    """A connection for one HTTP exchange over a Unix socket. timeout: of each step of it, in seconds."""
+class UnixConnection(http.client.HTTPConnection):
+    """An HTTP connection over a Unix socket."""
 
     def __init__(self, path: str, timeout: float) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(timeout)
+        super().__init__("localhost", timeout=timeout)
         self._path = path
-        self._reply: Reply | None = None
 
     def connect(self) -> None:
-        """Connect to the socket."""
+        """Connect to the socket; the time limit covers each later read as well."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
-
-    def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Send the request and return its answer, whose body is still to be read."""
-        given = {**headers, "Host": "localhost", "Content-Length": str(len(body))}
-        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items()), "", ""]
-        self.sock.sendall("\r\n".join(lines).encode("ascii") + body)
-        self._reply = Reply(self.sock)
-        return self._reply
-
-    def close(self) -> None:
-        """End the exchange."""
-        if self._reply is not None:
-            self._reply.close()
-        self.sock.close()
 
 
 class Hold:
@@ -92,6 +78,6 @@ def as_cell_error(path: str, what: str) -> Iterator[None]:
         raise CellError("docker_timeout", f"{what}: the engine did not answer in time", socket=path) from exc
     except PermissionError as exc:
         raise CellError("docker_permission", f"{what}: no permission to use {path}", socket=path) from exc
-    except (ConnectionError, FileNotFoundError) as exc:
+    except (ConnectionError, FileNotFoundError, http.client.HTTPException) as exc:
         text = f"{type(exc).__name__}: {exc}"
         raise CellError("docker_daemon_down", f"{what}: no engine answers at {path} ({text})", socket=path) from exc

@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
+from . import intake
 from .context import Context
 from .dial import Hold, UnixConnection, as_cell_error, socket_path
 from .errors import CellError
 from .messages import meaning
-from .reply import Reply
 from .stream import last_lines, payload, plain
 
 NEWEST_API = (1, 47)
@@ -70,7 +71,7 @@ class Engine:
         body: Any = None,
         timeout: float | None = None,
         hold: Hold | None = None,
-    ) -> Iterator[Reply]:
+    ) -> Iterator[http.client.HTTPResponse]:
         """Give the response of a call whose body is read bit by bit. hold: lets another thread break it off."""
         with self._open(method, self._versioned(path), query, body, timeout, hold) as response:
             yield response
@@ -84,17 +85,18 @@ class Engine:
         body: Any,
         timeout: float | None,
         hold: Hold | None = None,
-    ) -> Iterator[Reply]:
+    ) -> Iterator[http.client.HTTPResponse]:
         target = path + ("?" + urlencode(query) if query else "")
         data = b"" if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers = {"Host": "localhost", **({"Content-Type": "application/json"} if body is not None else {})}
         connection = UnixConnection(self.path, timeout or self.timeout)
         try:
             with as_cell_error(self.path, f"{method} {path}"):
                 connection.connect()
                 if hold:
                     hold.take(connection.sock)
-                response = connection.ask(method, target, headers, data)
+                connection.request(method, target, body=data, headers=headers)
+                response = connection.getresponse()
             if response.status >= 400:
                 raise EngineError(response.status, _message_of(_read(response, path)), f"{method} {path}")
             yield response
@@ -107,7 +109,7 @@ class Engine:
         if self._prefix is None:
             with self._open("GET", "/_ping", None, None, min(5.0, self.timeout)) as response:
                 response.read()
-                self._prefix = api_prefix(response.header("Api-Version"))
+                self._prefix = api_prefix(response.getheader("Api-Version") or "")
         return self._prefix + path
 
     # -- engine --------------------------------------------------------------------------------------------------
@@ -158,7 +160,8 @@ class Engine:
         query = {"since": f"{since:.9f}", **end, **_filters(wanted)}
         stream = self.stream("GET", "/events", query, timeout=timeout, hold=hold)
         with stream as response, as_cell_error(self.path, "/events"):
-            for line in iter(response.readline, b""):
+            # Not line by line of its own: the library takes a stream that is cut off for one that has ended.
+            for line in intake.lines(response, lambda: None):
                 yield cast(Json, json.loads(line))
 
     # -- one object ----------------------------------------------------------------------------------------------
@@ -287,7 +290,7 @@ def _filters(wanted: Mapping[str, list[str]]) -> dict[str, str]:
     return {"filters": json.dumps(used)} if used else {}
 
 
-def _read(response: Reply, what: str) -> bytes:
+def _read(response: http.client.HTTPResponse, what: str) -> bytes:
     with as_cell_error("", what):
         return response.read()
 

@@ -12,11 +12,11 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from . import cgroup, compose_known, gpus, lease, ports, procs, quarantine
-from .at_once import at_once
 from .command import which
 from .context import Context
 from .engine import connect
@@ -52,8 +52,9 @@ def facts(ctx: Context, args: Json) -> Json:
         "wants": lambda: wants(ctx, args),
     }
     answer: Json = {"deep": deep}
-    for part in at_once(lambda make: make(), parts.values(), len(parts)):
-        answer.update(part)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        for part in pool.map(lambda make: make(), parts.values()):
+            answer.update(part)
     answer["disks"] += engine_disk(ctx, answer["engine"])
     return answer
 

@@ -10,9 +10,9 @@ containers, never for logs, statistics or commands in a container.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .at_once import at_once
 from .context import Context
 from .engine import Engine, connect
 from .errors import CellError
@@ -44,7 +44,8 @@ def _services(ctx: Context, engine: Json) -> Json:
         found = containers(client, [RUN], ENGINE_LIMIT_S)
     except CellError as exc:
         return {"services": [], "services_error": exc.message}
-    records = at_once(lambda container: _record(client, container), found, WORKERS)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        records = list(pool.map(lambda container: _record(client, container), found))
     now = ctx.clock.unix()
     return {"services": [_service(*pair, now) for pair in zip(found, records)], "services_error": ""}
 

@@ -16,7 +16,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -58,9 +57,6 @@ MODULES: dict[str, str] = {
     "verify": "verify",
 }
 UNFENCED = frozenset({"facts", "health", "lease"})
-# What a run asks for after it has looked at a node, in that order; only what most runs need.
-LAST_LOOK = "snapshot"
-LATER = ("upload", "compose", "deploy", "follow", "evidence", "send_lines", "clean", "verify")
 
 
 class Answers:
@@ -82,29 +78,6 @@ class Answers:
         self.line(event=event)
 
 
-class Ahead:
-    """Reads the modules of a run's later operations while nobody asks for anything, one at a time."""
-
-    def __init__(self, load: Callable[[str, str | None], object] = importlib.import_module) -> None:
-        self._load = load
-        self._left: list[str] = []
-
-    def work(self, request: dict[str, Any], emit: Callable[[dict[str, Any]], None], mailbox: Mailbox) -> dict[str, Any]:
-        """Return the result of one request."""
-        result = answer_to(request, emit, mailbox)
-        if request["op"] == LAST_LOOK:
-            self._left = list(LATER)
-        return result
-
-    def read(self) -> bool:
-        """Read one module, if one is left, and return whether there was one."""
-        if not self._left:
-            return False
-        with suppress(Exception):  # whatever is wrong with it is told by the operation that needs it
-            self._load(f".{self._left.pop(0)}", __package__)
-        return True
-
-
 def main(argv: list[str] | None = None, stdin: BinaryIO | None = None, stdout: BinaryIO | None = None) -> int:
     """Return 0 when all answers were written, 1 when nobody reads them any more."""
     os.umask(0o022)  # the root itself is 0700; containers of other users read what is bound into them
@@ -117,8 +90,7 @@ def main(argv: list[str] | None = None, stdin: BinaryIO | None = None, stdout: B
         elif words == [SAMPLE]:
             importlib.import_module(".sampler", __package__).write(answers.out)
         elif words == [SERVE]:
-            ahead = Ahead()
-            importlib.import_module(".serve", __package__).serve(source, answers.line, ahead.work, ahead.read)
+            importlib.import_module(".serve", __package__).serve(source, answers.line, answer_to)
         else:
             _answer_one(b"\n".join(lines(source, lambda: answers.line(heard=True))), answers)
     except BrokenPipeError:

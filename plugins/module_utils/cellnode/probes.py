@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
+import http.client
 import os
 import re
 import signal
@@ -167,16 +167,15 @@ def _host(address: str) -> str:
 
 def ask_http(places: list[tuple[str, int]], check: Check) -> Answer:
     """Return whether a GET of the check's path answers with an expected status; the body is not read."""
-    client = importlib.import_module("http.client")  # a large part of the library, so only for checks over HTTP
     answer = Answer(False, "the container has no address yet")
     for host, port in places:
-        connection = client.HTTPConnection(host, port, timeout=check.timeout_s)
+        connection = http.client.HTTPConnection(host, port, timeout=check.timeout_s)
         try:
             connection.request("GET", check.path, headers={"User-Agent": "testcell", "Connection": "close"})
             status = connection.getresponse().status
             ok = status in check.expect_status if check.expect_status else 200 <= status < 300
             return Answer(ok, f"HTTP {status} from {host}:{port}{check.path}")
-        except (OSError, client.HTTPException) as exc:
+        except (OSError, http.client.HTTPException) as exc:
             answer = Answer(False, f"{host}:{port}{check.path}: {_words(exc)}")
         finally:
             connection.close()

@@ -59,13 +59,8 @@ class Desk:
         self.close()
         self._requests.put(None)
 
-    def next(self, meanwhile: Callable[[], bool]) -> tuple[dict[str, Any], Mailbox] | None:
-        """Return the next request that somebody still waits for, None at the end.
-
-        meanwhile: does a piece of other work while none has come, and returns whether there is more to do.
-        """
-        while self._requests.empty() and meanwhile():
-            pass
+    def next(self) -> tuple[dict[str, Any], Mailbox] | None:
+        """Return the next request that somebody still waits for, None at the end."""
         while True:
             item = self._requests.get()
             if item is None or not item[1].closed:
@@ -89,13 +84,13 @@ class Desk:
             box.put(dict(message))
 
 
-def serve(stdin: BinaryIO, answer: Answer, work: Work, meanwhile: Callable[[], bool]) -> None:
-    """Answer the requests of stdin until it ends. answer: writes one line; work: does one request; meanwhile: see Desk.next."""
+def serve(stdin: BinaryIO, answer: Answer, work: Work) -> None:
+    """Answer the requests of stdin until it ends. answer: writes one line; work: does one request."""
     desk = Desk()
     reader = threading.Thread(target=_read, args=(stdin, desk, answer), daemon=True)
     reader.start()
     while True:
-        item = desk.next(meanwhile)
+        item = desk.next()
         if item is None:
             return
         _answer(item, answer, work)
