@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import getpass
 import multiprocessing
 import os
 import re
@@ -30,7 +31,15 @@ def here() -> Here:
     """Return where this process runs."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     space = re.sub(r"\D", "", os.readlink("/proc/self/ns/pid"))
-    return Here(os.environ.get("USER") or str(os.getuid()), os.uname().nodename, f"{boot[:8]}-{space}")
+    return Here(_user(), os.uname().nodename, f"{boot[:8]}-{space}")
+
+
+def _user() -> str:
+    """Return this user's name: cron and containers tell it by no variable, and some users have only a number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def name(at: Here, pid: int, start: str = "") -> str:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 from dataclasses import replace
@@ -106,3 +107,22 @@ def test_a_worker_knows_its_controller_by_its_own_number_whatever_becomes_of_it(
     done = subprocess.run(words, env=environ, stdout=subprocess.PIPE, text=True, check=False, timeout=60)
     number, taken_for = done.stdout.split()
     assert number == taken_for
+
+
+@pytest.mark.parametrize(
+    ("environ", "known", "user"),
+    [
+        ({"LOGNAME": "anna"}, {}, "anna"),
+        ({"USER": "anna"}, {}, "anna"),
+        ({}, {os.getuid(): "bench"}, "bench"),
+        ({}, {}, str(os.getuid())),
+    ],
+    ids=["cron", "shell", "container", "a user without a name"],
+)
+def test_an_owner_has_a_name_for_people(monkeypatch, environ, known, user):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: (known[uid],))
+    assert owner.here().user == user
