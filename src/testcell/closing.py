@@ -10,7 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import case_files, run_files
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import (
+    case_files,
+    cleaning,
+    run_files,
+    verification,
+)
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, plan, reserve
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.folder import point_latest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.plan import CasePlan, RunPlan
@@ -59,6 +64,8 @@ def close(
         "ended_at": now,
         "failure": why,
         "reasons": [] if clean else [f"the nodes are not proved clean; run: testcell cleanup {decided.run_id}"],
+        "cleaning": cleaning.of_run(records),
+        "verify": verification.of_run(records),
     }
     plan.forget_values(run_dir)
     ended = {"step": "report", "phase": "end", "verdict": run["verdict"], "exit_code": int(code), "ok": True}

@@ -4,23 +4,30 @@
 
 from __future__ import annotations
 
-import queue
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.summary import case_folder
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.values import text
+
 from testcell.cli import output
 from testcell.progress import Progress, Tail
+from testcell.script_log import ScriptLog
 
 if TYPE_CHECKING:
     from rich.console import Group
 
 INTERVAL_S = 0.2
-MAX_LINES_A_TURN = 200
+# How long a screen that takes its time is waited for at the end.
+CLOSE_S = 30
+LINES_AT_ONCE = 1000
+WORK = ("scenario", "case", "attempt", "node", "step")
+Work = tuple[str, ...]
 STYLES = {"ready": "green", "started": "cyan", "failed": "red"}
 
 
@@ -69,20 +76,22 @@ class Redrawn:
 
 
 class Watcher:
-    """Follows the journal of a run in a thread of its own and shows it until it is closed."""
+    """Follows the journal of a run in a thread of its own, and the log of the test that runs; shows both until it is closed.
+
+    The log is on the disk before the journal says that the test has ended, and is read to its end before that is shown.
+    """
 
     def __init__(self, run_dir: Path, *, redraw: bool) -> None:
         self.progress = Progress(run_dir.name)
+        self._run_dir = run_dir
         self._tail = Tail(run_dir / "journal.jsonl")
-        self._said: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._logs: dict[Work, tuple[Mapping[str, Any], ScriptLog]] = {}
+        # A run that goes on has a journal. What its tests wrote was shown by the controller before; a test that goes on is
+        # named once more.
+        self._past = [line for entry in self._tail.entries() for line in self.progress.apply(entry)]
         self._screen: Screen = Redrawn() if redraw else Lines()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
-
-    def hear(self, event: Mapping[str, Any]) -> None:
-        """Take in an event of ansible-runner: what the test script writes is shown as it comes."""
-        for line in str(event.get("stdout") or "").splitlines():
-            self._said.put(line)
 
     def __enter__(self) -> Watcher:
         self._thread.start()
@@ -92,27 +101,48 @@ class Watcher:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(timeout=5)
+        self._thread.join(timeout=CLOSE_S)
 
     def _follow(self) -> None:
         try:
+            self._screen.update(self.progress, self._past)
             while not self._stop.wait(INTERVAL_S):
-                self._turn()
-            self._turn()
+                self._turn(ended=False)
+            self._turn(ended=True)
             self._screen.close()
         except OSError:  # the terminal has gone; the run goes on without a view
             return
 
-    def _turn(self) -> None:
-        lines = [line for entry in self._tail.entries() for line in self.progress.apply(entry)]
-        for _ in range(MAX_LINES_A_TURN):
-            try:
-                line = self.progress.script_line(self._said.get_nowait())
-            except queue.Empty:
-                break
-            if line:
-                lines.append(line)
-        self._screen.update(self.progress, lines)
+    def _turn(self, *, ended: bool) -> None:
+        waiting: list[str] = []
+        for lines in self._news(ended):
+            waiting += lines
+            if len(waiting) >= LINES_AT_ONCE:
+                self._screen.update(self.progress, waiting)
+                waiting = []
+        self._screen.update(self.progress, waiting)
+
+    def _news(self, ended: bool) -> Iterator[list[str]]:
+        """Yield the lines for what has come since the last turn, some at a time; ended: nothing more will come."""
+        for entry in self._tail.entries():
+            work = _work(entry)
+            if entry.get("phase") == "end" and work in self._logs:
+                yield from self._said(*self._logs.pop(work), ended=True)
+            yield self.progress.apply(entry)
+            if entry.get("log"):
+                path = self._run_dir / case_folder(entry) / text(entry["log"])
+                self._logs.setdefault(work, (entry, ScriptLog(path)))
+        for known in self._logs.values():
+            yield from self._said(*known, ended=ended)
+
+    def _said(self, entry: Mapping[str, Any], log: ScriptLog, *, ended: bool) -> Iterator[list[str]]:
+        for lines in log.pieces(ended=ended):
+            yield self.progress.script_lines(entry, lines)
+
+
+def _work(entry: Mapping[str, Any]) -> Work:
+    """Return whose step an entry is of: scenario, case, attempt, node and step."""
+    return tuple(text(entry.get(name)) for name in WORK)
 
 
 def _drawing(progress: Progress, seconds: float) -> Group:

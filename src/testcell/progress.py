@@ -7,18 +7,16 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.escape import one_line, visible
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.escape import one_line
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.values import duration, mapping, text
 
-LOG_LINES = 6
 MAX_READ = 1 << 20
-SCRIPT_LINE = re.compile(r"^\s+(?P<node>\S+)\s+test\s+\| ?(?P<line>.*)$")
+SCRIPT_LINE = re.compile(r"^\s+\S+\s+test\s+\|")
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -32,14 +30,16 @@ class Tail:
 
     def entries(self) -> list[dict[str, Any]]:
         """Return the JSON objects appended since the last call; lines of another form are left out."""
+        whole: list[bytes] = []
         try:
             with self._path.open("rb") as stream:
                 stream.seek(self._offset)
-                content = stream.read(MAX_READ)
-        except OSError:
-            return []
-        self._offset += len(content)
-        *whole, self._rest = (self._rest + content).split(b"\n")
+                while content := stream.read(MAX_READ):
+                    self._offset += len(content)
+                    *lines, self._rest = (self._rest + content).split(b"\n")
+                    whole += lines
+        except OSError:  # there is none yet, or its disk fails: what was read of it counts
+            pass
         return [entry for entry in map(_parsed, whole) if entry is not None]
 
 
@@ -63,32 +63,30 @@ class Progress:
     attempt: str = ""
     begun: int = 0
     nodes: dict[str, NodeState] = field(default_factory=dict)
-    log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
 
     def apply(self, entry: Mapping[str, Any]) -> list[str]:
         """Take in one entry of the journal and return the lines that a plain screen prints for it."""
-        title = _title(entry)
-        lines = []
-        if title and title != self.attempt:
-            self.attempt = title
-            self.begun += 1
-            self.nodes.clear()
-            self.log.clear()
-            lines.append(f"== {title}")
+        lines = self._turn_to(entry)
         node = one_line(entry.get("node") or "")
         if not node:
             message = one_line(entry.get("message") or "")
             return [*lines, *([f"   {message}"] if message else [])]
         return [*lines, *self._apply_to_node(node, entry)]
 
-    def script_line(self, text_line: str) -> str:
-        """Take in a line of Ansible's output; return it when it is a line that the test script wrote, else ""."""
-        found = SCRIPT_LINE.match(ANSI.sub("", text_line))
-        if not found:
-            return ""
-        line = visible(found["line"]).rstrip()
-        self.log.append(line)
-        return f"   {one_line(found['node']):<12} test      | {line}"
+    def script_lines(self, entry: Mapping[str, Any], lines: Sequence[str]) -> list[str]:
+        """Return what a plain screen prints for lines of a test script. entry: one of its case and its node."""
+        node = one_line(entry.get("node") or "")
+        return [*self._turn_to(entry), *(_line(node, "test", f"| {line}") for line in lines)]
+
+    def _turn_to(self, entry: Mapping[str, Any]) -> list[str]:
+        """Show the attempt of an entry from here on, and return its title where another one was shown."""
+        title = _title(entry)
+        if not title or title == self.attempt:
+            return []
+        self.attempt = title
+        self.begun += 1
+        self.nodes.clear()
+        return [f"== {title}"]
 
     def _apply_to_node(self, name: str, entry: Mapping[str, Any]) -> list[str]:
         node = self.nodes.setdefault(name, NodeState())
@@ -114,6 +112,11 @@ class Progress:
             node.failed, node.message = True, one_line(message)
             return f"FAILED {one_line(kind)}: {one_line(message)}"
         return f"ok, {duration(entry.get('seconds'))}"
+
+
+def is_script_line(text_line: str) -> bool:
+    """Return whether a line of Ansible's output is one that the test script wrote."""
+    return SCRIPT_LINE.match(ANSI.sub("", text_line)) is not None
 
 
 def _line(node: str, step: str, message: str) -> str:

@@ -26,7 +26,7 @@ from . import manifest, proof, readback, sums, tar_members, verify
 from .claims import CORRUPT, Claims, Finding
 from .manifest import Claim
 from .tar_members import TOO_LARGE, UNSAFE, ArchiveError, Member
-from .verify import Verified
+from .verify import Tally, Verified
 
 SUFFIX = ".tar.gz"
 # A fifth more bytes than level 6 gives, in a quarter of the time.
@@ -199,8 +199,7 @@ class _Reading:
     sink: Sink
     claims: Claims = field(default_factory=Claims)
     seen: set[str] = field(default_factory=set)
-    found: list[Finding] = field(default_factory=list)
-    size: int = 0
+    tally: Tally = field(default_factory=Tally)
 
     def proof(self, members: Iterator[Member]) -> None:
         """Read what the archive begins with: SHA256SUMS, the manifest of the run, those of its cases."""
@@ -213,7 +212,7 @@ class _Reading:
         self.claims = proofs.gather(contents.get, run_id)
         for path, content in contents.items():
             if path in self.claims.files:
-                self.found += verify.differing(path, self.claims.files[path], proof.seen(content))
+                self.tally.hold(path, self.claims.files[path], proof.seen(content))
 
     def _expected(self, members: Iterator[Member], path: str, contents: dict[str, bytes]) -> str:
         member = next(members, None)
@@ -233,7 +232,7 @@ class _Reading:
         content = self._stream(member).read()
         with self.sink(member) as write:
             write(content)
-        self._note(member)
+        self.seen.add(member.path)
         return content
 
     def take(self, member: Member) -> None:
@@ -242,10 +241,10 @@ class _Reading:
         if claim and claim.size in (None, member.info.size):
             self._prove(member, claim)
         elif claim:
-            self.found.append(Finding(member.path, f"{claim.size} bytes", f"{member.info.size} bytes"))
+            self.tally.found.append(Finding(member.path, f"{claim.size} bytes", f"{member.info.size} bytes"))
         elif grown:
-            self.found += verify.grown(self._content(member), member.path, grown, self.claims)
-        self._note(member)
+            self.tally.found += verify.grown(self._content(member), member.path, grown, self.claims)
+        self.seen.add(member.path)
 
     def _prove(self, member: Member, claim: Claim) -> None:
         stream = self._stream(member)
@@ -257,17 +256,12 @@ class _Reading:
                 return block
 
             seen = readback.digest(read, readback.hashers(proof.algorithms(claim)), member.info.size)
-        self.found += verify.differing(member.path, claim, seen)
+        self.tally.hold(member.path, claim, seen)
 
     def _stream(self, member: Member) -> IO[bytes]:
         stream = self.archive.extractfile(member.info)
         assert stream is not None  # members are files
         return stream
-
-    def _note(self, member: Member) -> None:
-        if member.path not in self.seen:
-            self.seen.add(member.path)
-            self.size += member.info.size
 
 
 def _read(path: Path, sink: Sink, agree: Callable[[Claims], None] | None = None) -> Verified:
@@ -288,11 +282,12 @@ def _read(path: Path, sink: Sink, agree: Callable[[Claims], None] | None = None)
                 reading.take(member)
     except ArchiveError as exc:
         reason = Finding(exc.member or path.name, "an archive of a run", str(exc), kind=exc.kind)
-        claims = reading.claims if reading else Claims()
-        return verify.verified(claims, str(path), 0, 0, [reason, *(reading.found if reading else [])])
-    claims, seen = reading.claims, reading.seen
-    found = [*reading.found, *verify.missing(claims, seen), *verify.added(claims, seen)]
-    return verify.verified(claims, str(path), len(seen), reading.size, found)
+        claims, tally = (reading.claims, reading.tally) if reading else (Claims(), Tally())
+        tally.found.append(reason)
+        return verify.verified(claims, str(path), tally)
+    claims, seen, tally = reading.claims, reading.seen, reading.tally
+    tally.found += [*verify.missing(claims, seen), *verify.added(claims, seen)]
+    return verify.verified(claims, str(path), tally)
 
 
 def _allowed(claims: Claims) -> int:

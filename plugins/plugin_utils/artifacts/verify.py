@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,10 @@ MISSING = "bring it back from a copy, or run the case again"
 
 @dataclass(frozen=True)
 class Verified:
-    """What a look at a run has shown. proof: sha256 of SHA256SUMS, which says more when it was noted elsewhere."""
+    """What a look at a run has shown. proof: sha256 of SHA256SUMS, which says more when it was noted elsewhere.
+
+    files, bytes: those that are whole by the proof, so without SHA256SUMS, which nothing else proves.
+    """
 
     run_id: str
     path: str
@@ -52,29 +54,43 @@ class Verified:
         }
 
 
+@dataclass
+class Tally:
+    """What was held against the proof: files and bytes of those that are whole, and a finding for each other one."""
+
+    files: int = 0
+    bytes: int = 0
+    found: list[Finding] = field(default_factory=list)
+
+    def hold(self, path: str, claim: Claim, seen: readback.Seen) -> None:
+        """Count a file that is what it has to be, and keep the finding for one that is not."""
+        wrong = differing(path, claim, seen)
+        self.found += wrong
+        if not wrong:
+            self.files += 1
+            self.bytes += seen.size
+
+
 def folder(run_dir: Path) -> Verified:
     """Prove a run's folder again; nothing is written. OSError when the folder cannot be listed."""
     claims = proofs.gather(lambda path: _content(run_dir / path), run_dir.name)
     there = set(proof.files_below(run_dir))
     wanted = [(path, proof.algorithms(claim)) for path, claim in sorted(claims.files.items()) if path in there]
-    found: list[Finding] = []
-    read = 0
+    tally = Tally()
     for path, seen in readback.read_all(run_dir, wanted, sum(claim.size or 0 for claim in claims.files.values())):
-        read += seen.size
-        found += differing(path, claims.files[path], seen)
+        tally.hold(path, claims.files[path], seen)
     for path, claim in claims.growing.items():
         content = None if path in claims.files else _content(run_dir / path)
         if content is not None:
-            found += grown(content, path, claim, claims)
-    found += missing(claims, there)
-    found += added(claims, there)
-    return verified(claims, str(run_dir), len(wanted), read, found)
+            tally.found += grown(content, path, claim, claims)
+    tally.found += [*missing(claims, there), *added(claims, there)]
+    return verified(claims, str(run_dir), tally)
 
 
-def verified(claims: Claims, path: str, files: int, size: int, found: Iterable[Finding]) -> Verified:
+def verified(claims: Claims, path: str, tally: Tally) -> Verified:
     """Return the outcome with what the proof itself has shown first, and the rest by path."""
-    findings = (*claims.findings, *sorted(found, key=lambda finding: os.fsencode(finding.path)))
-    return Verified(claims.run_id, path, claims.proof, files, size, findings, tuple(claims.notes))
+    findings = (*claims.findings, *sorted(tally.found, key=lambda finding: os.fsencode(finding.path)))
+    return Verified(claims.run_id, path, claims.proof, tally.files, tally.bytes, findings, tuple(claims.notes))
 
 
 def differing(path: str, claim: Claim, seen: readback.Seen) -> list[Finding]:

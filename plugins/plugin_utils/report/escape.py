@@ -16,6 +16,8 @@ HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
 FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# Characters of a line of a log that a screen shows.
+MOST_SHOWN = 200
 MARKDOWN_SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
 MARKDOWN_START = re.compile(r"^(?=#|[+-](?: |$)|[=-]+$)")
 MARKDOWN_NUMBER = re.compile(r"^(\d+)([.)])(?= |$)")
@@ -30,6 +32,11 @@ def visible(value: Any) -> str:
 def one_line(value: Any) -> str:
     """Return the visible form of value on one line, with runs of white space made one space."""
     return " ".join(visible(value).split())
+
+
+def log_line(line: str) -> str:
+    """Return a line of a log as it comes to stand on a screen: what is behind its last carriage return, all visible, its beginning."""
+    return visible(line.rstrip().rpartition("\r")[2])[:MOST_SHOWN]
 
 
 def markdown(value: Any) -> str:

@@ -19,7 +19,18 @@ from .cleaning import line
 from .escape import one_line, visible
 from .links import Link, of_case, of_run
 from .metrics import STATISTICS, Tile, latency_table, tiles
-from .reasons import MARKS, Account, account, clean_states, end_state, labels, leftovers, title, why
+from .reasons import (
+    MARKS,
+    Account,
+    account,
+    clean_states,
+    end_state,
+    labels,
+    leftovers,
+    node_facts,
+    title,
+    why,
+)
 from .summary import counts, shown_cases
 from .values import clock, duration, items, mapping, rows, shown, size, text, words
 
@@ -49,7 +60,7 @@ class CaseView:
     moments: tuple[course.Service, ...]
     services: tuple[Mapping[str, Any], ...]
     nodes: tuple[tuple[str, str], ...]
-    clean: tuple[tuple[str, bool], ...]
+    clean: tuple[tuple[str, bool | None], ...]
     leftovers: tuple[tuple[str, str, str], ...]
     cleaning: str
     artifacts: str
@@ -77,7 +88,7 @@ def render(run: Mapping[str, Any], run_dir: Path) -> str:
         failure=_account(run),
         reasons=[text(reason) for reason in items(run.get("reasons"))],
         cases=[_case(record, run_dir, index) for index, record in enumerate(cases, 1)],
-        nodes=_nodes(run),
+        nodes=node_facts(run),
         clean=clean_states(run),
         leftovers=leftovers(run),
         cleaning=line(run.get("cleaning")),
@@ -131,7 +142,7 @@ def _case(record: Mapping[str, Any], run_dir: Path, index: int) -> CaseView:
         told=course.sentences(record),
         moments=course.services(record),
         services=tuple(_service(service) for service in rows(record.get("services"))),
-        nodes=tuple(_nodes(record)),
+        nodes=tuple(node_facts(record)),
         clean=tuple(clean_states(record)),
         leftovers=tuple(leftovers(record)),
         cleaning=line(record.get("cleaning")),
@@ -167,17 +178,6 @@ def _service(service: Mapping[str, Any]) -> Mapping[str, Any]:
         "image_id": text(service.get("image_id"))[:19],
         "exit_code": shown(service.get("exit_code")),
     }
-
-
-def _nodes(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    found = []
-    for node in items(record.get("nodes")):
-        facts = mapping(node)
-        plain = {key: value for key, value in facts.items() if key != "name" and isinstance(value, (str, int, float))}
-        found.append(
-            (text(facts.get("name") if facts else node), ", ".join(f"{key}: {value}" for key, value in plain.items()))
-        )
-    return found
 
 
 def _facts(record: Mapping[str, Any], name: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import differences
+from . import verification
 from .escape import one_line
 from .values import items, mapping, rows, text
 
@@ -74,26 +74,45 @@ def why(record: Mapping[str, Any]) -> str:
 
 
 def leftovers(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return what was left on the nodes as (node, what, detail), cleaning errors first; clean nodes add nothing."""
+    """Return what was left on the nodes as (node, what, detail), cleaning errors first; clean nodes add nothing.
+
+    record: of a case, or of a run, whose details name the case.
+    """
     found = [
-        (node, "could not be cleaned", _words(error))
+        (node, "could not be cleaned", verification.words(error))
         for node, done in mapping(mapping(record.get("cleaning")).get("nodes")).items()
         for error in items(mapping(done).get("errors"))
     ]
     for node, state in mapping(record.get("verify")).items():
-        facts = mapping(state)
-        for left in rows(facts.get("leftovers")):
-            found.append((node, differences.what(left), differences.origin(left)))
-        for error in items(facts.get("errors")):
-            found.append((node, "could not be verified", _words(error)))
-        if facts.get("clean") is False and not facts.get("leftovers") and not facts.get("errors"):
-            found.append((node, "not clean", "no list of leftovers"))
+        found += [(node, what, detail) for what, detail in _left(mapping(state))]
     return found
 
 
-def clean_states(record: Mapping[str, Any]) -> list[tuple[str, bool]]:
-    """Return each verified node with whether it was found clean; a state that does not say so is not clean."""
-    return [(node, mapping(state).get("clean") is True) for node, state in mapping(record.get("verify")).items()]
+def _left(state: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if "cases" not in state:
+        return verification.left(state)
+    return [
+        (what, f"{detail}, after {title(case)}")
+        for case in rows(state["cases"])
+        for what, detail in verification.left(case)
+    ]
+
+
+def clean_states(record: Mapping[str, Any]) -> list[tuple[str, bool | None]]:
+    """Return each node that had to be verified with whether it was found clean, None when nobody looked."""
+    return [(node, verification.is_clean(state)) for node, state in mapping(record.get("verify")).items()]
+
+
+def node_facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return each node with what is known of it in words; nothing where no more than names is known."""
+    known = [mapping(node) or {"name": node} for node in items(record.get("nodes"))]
+    plain = [{name: value for name, value in facts.items() if name != "name" and _is_plain(value)} for facts in known]
+    told = [", ".join(f"{name}: {value}" for name, value in facts.items()) for facts in plain]
+    return [(text(facts.get("name")), words) for facts, words in zip(known, told, strict=True)] if any(told) else []
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (str, int, float)) and value != ""
 
 
 def title(record: Mapping[str, Any]) -> str:
@@ -124,11 +143,3 @@ def end_state(service: Mapping[str, Any]) -> str:
     if recovered:
         parts.append(f"started again {recovered} time{'s' if recovered > 1 else ''} while the test ran")
     return ", ".join(part for part in parts if part)
-
-
-def _words(error: Any) -> str:
-    """Return an error of a cleaning or a listing in one line."""
-    facts = mapping(error)
-    if not facts.get("error"):
-        return one_line(error)
-    return one_line(f"{text(facts.get('what'))}: {text(facts.get('error'))}")

@@ -13,9 +13,9 @@ from urllib.parse import quote
 from . import markdown_parts as parts
 from .escape import markdown
 from .metrics import headline
-from .reasons import MARKS, labels, title, why
+from .reasons import MARKS, labels, node_facts, title, why
 from .summary import case_folder, counts, shown_cases
-from .values import clock, duration, items, mapping, shown, text
+from .values import clock, duration, mapping, shown, text
 
 
 def render(run: Mapping[str, Any]) -> str:
@@ -76,16 +76,4 @@ def _story(record: Mapping[str, Any]) -> list[str]:
 
 
 def _nodes(run: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for node in items(run.get("nodes")):
-        facts = mapping(node)
-        if not facts:
-            lines.append([markdown(node), ""])
-            continue
-        rest = ", ".join(f"{key}: {value}" for key, value in facts.items() if key != "name" and _plain(value))
-        lines.append([markdown(facts.get("name")), markdown(rest)])
-    return parts.table(("node", "facts"), lines)
-
-
-def _plain(value: Any) -> bool:
-    return value is not None and not isinstance(value, (Mapping, list, tuple)) and value != ""
+    return parts.table(("node", "facts"), [[markdown(name), markdown(facts)] for name, facts in node_facts(run)])

@@ -23,8 +23,8 @@ def build(run: Mapping[str, Any]) -> dict[str, Any]:
     """Return summary.json of a run.
 
     run: run_id, verdict, exit_code, control {ok}, cases (records), nodes, seconds, started_at, ended_at;
-    counts, failure, reasons, warnings, verify and versions where there are any. Verdicts are taken as they
-    are given; KeyError when run_id, verdict or exit_code is missing.
+    counts, failure, reasons, warnings, verify (as verification.of_run), cleaning and versions where there are any.
+    Verdicts are taken as they are given; KeyError when run_id, verdict or exit_code is missing.
     """
     cases = shown_cases(run)
     return {

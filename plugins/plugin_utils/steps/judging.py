@@ -13,7 +13,7 @@ from typing import Any
 
 from ..deploy.board import Board
 from ..node import line as node_line
-from ..report import case_files, cleaning, run_files
+from ..report import case_files, cleaning, run_files, verification
 from ..run import journal, reserve
 from ..run import plan as run_plan
 from ..run.folder import point_latest
@@ -67,6 +67,7 @@ def report_run(plan: RunPlan, shared: Board, now: float) -> dict[str, Any]:
         "reasons": [f"not clean: {', '.join(dirty)}"] if dirty else [],
         "warnings": list(plan.warnings),
         "cleaning": cleaning.of_run(records),
+        "verify": verification.of_run(records),
     }
     run_plan.forget_values(plan.run_dir)
     reserve.give_up(plan.run_dir)

@@ -40,7 +40,7 @@ def build(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[str, 
         "deployment": moments.deployment(case, found),
         "artifacts": artifacts(case.ref.folder(plan.run_dir), board),
         "cleaning": cleaning.of_case(board.notes("cleaned.")),
-        "verify": board.notes("verified."),
+        "verify": verification(case, board),
         "warnings": [*warnings(case, board), *moments.retries(found)],
         "versions": versions(board),
         "environment": environment(plan, case, board),
@@ -159,6 +159,12 @@ def warnings(case: CasePlan, board: Board) -> list[str]:
         if note["error_kind"] != "dependency_failed"
     ]
     return found
+
+
+def verification(case: CasePlan, board: Board) -> dict[str, Any]:
+    """Return what verify found on each node; clean is None for one that was touched and never verified."""
+    found = board.notes("verified.")
+    return {**{node: {"clean": None} for node in dirty_nodes(case.nodes, board)}, **found}
 
 
 def versions(board: Board) -> dict[str, str]:

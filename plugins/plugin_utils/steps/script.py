@@ -31,7 +31,6 @@ LONGEST_WATCH_S = 15.0
 LOG_CAP_BYTES = 64 << 20
 # How long the controller goes on asking a node that does not answer; the test itself runs on under its supervisor.
 PATIENCE_S = 90.0
-CARRIAGE_RETURN = "\r"
 ASK_AGAIN_S = 1.0
 # The same for a Docker engine: one that is started again is back within seconds, and may have kept its containers.
 ENGINE_PATIENCE_S = 10.0
@@ -112,8 +111,11 @@ class _Test:
 
     def run(self) -> dict[str, Any]:
         try:
-            self._start()
-            outcome = self._follow()
+            told = self._start()
+            # The copy is there before the journal names it, and complete before it says that the test has ended.
+            with closing(LogCopy(self._cell.case_dir / LOG, LOG_CAP_BYTES)) as log:
+                self._cell.event(told, log=LOG)
+                outcome = self._follow(log)
         finally:
             if self._cell.board.read("test") is None:
                 self._cell.board.post("test", {"state": "not ended", "t": self._cell.clock()})
@@ -124,11 +126,13 @@ class _Test:
             for key in ("state", "exit_code", "signal", "seconds", "log_bytes", "log_hidden", "survivors_killed")
         }
 
-    def _start(self) -> None:
-        """Start the script, unless the controller before has: then it runs, or has ended, under the node's supervisor."""
+    def _start(self) -> str:
+        """Start the script and return what is told of it.
+
+        It is not started where the controller before has done so: then it runs, or has ended, under the node's supervisor.
+        """
         if self._cell.board.read(BEGUN):
-            self._cell.event(f"{self._cell.case.test.script} was started before; going on with it")
-            return
+            return f"{self._cell.case.test.script} was started before; going on with it"
         test = self._cell.case.test
         folder = (self._cell.board.read(f"{FOLDER}{self._cell.node}") or {})["path"]
         self._cell.client.call(
@@ -144,36 +148,35 @@ class _Test:
             dirs_rel=[f"work/{_folder_of(path)}" for path in test.result_paths],
         )
         self._cell.board.post(BEGUN, {"t": self._cell.clock()})
-        self._cell.event(f"{test.script} started, at most {test.timeout_s} s")
+        return f"{test.script} started, at most {test.timeout_s} s"
 
-    def _follow(self) -> dict[str, Any]:
+    def _follow(self, log: LogCopy) -> dict[str, Any]:
         hidden = 0
-        with closing(LogCopy(self._cell.case_dir / LOG, LOG_CAP_BYTES)) as log:
-            while True:
-                question = {"name": UNIT, "wait_s": POLL_S, "raw": self._cell.case.keep_raw_logs, **log.wanted()}
-                answer = self._watch.ask(question, PATIENCE_S)
-                if answer is None:
-                    continue
-                outcome: dict[str, Any] = answer["unit"]
-                chunk = base64.b64decode(outcome.pop("log_b64", ""))
-                hidden += 0 if log.sampling else outcome.pop("hidden", 0)
-                log.take(chunk, outcome["offset"], outcome["log_bytes"], outcome["state"] in ENDED)
-                self._show(chunk)
-                if log.complete:
-                    outcome["log_hidden"] = hidden
-                    self._cell.board.post("test", {**outcome, "t": self._cell.clock()})
-                    return outcome
-                self._watch.hear(answer)
-                if must_end(self._cell):
-                    self._cell.client.call("supervise", action="kill", name=UNIT)
-                if log.sampling:
-                    self._cell.sleep(SAMPLE_PAUSE_S)
+        while True:
+            question = {"name": UNIT, "wait_s": POLL_S, "raw": self._cell.case.keep_raw_logs, **log.wanted()}
+            answer = self._watch.ask(question, PATIENCE_S)
+            if answer is None:
+                continue
+            outcome: dict[str, Any] = answer["unit"]
+            chunk = base64.b64decode(outcome.pop("log_b64", ""))
+            hidden += 0 if log.sampling else outcome.pop("hidden", 0)
+            log.take(chunk, outcome["offset"], outcome["log_bytes"], outcome["state"] in ENDED)
+            self._show(chunk)
+            if log.complete:
+                outcome["log_hidden"] = hidden
+                self._cell.board.post("test", {**outcome, "t": self._cell.clock()})
+                return outcome
+            self._watch.hear(answer)
+            if must_end(self._cell):
+                self._cell.client.call("supervise", action="kill", name=UNIT)
+            if log.sampling:
+                self._cell.sleep(SAMPLE_PAUSE_S)
 
     def _show(self, chunk: bytes) -> None:
         """Show the last lines of a piece of the log, without what would do something to a terminal."""
         *lines, self._rest = (self._rest + chunk.decode("utf-8", "replace")).split("\n")
         for line in lines[-20:]:
-            self._cell.say(f"| {escape.visible(line.rstrip().rpartition(CARRIAGE_RETURN)[2])[:200]}")
+            self._cell.say(f"| {escape.log_line(line)}")
         self._rest = self._rest[-4096:]
 
     def _judge(self, outcome: dict[str, Any]) -> None:

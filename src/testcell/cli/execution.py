@@ -96,8 +96,8 @@ def attend(
         keep=settings.verbose,
     )
     redraw = output.is_terminal(sys.stderr) and not settings.verbose
-    with Watcher(run_dir, redraw=redraw) as watcher:
-        outcome = runner.run(job, say_all if settings.verbose else watcher.hear)
+    with Watcher(run_dir, redraw=redraw):
+        outcome = runner.run(job, say_all if settings.verbose else None)
     if outcome.kept:
         output.note(f"Ansible's files are kept in {outcome.kept}")
     try:
@@ -136,7 +136,9 @@ def explain(outcome: Outcome) -> CliError:
 
 
 def say_all(event: Mapping[str, Any]) -> None:
-    """Show what Ansible prints, as it comes."""
-    text = str(event.get("stdout") or "")
-    if text:
-        output.note(text)
+    """Show what Ansible prints, as it comes, but the lines of the test script, which the view takes from its log."""
+    from testcell.progress import is_script_line
+
+    lines = [line for line in str(event.get("stdout") or "").splitlines() if not is_script_line(line)]
+    if lines:
+        output.note("\n".join(lines))

@@ -94,7 +94,9 @@ def _lines(seen: Verified) -> list[Part]:
     if seen.findings:
         return [
             *lines,
-            Line(f"run {seen.run_id or '?'} is NOT as it was: {len(seen.findings)} finding(s); {what}", "bold red"),
+            Line(
+                f"run {seen.run_id or '?'} is NOT as it was: {len(seen.findings)} finding(s); {what} proved", "bold red"
+            ),
         ]
     if not seen.proof:
         return [*lines, f"what came home of run {seen.run_id} is as it was: {what}"]

@@ -91,10 +91,15 @@ def test_a_starter_project_runs_to_a_pass_and_leaves_nothing(project: Path, star
 
 def test_a_failing_script_ends_with_1_and_says_why(project: Path, start: Start) -> None:
     script = project / "scenarios" / "001_example" / "run_test.sh"
-    script.write_text("#!/bin/sh\necho about to fail\nexit 3\n")
+    script.write_text("#!/bin/sh\nseq 3000\nprintf 'about to fail'\nexit 3\n")
     done = start("run", "example")
     assert done.returncode == 1
-    assert "about to fail" in done.stderr and "exit code 3" in done.stdout and "verdict  FAIL" in done.stdout
+    said = [line.removeprefix("   local        test      ") for line in done.stderr.splitlines()]
+    lines = [*(f"| {number}" for number in range(1, 3001)), "| about to fail"]
+    assert [line for line in said if line.startswith("| ")] == lines
+    (ended,) = [line for line in said if line.startswith("ok, ")]
+    assert said.index("| about to fail") + 1 == said.index(ended), "the end of the test comes after its last line"
+    assert "exit code 3" in done.stdout and "verdict  FAIL" in done.stdout
 
 
 def test_health_and_cleanup_answer_for_the_node(start: Start) -> None:

@@ -91,6 +91,20 @@ def test_cases_that_had_ended_keep_their_verdict(opened: plan.RunPlan) -> None:
     assert [(case["attempt"], case["verdict"]) for case in found["cases"]] == [(1, "fail"), (2, "cancelled")]
 
 
+def test_the_state_of_the_nodes_is_told_of_all_cases(opened: plan.RunPlan) -> None:
+    record = {"scenario": "example", "case": "", "attempt": 1, "verdict": "fail", "nodes": ["local"]}
+    run_board(opened.boards).post("case-record.0", {**record, "verify": {"local": {"clean": True}}})
+    board = case_board(opened.boards, 1)
+    board.post("opened", {"t": 1005.0})
+    board.post("snapshot.local", {})
+    board.post("cleaned.local", {"removed": {"containers": 2}, "seconds": 0.5})
+    found = closing.close(opened.run_dir, signal.SIGINT, clean=True, now=1011.0)
+    state = found["verify"]["local"]
+    assert state["clean"] is None and [case["attempt"] for case in state["cases"]] == [2]
+    assert found["cleaning"]["total"]["containers"] == 2
+    assert "| local | 2 containers | 0.5 s | 0 | not verified |" in (opened.run_dir / "summary.md").read_text()
+
+
 def test_what_failed_before_the_signal_is_told_with_it(opened: plan.RunPlan) -> None:
     board = case_board(opened.boards, 0)
     board.post("opened", {"t": 1001.0})

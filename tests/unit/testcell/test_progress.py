@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from testcell import live
-from testcell.progress import Progress, Tail
+from testcell.progress import Progress, Tail, is_script_line
 
 
 def entry(step: str, phase: str, **more: Any) -> dict[str, Any]:
@@ -59,15 +57,18 @@ def test_state_of_services_is_kept_by_node() -> None:
     assert progress.nodes["node1"].services == {"d-1": "failed"}
 
 
-def test_lines_of_the_test_script_are_told_from_other_output() -> None:
-    progress = Progress("r")
-    assert (
-        progress.script_line("\x1b[0m  node1        test     | 42 requests")
-        == "   node1        test      | 42 requests"
-    )
-    assert progress.script_line("  node1        deploy   d-1 ready") == ""
-    assert progress.script_line("TASK [x] ****") == ""
-    assert list(progress.log) == ["42 requests"]
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("\x1b[0m  node1        test     | 42 requests", True),
+        ("  node1        test     | ", True),
+        ("  node1        test     run_test.sh started, at most 60 s", False),
+        ("  node1        deploy   | ready", False),
+        ("TASK [x] ****", False),
+    ],
+)
+def test_lines_of_the_test_script_are_told_from_other_output(line: str, expected: bool) -> None:
+    assert is_script_line(line) is expected
 
 
 def test_tail_gives_whole_lines_only_and_survives_rubbish(tmp_path: Path) -> None:
@@ -92,19 +93,3 @@ def test_tail_gives_whole_lines_only_and_survives_rubbish(tmp_path: Path) -> Non
 )
 def test_odd_entries_do_not_stop_the_view(odd: dict[str, Any]) -> None:
     assert isinstance(Progress("r").apply(odd), list)
-
-
-def test_the_view_has_shown_everything_when_it_is_closed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run_dir = tmp_path / "20260101_000000"
-    run_dir.mkdir()
-    with live.Watcher(run_dir, redraw=False) as watcher:
-        lines = [entry("prep", "begin"), entry("prep", "end", ok=True, seconds=1.0)]
-        (run_dir / "journal.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-        watcher.hear({"stdout": "  node1        test     | hello\nTASK\n"})
-    said = capfd.readouterr()
-    assert said.out == ""
-    assert said.err.splitlines() == [
-        "== 001_x",
-        "   node1        prep      ok, 1.0 s",
-        "   node1        test      | hello",
-    ]

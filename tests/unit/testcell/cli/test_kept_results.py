@@ -92,7 +92,7 @@ def test_a_run_is_packed_proved_removed_and_brought_back(project: Path, run: Pat
     )
     assert os.listdir(project / "results") == []
     packed = cli("verify", "run.tar.gz", "--json")
-    assert packed.code == 0 and packed.json["files"] == len(before)
+    assert packed.code == 0 and packed.json["files"] == len(before) - 1, "all but the list of digests"
     assert os.listdir(project / "results") == []
     assert cli("results", "unpack", "run.tar.gz").code == 0
     assert sealed.tree(run) == before and cli("verify", sealed.RUN_ID).code == 0

@@ -47,6 +47,7 @@ def report(
         board.post("recovered.a", recovered)
     if snapshot:
         board.post("snapshot.n1", {})
+    if snapshot and verified is not None:
         board.post("verified.n1", {"clean": verified, "leftovers": [], "foreign": [], "errors": []})
     results = case.ref.folder(run.run_dir) / "test_artifacts" / "results"
     results.mkdir(parents=True)
@@ -160,6 +161,28 @@ def test_a_case_that_was_never_run_makes_no_green_run(tmp_path, build):
     assert (summary["verdict"], summary["exit_code"]) == ("error", 5)
     assert [case["verdict"] for case in summary["cases"]] == ["pass", "error"]
     assert "other was never run" in summary["cases"][1]["failure"]["message"]
+
+
+VERIFIED = {
+    "clean": ({}, {"n1": (True, 0)}),
+    "left-dirty": ({"fail": "cleanup_failed", "verified": False}, {"n1": (False, 1)}),
+    "never-verified": ({"verified": None, "fail": "ssh_timeout"}, {"n1": (None, 1)}),
+    "never-touched": ({"snapshot": False, "fail": "lock_held"}, {}),
+}
+
+
+@pytest.mark.parametrize(("board", "expected"), VERIFIED.values(), ids=VERIFIED)
+def test_the_summary_of_a_run_says_whether_its_nodes_were_verified(tmp_path, build, board, expected):
+    run, document, shared = report(tmp_path, build, test=EXITED, **board)
+    longer = build.replace(run, cases=(*run.cases, build.case(index=1, ref=CaseRef("other", "", 1))))
+    judging.report_run(longer, shared, 101.0)
+    found = json.loads((run.run_dir / "summary.json").read_text()).get("verify", {})
+    assert {node: (state["clean"], len(state["cases"])) for node, state in found.items()} == expected
+    assert {node: state["clean"] for node, state in document["verify"].items()} == {
+        node: clean for node, (clean, _) in expected.items()
+    }
+    page = (run.run_dir / "summary.md").read_text()
+    assert ("not clean: n1" in page) is bool(expected and not expected["n1"][0]), "as the exit code says it"
 
 
 def test_f28_a_disk_that_ran_low_is_a_warning_of_the_run(tmp_path, build):

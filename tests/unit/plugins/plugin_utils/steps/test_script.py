@@ -7,6 +7,7 @@ import base64
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import script
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 
@@ -125,6 +126,31 @@ def test_bytes_are_kept_in_the_file_and_harmless_on_the_screen(tested, row):
     script.run(cell)
     assert (cell.case_dir / "test.log").read_bytes() == text + b"\n"
     assert [line for line in said if line.startswith("| ")] == [shown]
+
+
+def test_the_log_is_there_when_the_journal_names_it(tested):
+    cell = tested(b"all is well\n")
+    (cell.case_dir / "test.log").parent.mkdir(parents=True)
+    (cell.case_dir / "test.log").write_bytes(b"of the controller before")
+    seen = []
+    cell.say = lambda said: seen.append((said, (cell.case_dir / "test.log").read_bytes()))
+    script.run(cell)
+    (event,) = [entry for entry in journal.read(cell.plan.run_dir) if entry.get("log")]
+    assert (event["log"], event["message"], event["node"]) == ("test.log", seen[0][0], "n1")
+    assert seen[0][1] == b"", "who follows it from its beginning finds nothing of before"
+
+
+def test_a_script_that_cannot_be_started_leaves_no_log(tested, build):
+    cell = tested()
+
+    def refused(**_):
+        raise NodeError("disk_full", "no room")
+
+    cell.client = build.node(supervise=refused)
+    cell.client.line = None
+    with pytest.raises(NodeError):
+        script.run(cell)
+    assert not (cell.case_dir / "test.log").exists()
 
 
 ENDS = {
