@@ -132,20 +132,31 @@ def test_f35_a_gibibyte_of_log_fills_neither_the_memory_nor_the_disk_of_the_cont
     assert json.loads((run / "summary.json").read_text())["cases"][0]["verdict"] == "no_data"
 
 
-@pytest.fixture
-def few_processes():
-    """Return the words of a shell that let it and all that it starts be at most so many processes."""
-    group = Path(f"/sys/fs/cgroup/pids/testcell-few-{os.getpid()}")
+def limiting(controller, limit):
+    """Yield what sets a limit of a new control group and returns the words with which a shell enters it."""
+    group = Path(f"/sys/fs/cgroup/{controller}/testcell-scarce-{os.getpid()}")
     if not group.parent.is_dir():
-        pytest.skip("a control group of v1 limits the processes")
+        pytest.skip(f"a control group of v1 limits {controller}")
     group.mkdir()
 
-    def make(count):
-        (group / "pids.max").write_text(str(count))
+    def make(most):
+        (group / limit).write_text(str(most))
         return f"echo $$ > {group}/cgroup.procs"
 
     yield make
     subprocess.run(["sh", "-c", f"until rmdir {group}; do sleep 0.1; done"], timeout=60, check=True)
+
+
+@pytest.fixture
+def processes():
+    """Return the words of a shell that let it and all that it starts be at most so many processes."""
+    yield from limiting("pids", "pids.max")
+
+
+@pytest.fixture
+def memory():
+    """Return the words of a shell that let it and all that it starts have at most so many bytes together."""
+    yield from limiting("memory", "memory.limit_in_bytes")
 
 
 def run_after(words, results, folder):
@@ -173,33 +184,17 @@ def test_f13_64_descriptors_are_enough(results, project):
 
 @pytest.mark.tries(10)
 @pytest.mark.parametrize("count", [8, 12])
-def test_f13_too_few_processes_are_resource_limit_and_a_clean_node(results, project, few_processes, count):
-    run = run_after(few_processes(count), results, project())
+def test_f13_too_few_processes_are_resource_limit_and_a_clean_node(results, project, processes, count):
+    run = run_after(processes(count), results, project())
     assert run.rc != 0
     assert (run.case()["verdict"], run.case()["failure"]["error_kind"]) == ("error", "resource_limit"), run.screen
     assert run.summary["exit_code"] == 5
     assert left_of(run) == []
 
 
-@pytest.fixture
-def memory():
-    """Return the words of a shell that let it and all that it starts have so many MiB together."""
-    group = Path(f"/sys/fs/cgroup/memory/testcell-small-{os.getpid()}")
-    if not group.parent.is_dir():
-        pytest.skip("a control group of v1 limits the memory")
-    group.mkdir()
-
-    def make(mib):
-        (group / "memory.limit_in_bytes").write_text(str(mib << 20))
-        return f"echo $$ > {group}/cgroup.procs"
-
-    yield make
-    subprocess.run(["sh", "-c", f"until rmdir {group}; do sleep 0.1; done"], timeout=60, check=True)
-
-
 @pytest.mark.tries(10)
 def test_f13_128_mib_of_memory_are_enough(results, project, memory):
-    run = run_after(memory(128), results, project())
+    run = run_after(memory(128 << 20), results, project())
     assert (run.case()["verdict"], run.rc) == ("pass", 0), run.screen
     assert left_of(run) == []
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -49,6 +50,34 @@ def frames_of(stream: bytes) -> list[Frame]:
         found.append((kind, flags, stream[at : at + length]))
         at += length
     return found
+
+
+def told(stream: bytes) -> dict[bytes, list[Any]]:
+    """Return kind -> what its frames say: JSON is decoded, of a bundle the head, and data is as it came."""
+    found: dict[bytes, list[Any]] = {}
+    for kind, _, payload in frames_of(stream):
+        begin, end = 0, len(payload)
+        if kind == frames.BUNDLE:
+            begin = frames.HEAD_LENGTH.size
+            end = begin + frames.HEAD_LENGTH.unpack_from(payload)[0]
+        said = payload if kind == frames.DATA else json.loads(payload[begin:end])
+        found.setdefault(kind, []).append(said)
+    return found
+
+
+def entries(found: dict[bytes, list[Any]]) -> list[Any]:
+    """Return the entries of all files that came in bundles."""
+    return [row for head in found.get(frames.BUNDLE, []) for row in head]
+
+
+def paths(found: dict[bytes, list[Any]]) -> list[str]:
+    """Return the paths of all files that came in bundles."""
+    return [row[0] for row in entries(found)]
+
+
+def refusals(found: dict[bytes, list[Any]]) -> list[dict[str, str]]:
+    """Return all that was refused."""
+    return [one for rows in found.get(frames.REFUSED, []) for one in rows]
 
 
 def stream_of(parts: Iterable[Frame]) -> bytes:

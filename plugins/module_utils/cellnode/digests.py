@@ -45,7 +45,7 @@ def of_system(name: str) -> ModuleType | None:
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
-        except ImportError:  # made for another Python
+        except Exception:  # made for another Python, or broken: it counts as absent, whatever it raises
             del sys.modules[name]
             return None
     return sys.modules[name]

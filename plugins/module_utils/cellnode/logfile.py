@@ -135,8 +135,10 @@ class CappedLog:
     def _close_piece(self) -> None:
         """Close the open piece."""
         if self._fd >= 0:
-            with suppress(OSError):
+            try:
                 os.close(self._fd)
+            except OSError as exc:  # some file systems tell only now that they have not kept what was written
+                self.error = self.error or exc
             self._fd = -1
 
     def seal(self) -> Layout:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ def answer(opened: Callable[[], tuple[Context, dict[str, Any]]], out_fd: int) ->
         while rest:
             rest = rest[os.write(out_fd, rest) :]
 
-    _answer(opened, frames.Outlet(write))
+    _answer(opened, write)
 
 
 def stream(ctx: Context, args: dict[str, Any], write: Write) -> None:
@@ -123,31 +123,45 @@ def stream(ctx: Context, args: dict[str, Any], write: Write) -> None:
 
     write: see frames.Outlet.
     """
-    _answer(lambda: (ctx, args), frames.Outlet(write))
+    _answer(lambda: (ctx, args), write)
 
 
-def _answer(opened: Callable[[], tuple[Context, dict[str, Any]]], out: frames.Outlet) -> None:
+def _answer(opened: Callable[[], tuple[Context, dict[str, Any]]], write: Write) -> None:
+    try:
+        out = frames.Outlet(write)
+        failure = _failure(opened, out)
+        if failure:
+            out.value(frames.ERROR, failure)
+    except frames.Lost as exc:
+        raise BrokenPipeError(str(exc)) from exc
+
+
+def _failure(opened: Callable[[], tuple[Context, dict[str, Any]]], out: frames.Outlet) -> dict[str, Any]:
+    """Send what is asked for, and return what that failed with, {} for nothing."""
     try:
         ctx, args = opened()
         _stream(ctx, Wanted.of(args), out)
-    except frames.Lost as exc:
-        raise BrokenPipeError(str(exc)) from exc
+    except frames.Lost:
+        raise
     except CellError as exc:
-        out.value(frames.ERROR, exc.as_dict())
+        return exc.as_dict()
     except Exception as exc:
         message = f"send failed: {type(exc).__name__}: {exc}"
-        out.value(frames.ERROR, {"kind": error_kind(exc), "message": message, "detail": {}})
+        return {"kind": error_kind(exc), "message": message, "detail": {}}
+    return {}
 
 
 def _stream(ctx: Context, wanted: Wanted, out: frames.Outlet) -> None:
-    algorithm = wanted.algorithm()
-    try:
-        with wanted.folder(ctx) as base_fd:
-            _send(wanted, Sending(out, algorithm, wanted.prove, wanted.compress), base_fd)
-    except CellError as exc:
-        if exc.kind != "artifact_missing":
-            raise
-        Sending(out, algorithm, wanted.prove, wanted.compress).nothing(wanted.patterns.texts)
+    sending = Sending(out, wanted.algorithm(), wanted.prove, wanted.compress)
+    with ExitStack() as opened:
+        try:
+            base_fd = opened.enter_context(wanted.folder(ctx))
+        except CellError as exc:
+            if exc.kind != "artifact_missing":
+                raise
+            return sending.nothing(wanted.patterns.texts)
+        _send(wanted, sending, base_fd)
+    return None
 
 
 def _send(wanted: Wanted, sending: Sending, base_fd: int) -> None:

@@ -24,6 +24,7 @@ from .walk import Folders, Found, Walk, file_fault, refusal, same
 
 NAME_BYTES = 6  # of JSON for one letter of a name, at most
 FIGURES_BYTES = 256  # of JSON for the rest of an entry
+PLACED_BYTES = 64 << 20  # are told of at the latest: who waits hears something, and a cut stream has them proved
 # What opening or reading says of a file, or of a folder on its way, that is gone or of another kind by now.
 REPLACED = frozenset((errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO))
 
@@ -303,9 +304,10 @@ class Sending:
             return self._refuse(found, exc.kind, exc.message)
         finally:
             os.close(fd)
-        if self._head_bytes > frames.HEAD_BYTES:
-            self._flush()
         self._head(found, digest)
+        self._held += found.info.st_size
+        if self._held >= PLACED_BYTES or self._head_bytes > frames.HEAD_BYTES:
+            self._flush()
         return None
 
     def _copied(self, fd: int, found: Found, placing: Placing) -> str:
@@ -315,6 +317,7 @@ class Sending:
         try:
             if shared(fd, target_fd):
                 done = self._blocks(target_fd, 0, found.info.st_size, digest, send=False)
+                os.ftruncate(target_fd, done)  # of a file that has grown, more was shared
             else:
                 done = self._copy(fd, target_fd, found.info.st_size, digest)
             self._hold_against(found, os.fstat(fd), done)

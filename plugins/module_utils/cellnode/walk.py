@@ -23,6 +23,7 @@ DEFAULT_FILES, DEFAULT_BYTES = 20_000, 16 << 30
 NOT_PLAIN = 0o170000 | stat.S_ISUID | stat.S_ISGID  # the bits that tell a plain file
 MAX_DEPTH = 64
 MAX_NAMES = 200_000  # names looked at in one folder
+MAX_PATH_BYTES = 3 << 10  # a system takes 4,095, and where files go there is the path of a folder before them
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,9 @@ class Walk:
         fault = file_fault(info) or ("its name holds a backslash" if "\\" in found.path else "")
         if fault:
             return self.refuse(found.path, "artifact_unsafe_path", fault)
+        if len(found.path) > MAX_PATH_BYTES // 4 and len(os.fsencode(found.path)) > MAX_PATH_BYTES:
+            why = f"its path is over the limit of {MAX_PATH_BYTES} bytes"
+            return self.refuse(found.path, "artifact_too_large", why)
         if len(self.files) >= self._limits.files:
             self._left_out += 1
             return None

@@ -13,7 +13,6 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import IO
 from ..run import atomic, reserve
 from ..run.folder import PIN
 from . import claims as proofs
-from . import manifest, proof, readback, sums, tar_members, verify
+from . import durable, hashes, manifest, proof, readback, sums, tar_members, verify
 from .claims import CORRUPT, Claims, Finding
 from .manifest import Claim
 from .tar_members import TOO_LARGE, UNSAFE, ArchiveError, Member
@@ -37,7 +36,6 @@ OVERHEAD_BYTES = 4 * 512 + tar_members.MAX_NAME_BYTES
 END_BYTES = 1 << 16
 # What Ansible may have added to a file after the proof.
 GROWTH_BYTES = 64 << 20
-SYNCED_AT_ONCE = 16
 # What a file of the proof may have in an archive, where its size is only said: that of 400,000 files.
 MAX_PROOF_BYTES = 128 << 20
 # What an archive that is unpacked may hold, whatever it says of itself.
@@ -140,7 +138,7 @@ def unpack(path: Path, results_dir: Path, max_bytes: int = MAX_BYTES) -> tuple[P
         found = _read(path, _below(staging), lambda claims: _check_limits(claims, results_dir, max_bytes))
         if found.findings:
             raise UnpackError(f"{path} was not unpacked", found)
-        _sync(staging)
+        _sync(staging, found.files)
         staging.chmod(0o755)
         target = results_dir / found.run_id
         _name(staging, target)
@@ -174,19 +172,11 @@ def _below(staging: Path) -> Sink:
     return sink
 
 
-def _sync(folder: Path) -> None:
-    """Make all below a folder durable; many at once, since a disk takes together what comes together."""
-    found = list(os.walk(folder))
-    with ThreadPoolExecutor(SYNCED_AT_ONCE) as pool:
-        list(pool.map(_sync_file, (os.path.join(base, name) for base, _, names in found for name in names)))
-    for base, _, _ in found:
-        atomic.sync_folder(Path(base))
-
-
-def _sync_file(path: str) -> None:
-    descriptor = os.open(path, readback.FLAGS)
+def _sync(folder: Path, files: int) -> None:
+    """Make all below a folder durable. files: about how many there are."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        durable.sync(descriptor, files)
     finally:
         os.close(descriptor)
 
@@ -255,7 +245,7 @@ class _Reading:
                 write(block)
                 return block
 
-            seen = readback.digest(read, readback.hashers(proof.algorithms(claim)), member.info.size)
+            seen = readback.digest(read, hashes.hashers(proof.algorithms(claim)), member.info.size)
         self.tally.hold(member.path, claim, seen)
 
     def _stream(self, member: Member) -> IO[bytes]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..run.folder import RUN_ID
-from . import manifest, proof, readback, sums
+from . import hashes, manifest, paths, proof, sums
 from .manifest import CaseManifest, Claim, ManifestError, RunManifest
 from .readback import SHA256
 
@@ -167,7 +167,7 @@ def _hold_against(claims: Claims, listed: Mapping[str, str], complete: bool) -> 
     for path, claim in claims.files.items():
         if path not in listed:
             claims.wrong(sums.NAME, f"the digest of {path!r}", "no line of it")
-        absent = [name for name, text in claim.digests.items() if readback.hasher(name, len(text)) is None]
+        absent = [name for name, text in claim.digests.items() if hashes.hasher(name, len(text)) is None]
         if absent and absent[0] not in str(claims.notes):
             claims.notes.append(
                 f"{absent[0]} cannot be made on this machine: files with such a digest are proved by {sums.NAME}"
@@ -181,7 +181,7 @@ def _first_form(read: Read, claims: Claims, name: str) -> bool:
         cases = [f"{case['path']}/{manifest.NAME}" for case in summary["cases"]]
     except (ValueError, RecursionError, TypeError, KeyError):
         return False
-    contents = {path: content for path in cases if manifest.is_plain(path) and (content := read(path)) is not None}
+    contents = {path: content for path in cases if paths.is_plain(path) and (content := read(path)) is not None}
     try:
         found = {path: manifest.read_case(content) for path, content in contents.items()}
     except ManifestError:

@@ -58,11 +58,6 @@ class Reader:
         self._header: tuple[bytes, int] | None = None
         self._greeted = False
 
-    @property
-    def inside(self) -> bool:
-        """Return whether a frame, or the stream's beginning, has come in part."""
-        return not self._greeted or self._at > 0 or self._header is not None
-
     def space(self) -> memoryview:
         """Return where the bytes that come next go; `filled` says how many there were."""
         return self._wanted[self._at :]

@@ -6,18 +6,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...module_utils.cellnode import digests
+from . import hashes, paths, readback
 from .errors import ArtifactError
 from .frames import Entry, entry
-from .receiver import installed
-from .staging import split
-
-BLOCK_BYTES = 1 << 20
 
 
 def proved(folder: Path, files: Any, algorithms: Container[str]) -> tuple[str, dict[str, Entry]]:
@@ -29,8 +24,7 @@ def proved(folder: Path, files: Any, algorithms: Container[str]) -> tuple[str, d
     used = ""
     for row in files if isinstance(files, list) else []:
         algorithm, one = _entry(row)
-        new = digests.factory(algorithm, installed) if algorithm in algorithms else None
-        if one and new and used in ("", algorithm) and digest_of(folder / one.path, new) == one.digest:
+        if one and algorithm in algorithms and used in ("", algorithm) and _is_there(folder, one, algorithm):
             found[one.path], used = one, algorithm
     return used, found
 
@@ -54,24 +48,12 @@ def _entry(row: Any) -> tuple[str, Entry | None]:
     algorithm, _, digest = str(row.get("digest")).partition(":")
     try:
         one = entry([*(row.get(key) for key in ("path", "size", "mode", "mtime_ns", "ctime_ns")), digest])
-        split(one.path)
     except ArtifactError:
         return "", None
-    return algorithm, one
+    return algorithm, one if paths.is_safe(one.path) else None
 
 
-def digest_of(path: Path, new: digests.Factory) -> str:
-    """Return the digest of a regular file, "" for anything else."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    digest = new()
-    try:
-        while block := os.read(descriptor, BLOCK_BYTES):
-            digest.update(block)
-    except OSError:
-        return ""
-    finally:
-        os.close(descriptor)
-    return str(digest.hexdigest())
+def _is_there(folder: Path, one: Entry, algorithm: str) -> bool:
+    """Return whether a file is there and has its digest."""
+    seen = readback.read(str(folder / one.path), {algorithm: hashes.MOST_DIGITS})
+    return seen.digests.get(algorithm) == one.digest

@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..run.folder import CaseRef
+from .paths import is_plain
 from .readback import SHA256
 
 NAME = "manifest.json"
@@ -21,8 +21,6 @@ SCHEMA = 2
 # The first form: sha256 alone, under its own key, and no manifest of the run.
 FIRST_SCHEMA = 1
 FULL = "full"
-# Parts of a path that is not plain: "" is what an absolute one, an empty one, and one with // or / at its end have.
-UNPLAIN = frozenset({"", ".", ".."})
 DIGEST = re.compile(r"(sha256|blake2b|blake3|xxh3_128):((?:[0-9a-f]{2}){16,64})")
 
 
@@ -193,12 +191,3 @@ def _claim(entry: Any) -> tuple[str, Claim]:
     if text and not match:
         raise ManifestError(f"{path!r} has the digest {text!r}")
     return path, Claim(size, {match[1]: match[2]} if match else {})
-
-
-def is_plain(path: str) -> bool:
-    """Return whether a path can be one, is relative, has one spelling only, and cannot leave the folder that it starts at."""
-    try:
-        os.fsencode(path)
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in path and not UNPLAIN & set(path.split("/"))

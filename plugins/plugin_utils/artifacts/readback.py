@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .hashes import hashers
+
 SHA256 = "sha256"
 BLOCK_BYTES = 1 << 20
 # Fewer bytes than this are read sooner than a thread has begun, and smaller files sooner than it has been told of one.
@@ -23,7 +23,6 @@ WORTH_A_THREAD = 8 << 20
 SMALL_BYTES = 64 << 10
 MOST_THREADS = 8
 FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-ELSEWHERE = {"blake3": ("blake3", "blake3"), "xxh3_128": ("xxhash", "xxh3_128")}
 
 
 @dataclass(frozen=True)
@@ -33,26 +32,6 @@ class Seen:
     size: int = 0
     digests: Mapping[str, str] = field(default_factory=dict)
     why: str = ""
-
-
-def hasher(algorithm: str, digits: int = 64) -> Any:
-    """Return a new hash of an algorithm whose digest has this many hex digits, None where this machine has none."""
-    if algorithm == "blake2b" and 2 <= digits <= 128:
-        return hashlib.blake2b(digest_size=digits // 2)
-    if algorithm == SHA256:
-        return hashlib.sha256()
-    if algorithm not in ELSEWHERE:
-        return None
-    module, name = ELSEWHERE[algorithm]
-    try:
-        return getattr(importlib.import_module(module), name)()
-    except ImportError:
-        return None
-
-
-def hashers(wanted: Mapping[str, int]) -> dict[str, Any]:
-    """Return new hashes by their algorithms, without those that this machine does not have. wanted: see read."""
-    return {name: one for name, digits in wanted.items() if (one := hasher(name, digits)) is not None}
 
 
 def digest(read: Callable[[int], bytes], hashes: Mapping[str, Any], limit: int, block: int = BLOCK_BYTES) -> Seen:

@@ -6,18 +6,18 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 from ...module_utils.cellnode import digests, frames
 from ...module_utils.cellnode.beside import Beside
 from ...module_utils.cellnode.context import os_error_kind
+from ..node.own_stream import hand_over
 from .errors import ArtifactError, corrupt
 from .frames import Entry, Reader, decoded, entry, failure, rows, unpacked, whole
+from .hashes import installed
 from .staging import Large, NameTaken, Staging, split
 
 MAX_FILES = 1_000_000
@@ -25,14 +25,6 @@ LONGEST_S = 1e9
 
 # A stream that has reached its limit ends within a file, with these.
 CLOSING = (frames.REFUSED, frames.MISSING, frames.END)
-
-
-def installed(name: str) -> ModuleType | None:
-    """Return a module of this Python, None where it is not installed."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
 
 
 @dataclass(frozen=True)
@@ -117,22 +109,17 @@ class Receiver:
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take bytes of the stream."""
-        rest = memoryview(data)
-        while rest:
-            space = self.space()
-            count = min(len(space), len(rest))
-            space[:count] = rest[:count]
-            rest = rest[count:]
-            self.filled(count)
+        if hand_over(memoryview(data), self):
+            raise _behind()
 
     def space(self) -> memoryview:
         """Return where the next bytes may be put; `filled` takes them. It saves the copy of `feed`."""
         return self._reader.space()
 
-    def filled(self, count: int) -> None:
-        """Take count bytes that were put into `space`."""
-        if self.ended and count:
-            raise corrupt("bytes came behind the end of the stream")
+    def filled(self, count: int) -> bool:
+        """Take count bytes that were put into `space`, and return whether the stream has ended."""
+        if self.ended:
+            raise _behind()
         try:
             self._reader.filled(count)
         except ArtifactError:
@@ -143,6 +130,7 @@ class Receiver:
             # the names in what the system says are relative to folders that are open
             said = f"cannot write below {self._staging.folder}: {exc.strerror}"
             raise ArtifactError(os_error_kind(exc), said, []) from exc
+        return self.ended
 
     def result(self) -> Arrived:
         """Return what came, after the stream has ended; transfer_failed when it was cut."""
@@ -429,6 +417,10 @@ class Receiver:
 def _check_number(values: Sequence[Any]) -> None:
     if len(values) > MAX_FILES:
         raise corrupt(f"the node refuses or misses more than {MAX_FILES} paths")
+
+
+def _behind() -> ArtifactError:
+    return corrupt("bytes came behind the end of the stream")
 
 
 def _other(path: str, here: str, there: str) -> ArtifactError:

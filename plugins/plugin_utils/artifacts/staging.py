@@ -22,15 +22,13 @@ from typing import Any
 
 from ...module_utils.cellnode.walk import Folders
 from ..run import atomic
-from . import durable, tree
+from . import durable, paths, tree
 from .errors import ArtifactError, corrupt
 from .frames import Entry
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 MORE_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-NAME_BYTES, PATH_BYTES = 255, 4095
-NO_NAMES = frozenset(("", ".", ".."))
 OWNER_BITS, ALL_BITS = 0o600, 0o777
 BLOCK_BYTES = 1 << 20
 # Past the page cache go files that would fill it: their bytes are on the disk when the last one has come.
@@ -45,33 +43,11 @@ class NameTaken(Exception):
 @lru_cache(maxsize=4096)  # a path is split when it is checked, and again when its file is made
 def split(path: str) -> tuple[str, str]:
     """Return folder ("" or with a slash behind) and name of a relative path; ArtifactError when it could lead elsewhere."""
+    if not paths.is_safe(path):
+        said = f"the node offers the path {path!r}; only plain relative paths are taken"
+        raise ArtifactError("artifact_unsafe_path", said, [path])
     prefix, slash, name = path.rpartition("/")
-    if name in NO_NAMES or "\0" in path or "\\" in path or (slash and not _plain(prefix)):
-        raise unsafe(path)
-    if not (path.isascii() and len(path) <= NAME_BYTES) and not _short(path):
-        raise unsafe(path)
     return prefix + slash, name
-
-
-@lru_cache(maxsize=256)
-def _plain(folder: str) -> bool:
-    """Return whether a folder's path goes down only."""
-    return NO_NAMES.isdisjoint(folder.split("/"))
-
-
-def unsafe(path: str) -> ArtifactError:
-    """Return the error for a path that is not taken."""
-    said = f"the node offers the path {path!r}; only plain relative paths are taken"
-    return ArtifactError("artifact_unsafe_path", said, [path])
-
-
-def _short(path: str) -> bool:
-    """Return whether a path is one that a file system can hold: bytes that are text or not, but no halves of letters."""
-    try:
-        raw = path.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return False
-    return len(raw) <= PATH_BYTES and all(len(name) <= NAME_BYTES for name in raw.split(b"/"))
 
 
 class Staging:
@@ -259,7 +235,7 @@ class Staging:
             for path in sorted(self.proved):
                 prefix, name = split(path)
                 os.replace(name, name, src_dir_fd=self._folder(prefix), dst_dir_fd=targets.at(prefix))
-            durable.sync(base, len(self.proved))
+            durable.sync_names(base, self.proved)
         finally:
             targets.close()
             os.close(base)
@@ -278,13 +254,13 @@ class Large:
         rest = piece
         while rest and self.fd >= 0:
             if self._direct and (len(rest) % PAGE_BYTES or self.offset % PAGE_BYTES):
-                self._direct = not _set_direct(self.fd, False)
+                self._through_the_cache()
             try:
                 count = os.pwrite(self.fd, rest, self.offset)
             except OSError as exc:
                 if not self._direct or exc.errno != errno.EINVAL:
                     raise
-                self._direct = not _set_direct(self.fd, False)
+                self._through_the_cache()
                 continue
             self.offset += count
             rest = rest[count:]
@@ -292,6 +268,7 @@ class Large:
 
     def blocks(self) -> Iterator[bytes]:
         """Yield what is in the file from its beginning."""
+        self._through_the_cache()  # else what is read would have to be whole pages of memory
         at = 0
         while at < self.offset:
             block = os.pread(self.fd, BLOCK_BYTES, at)
@@ -299,6 +276,10 @@ class Large:
                 return
             at += len(block)
             yield block
+
+    def _through_the_cache(self) -> None:
+        """Let the file be read and written through the page cache from here on."""
+        self._direct = self._direct and not _set_direct(self.fd, False)
 
     def close(self) -> None:
         """Let go of the file."""

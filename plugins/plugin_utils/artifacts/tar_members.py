@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..run.folder import RUN_ID
-from . import manifest
+from . import paths
 from .claims import CORRUPT
 
 UNSAFE, TOO_LARGE = "artifact_unsafe_path", "artifact_too_large"
 # What a name may take: a path of Linux, with the blocks that a header is made of.
 MAX_NAME_BYTES = 8192
 SET_ID = 0o6000
+LONGEST_S = 1 << 63
 # Read at a time: more than a block of gzip gives, far less than the memory of any machine.
 BLOCK_BYTES = 1 << 20
 BUFFER_BYTES = 1 << 18
@@ -114,7 +115,7 @@ def members(archive: tarfile.TarFile) -> Iterator[Member]:
     while (member := archive.next()) is not None:
         archive.members = []  # type: ignore[attr-defined]  # what has been read is not kept: there may be very many
         first, _, path = member.name.partition("/")
-        if not manifest.is_plain(member.name) or not path or "\\" in path:
+        if not (paths.is_plain(member.name) and paths.is_safe(path)):
             raise ArchiveError(UNSAFE, "only plain relative paths below the run are taken", member.name)
         if not RUN_ID.fullmatch(first) or first != (run_id or first):
             raise ArchiveError(CORRUPT, "all of it is expected below the id of one run", member.name)
@@ -122,6 +123,8 @@ def members(archive: tarfile.TarFile) -> Iterator[Member]:
             raise ArchiveError(UNSAFE, f"it is setuid or setgid (mode {member.mode:04o})", member.name)
         if path in seen or member.size < 0:
             raise ArchiveError(CORRUPT, "it is there twice, or has no size", member.name)
+        if abs(member.mtime) >= LONGEST_S:
+            raise ArchiveError(CORRUPT, "its time is none that a file can have", member.name)
         run_id = first
         seen.add(path)
         yield Member(run_id, path, member)

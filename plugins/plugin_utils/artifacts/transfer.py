@@ -23,8 +23,9 @@ from . import figures, here, partial
 from .errors import ArtifactError, corrupt
 from .figures import Figures
 from .frames import Entry
+from .hashes import installed
 from .policy import DAMAGED, FULL, Failure, Policy
-from .receiver import Receiver, installed
+from .receiver import Receiver
 from .staging import Staging
 
 # Finds damage and no intent, so nobody gets it without asking.
@@ -145,8 +146,7 @@ class Transfer:
     def filled(self, count: int) -> bool:
         """Take bytes that were put into the space, and return whether the stream has ended."""
         assert self._receiver
-        self._receiver.filled(count)
-        return self._receiver.ended
+        return self._receiver.filled(count)
 
     def hear(self, event: Mapping[str, Any]) -> None:
         """Take an event of the op `send`. A fault is kept: other transfers share the way, and the rest is passed over."""

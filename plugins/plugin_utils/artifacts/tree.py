@@ -10,12 +10,13 @@ import errno
 import os
 import stat
 from collections.abc import Set
+from typing import NoReturn
 
 
 def clear(base_fd: int, known: Set[str]) -> dict[str, tuple[int, int]]:
     """Remove all below an open folder but the regular files of known paths; return path -> (size, mtime_ns) of these."""
     kept: dict[str, tuple[int, int]] = {}
-    for root, folders, names, fd in os.fwalk(".", topdown=False, dir_fd=base_fd, follow_symlinks=False):
+    for root, folders, names, fd in os.fwalk(".", topdown=False, onerror=stop, dir_fd=base_fd):
         prefix = "" if root == "." else root[2:] + "/"
         for name in names:
             info = os.stat(name, dir_fd=fd, follow_symlinks=False)
@@ -26,6 +27,11 @@ def clear(base_fd: int, known: Set[str]) -> dict[str, tuple[int, int]]:
         for name in folders:
             _remove_empty(name, fd)
     return kept
+
+
+def stop(exc: OSError) -> NoReturn:
+    """Raise what keeps a walk out of a folder; it would leave the folder out by itself."""
+    raise exc
 
 
 def _remove_empty(name: str, folder_fd: int) -> None:

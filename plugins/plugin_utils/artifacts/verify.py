@@ -21,6 +21,7 @@ from .manifest import Claim
 # What a file of the proof may have on the disk: below it is one of a million files.
 MAX_PROOF_BYTES = 1 << 30
 ADDED = "remove it, or move it out of the run: nothing is added to one that has ended"
+UNREADABLE = f"none that can be read, or one of over {MAX_PROOF_BYTES} bytes"
 MISSING = "bring it back from a copy, or run the case again"
 
 
@@ -80,9 +81,10 @@ def folder(run_dir: Path) -> Verified:
     for path, seen in readback.read_all(run_dir, wanted, sum(claim.size or 0 for claim in claims.files.values())):
         tally.hold(path, claims.files[path], seen)
     for path, claim in claims.growing.items():
-        content = None if path in claims.files else _content(run_dir / path)
-        if content is not None:
-            tally.found += grown(content, path, claim, claims)
+        if path in there and path not in claims.files:
+            content = _content(run_dir / path)
+            unread = [Finding(path, "a file", UNREADABLE)]
+            tally.found += unread if content is None else grown(content, path, claim, claims)
     tally.found += [*missing(claims, there), *added(claims, there)]
     return verified(claims, str(run_dir), tally)
 
@@ -136,8 +138,13 @@ def _content(path: Path) -> bytes | None:
     """Return the content of a file of the proof, None where there is no file that can be one."""
     try:
         descriptor = os.open(path, readback.FLAGS)
+        try:
+            facts = os.fstat(descriptor)
+            if not readback.is_file(facts) or facts.st_size > MAX_PROOF_BYTES:
+                return None
+            with open(descriptor, "rb", closefd=False) as stream:
+                return stream.read()
+        finally:
+            os.close(descriptor)
     except OSError:
         return None
-    with open(descriptor, "rb") as stream:
-        facts = os.fstat(descriptor)
-        return stream.read() if readback.is_file(facts) and facts.st_size <= MAX_PROOF_BYTES else None

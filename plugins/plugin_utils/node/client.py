@@ -315,7 +315,7 @@ class _Beginning:
         self.before = self.before[-NOISE_BYTES:] + bytes(self._room[:count])
         at = self.before.find(self._magic)
         self._found = at >= 0
-        return self._found and hand_over(memoryview(self.before)[at:], self._sink)
+        return self._found and hand_over(memoryview(self.before)[at:], self._sink) is not None
 
 
 def _last_within(link: Link, name: str, asked: Asked) -> dict[str, Any]:

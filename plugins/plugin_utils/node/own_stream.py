@@ -73,15 +73,15 @@ def read_stream(argv: Sequence[str], stdin: bytes, sink: Sink, silence_s: float)
             raise _too_early(errors.read().decode("utf-8", "replace").strip(), child.returncode, outcome, silence_s)
 
 
-def hand_over(data: memoryview, sink: Sink) -> bool:
-    """Hand data to the sink, and return whether that was all it wants."""
+def hand_over(data: memoryview, sink: Sink) -> memoryview | None:
+    """Hand data to the sink; return what is left of it when the sink has all, None while it wants more."""
     ended = False
     while data and not ended:
         room = sink.space()
         count = min(len(room), len(data))
         room[:count] = data[:count]
         ended, data = sink.filled(count), data[count:]
-    return ended
+    return data if ended else None
 
 
 _ALL, _ENDED, _SILENT = "all", "ended", "silent"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 # A shared connection outlives its run, and serves a key that the node would refuse by now. -S beats every
 # ControlPath, and without one no other setting shares anything.
@@ -17,7 +18,8 @@ LIMITS = ("-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=3", "-o", "C
 # What a host's own variables call it.
 CHECKING_KEYS = ("ansible_host_key_checking", "ansible_ssh_host_key_checking")
 # Twice as fast as what ssh takes by itself; all others stay allowed behind it.
-FAST_CIPHER = ("-o", "Ciphers=^aes128-gcm@openssh.com")
+FAST = "aes128-gcm@openssh.com"
+FAST_CIPHER = ("-o", f"Ciphers=^{FAST}")
 # A stream is compressed where that pays, which ssh cannot tell.
 UNCOMPRESSED = ("-o", "Compression=no")
 NO_FILES = ("-F", "none")
@@ -62,6 +64,8 @@ def for_a_stream(
 
     The fast cipher is asked for only where this ssh knows it and neither user nor system has chosen ciphers.
     """
-    fast = ask((*options, *FAST_CIPHER, host)).get("ciphers")
-    chosen, by_itself = (ask(words).get("ciphers") for words in ((*options, host), (*options, *NO_FILES, host)))
-    return (*UNCOMPRESSED, *(FAST_CIPHER if fast and chosen == by_itself else ()))
+    with ThreadPoolExecutor(2) as pool:
+        said = pool.map(ask, ((*options, host), (*NO_FILES, host)))
+    chosen, by_itself = (settings.get("ciphers", "") for settings in said)
+    fast = chosen == by_itself and FAST in by_itself.split(",")
+    return (*UNCOMPRESSED, *(FAST_CIPHER if fast else ()))

@@ -8,6 +8,7 @@ import random
 import damage
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import receiver, staging
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.errors import ArtifactError
 
 SEED = 20260131
 
@@ -43,7 +44,7 @@ def test_a_receiver_that_proves_nothing_is_seen(bench, monkeypatch):
 def test_a_staging_folder_that_takes_every_path_is_seen(bench, monkeypatch):
     def anywhere(path):
         if not path.isprintable() or not 0 < len(path) < 200:
-            raise staging.unsafe(path)
+            raise ArtifactError("artifact_unsafe_path", "no path", [path])
         return "", path
 
     monkeypatch.setattr(staging, "split", anywhere)

@@ -161,3 +161,11 @@ def folder_fd(tmp_path: Path) -> Iterator[int]:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     yield fd
     os.close(fd)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A folder with the artifacts of a test below `results`."""
+    path = tmp_path / "base"
+    (path / "results").mkdir(parents=True)
+    return path

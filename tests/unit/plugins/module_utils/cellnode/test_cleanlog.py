@@ -7,37 +7,31 @@ import os
 import re
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import cleanlog, logfile
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import cleanlog
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.scrub import Scrubber
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import log_copy
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.log_copy import LogCopy
+from kept_log import KeptLog
 
 CAP = 1 << 18
 KNOWN = "S3cr3t/Value+Known"
 GAP = re.compile(rb"\n\[testcell: (\d+) bytes of output dropped here\]\n")
 
 
-class Log:
-    """A log as the supervisor keeps it, asked as the node answers."""
+class Log(KeptLog):
+    """A log that is answered without its secrets."""
 
     def __init__(self, folder):
-        folder.mkdir()
-        self.fd = os.open(folder, os.O_RDONLY)
-        self.kept = logfile.CappedLog(self.fd, CAP)
+        super().__init__(folder, CAP)
         self.scrubber = Scrubber([KNOWN])
-        self.ended = False
 
     def read(self, offset=0, max_bytes=1 << 20, sample=False):
         return cleanlog.read(self.fd, cleanlog.Wish(offset, max_bytes, sample), self.scrubber, not self.ended)
 
-    def answer(self, copy):
-        chunk, _ = self.read(**copy.wanted())
+    def chunk(self, offset, max_bytes, sample=False):
+        chunk, _ = self.read(offset, max_bytes, sample)
         assert KNOWN.encode() not in chunk.data
-        copy.take(chunk.data, chunk.offset, chunk.total, self.ended)
-
-    def end(self):
-        self.kept.seal()
-        self.ended = True
+        return chunk
 
 
 @pytest.fixture
@@ -61,16 +55,7 @@ def lines(size):
 def test_the_copy_is_the_log_without_its_secrets(log, tmp_path, size, step):
     stream = lines(size)
     copy = LogCopy(tmp_path / "test.log", CAP)
-    for at in range(0, size, step):
-        log.kept.write(stream[at : at + step])
-        log.answer(copy)
-    log.end()
-    for _ in range(100):
-        log.answer(copy)
-        if copy.complete:
-            break
-    copy.close()
-    assert copy.complete
+    log.copied(stream, step, copy)
     text, clean = (tmp_path / "test.log").read_bytes(), Scrubber([KNOWN]).whole(stream).clean
     assert KNOWN[:6].encode() not in text[:-60]
     assert b"hf_" not in text[:-60]

@@ -51,8 +51,12 @@ def test_only_folders_of_the_system_are_looked_at(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "xxhash")
 
 
-def test_a_module_made_for_another_python_counts_as_absent(tmp_path, monkeypatch):
-    (tmp_path / "xxhash.py").write_text("raise ImportError('wrong ELF class')")
+@pytest.mark.parametrize(
+    "code",
+    ["raise ImportError('wrong ELF class')", "match x:", "print(absent)", "import ctypes; ctypes.CDLL('/absent.so')"],
+)
+def test_a_module_made_for_another_python_counts_as_absent(tmp_path, monkeypatch, code):
+    (tmp_path / "xxhash.py").write_text(code)
     monkeypatch.setattr(digests, "FOLDERS", (str(tmp_path),))
     monkeypatch.delitem(sys.modules, "xxhash", raising=False)
     assert digests.of_system("xxhash") is None

@@ -121,6 +121,23 @@ def test_write_error_drops_bytes_and_later_ones_are_kept_again(folder_fd, monkey
     assert _follow(folder_fd, 1000) == b"before\n" + logfile.marker(layout.dropped) + b"after\n"
 
 
+def test_f26_what_a_file_system_refuses_when_the_log_is_closed_is_told(folder_fd, monkeypatch):
+    log = logfile.CappedLog(folder_fd, 1 << 20)
+    log.write(b"written\n")
+    real, refused = os.close, []
+
+    def close(fd):
+        real(fd)
+        if not refused:
+            refused.append(fd)
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(logfile.os, "close", close)
+    log.seal()
+    assert log.error is not None
+    assert log.error.errno == 5
+
+
 def test_bytes_lost_at_the_end_are_told(folder_fd, monkeypatch):
     log = logfile.CappedLog(folder_fd, 1 << 20)
     log.write(b"before\n")

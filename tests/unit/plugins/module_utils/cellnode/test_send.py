@@ -6,59 +6,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import zlib
 
+import odd
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import frames, placing, send, sending, walk
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import frames, placing, send, sending
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context, RunRef
-from streams import frames_of, sent
+from odd import put
+from streams import frames_of, paths, refusals, sent, told
 
 LARGE = frames.SMALL_BYTES + 1
 
 
-def put(path, data=b"x", mode=0o644):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    path.chmod(mode)
-    return path
-
-
-@pytest.fixture
-def base(tmp_path):
-    """A folder with the artifacts of a test below `results`."""
-    path = tmp_path / "base"
-    (path / "results").mkdir(parents=True)
-    return path
-
-
-def told(stream):
-    """Return {kind: values of its frames}: JSON is decoded, a bundle is its head."""
-    found = {}
-    for kind, _, payload in frames_of(stream):
-        found.setdefault(kind, []).append(payload if kind == frames.DATA else json.loads(_json(kind, payload)))
-    return found
-
-
-def _json(kind, payload):
-    """Return the part of a payload that is JSON."""
-    length = frames.HEAD_LENGTH.unpack_from(payload)[0] if kind == frames.BUNDLE else 0
-    return payload[4 : 4 + length] if kind == frames.BUNDLE else payload
-
-
 def of(base, *patterns, **args):
     return told(sent(base, patterns=list(patterns) or ["results/"], **args))
-
-
-def paths(found):
-    """Return the paths of all files that came whole."""
-    return [row[0] for head in found.get(frames.BUNDLE, []) for row in head]
-
-
-def refusals(found):
-    return [one for rows in found.get(frames.REFUSED, []) for one in rows]
 
 
 def test_plan_comes_first_then_files_in_byte_order_then_the_end(base):
@@ -86,100 +49,6 @@ def test_manifest_is_the_digest_of_all_lines(base):
     assert found[b"Z"][0]["manifest"] == hashlib.sha256(line).hexdigest()
 
 
-def test_pattern_without_a_file_is_missing_b88(base):
-    put(base / "results" / "x")
-    assert of(base, "results/", "nothing.json", "*.csv")[b"M"] == [["nothing.json", "*.csv"]]
-
-
-def test_absent_base_has_no_files(base):
-    found = of(base / "nowhere")
-    assert (found[b"P"][0]["files"], found[b"M"], found[b"Z"][0]["files"]) == (0, [["results/"]], 0)
-
-
-def test_base_that_is_a_link_is_an_error_b81(base, tmp_path):
-    (tmp_path / "linked").symlink_to(base)
-    assert of(tmp_path / "linked")[b"X"][0]["kind"] == "artifact_unsafe_path"
-
-
-def _socket(path):
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(os.path.relpath(path))
-
-
-def _hard_link(path):
-    put(path.parents[2] / "outside")
-    os.link(path.parents[2] / "outside", path)
-
-
-UNSAFE = {
-    "B80-backslash": (lambda path: put(path.with_name("x\\y")), "backslash"),
-    "B81-link-out": (lambda path: path.symlink_to("/etc/passwd"), "symbolic link to '/etc/passwd'"),
-    "B81-link-chain": (lambda path: path.symlink_to("../y"), "symbolic link to '../y'"),
-    "B81-link-to-a-folder": (lambda path: path.symlink_to("/etc"), "symbolic link to '/etc'"),
-    "B81-loop": (lambda path: path.symlink_to("x"), "symbolic link to 'x'"),
-    "B81-hard-link-out": (_hard_link, "1 of its 2 names are elsewhere"),
-    "B82-fifo": (os.mkfifo, "a fifo"),
-    "B82-socket": (_socket, "a socket"),
-    "B82-setuid": (lambda path: put(path, b"", 0o4755), "setuid"),
-    "B82-setgid": (lambda path: put(path, b"", 0o2755), "setgid"),
-}
-
-
-@pytest.mark.parametrize("row", UNSAFE)
-def test_what_is_no_plain_file_is_refused_by_name_and_the_others_are_sent(base, row, monkeypatch):
-    make, word = UNSAFE[row]
-    put(base / "results" / "good")
-    monkeypatch.chdir(base)
-    make(base / "results" / "x")
-    found = of(base)
-    (refused,) = refusals(found)
-    assert paths(found) == ["results/good"]
-    assert (refused["path"][:9], refused["kind"]) == ("results/x", "artifact_unsafe_path")
-    assert word in refused["why"]
-
-
-def test_hard_links_that_are_all_artifacts_are_sent(base):
-    put(base / "results" / "a")
-    os.link(base / "results" / "a", base / "results" / "b")
-    assert paths(of(base)) == ["results/a", "results/b"]
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted")
-def test_mount_point_is_not_entered_b86(base):
-    (base / "results" / "mounted").mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", base / "results" / "mounted"], check=False).returncode:
-        pytest.skip("mounts are not allowed here")
-    try:
-        put(base / "results" / "mounted" / "x")
-        put(base / "results" / "good")
-        found = of(base)
-    finally:
-        subprocess.run(["umount", base / "results" / "mounted"], check=True)
-    assert (paths(found), refusals(found)[0]["why"]) == (["results/good"], "it is a mount point")
-
-
-def test_limits_are_told_with_figures_and_what_fits_is_sent_b82(base):
-    for name in "abcd":
-        put(base / "results" / name, b"12345")
-    found = of(base, max_files=3)
-    assert (len(paths(found)), "limit of 3 files; 1 more" in refusals(found)[0]["why"]) == (3, True)
-    found = of(base, max_bytes=12)
-    assert paths(found) == ["results/a", "results/b"]
-    assert "5 bytes with 10 before it are over the limit of 12 bytes" in refusals(found)[0]["why"]
-    assert {one["kind"] for one in refusals(found)} == {"artifact_too_large"}
-
-
-def test_sparse_terabyte_is_refused_without_reading_it_b82(base):
-    os.truncate(put(base / "results" / "sparse"), 1 << 40)
-    assert str(1 << 40) in refusals(of(base))[0]["why"]
-
-
-def test_deep_tree_is_refused_and_not_a_crash_b82(base):
-    deep = base.joinpath("results", *"d" * (walk.MAX_DEPTH + 3))
-    put(deep / "x")
-    assert "64 folders deep" in refusals(of(base))[0]["why"]
-
-
 def test_bundles_keep_their_limits(base):
     for number in range(30):
         put(base / "results" / f"{number:02}", bytes([number]) * 100_000)
@@ -204,31 +73,8 @@ def test_many_refusals_are_several_frames_b82(base, monkeypatch):
     assert (len(found[b"R"]) > 9, len(refusals(found))) == (True, 100)
 
 
-def grow(path):
-    with path.open("ab") as stream:
-        stream.write(b"more")
-
-
-def replace(make):
-    def change(path):
-        path.unlink()
-        make(path)
-
-    return change
-
-
 CHANGES = {
-    "F22-B85-grows": grow,
-    "F22-B85-shrinks": lambda path: os.truncate(path, 1),
-    "F22-B85-vanishes": lambda path: path.unlink(),
-    "F22-touched": lambda path: os.utime(path, (1, 1)),
-    "F22-renamed": lambda path: path.rename(path.with_name("elsewhere")),
-    "F22-another-file": replace(lambda path: path.write_bytes(b"y" * 9)),
-    "F22-link": replace(lambda path: path.symlink_to("/etc/passwd")),
-    "F22-folder": replace(lambda path: path.mkdir()),
-    "F22-fifo": replace(os.mkfifo),
-    "F22-setuid": lambda path: path.chmod(0o4755),
-    "F22-hard-link": lambda path: os.link(path, path.parents[1] / "second-name"),
+    **odd.CHANGES,
     "F22-folder-on-its-way-is-a-link": lambda path: (
         path.parent.rename(path.parents[1] / "moved"),
         path.parent.symlink_to("moved"),
@@ -257,7 +103,7 @@ def test_a_file_that_changes_behind_the_walk_is_refused(base, monkeypatch, chang
     assert found[b"Z"][0]["files"] == 1
 
 
-WHILE_READ = ["F22-B85-grows", "F22-B85-shrinks", "F22-touched", "F22-setuid", "F22-hard-link"]
+WHILE_READ = ["F22-B85-grows", "F22-B85-shrinks", "F22-touched", "F22-setuid", "F22-second-name"]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -284,7 +130,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(base, monkeypatch, chan
 def test_a_file_that_is_written_meanwhile_comes_where_nothing_is_to_be_proved(base, monkeypatch):
     path = put(base / "results" / "log", b"1" * 9)
     real = sending.Sending.run
-    monkeypatch.setattr(sending.Sending, "run", lambda self, *given: (grow(path), real(self, *given)))
+    monkeypatch.setattr(sending.Sending, "run", lambda self, *given: (odd.grow(path), real(self, *given)))
     assert paths(of(base, prove="off")) == ["results/log"]
     assert refusals(of(base, prove="size"))[0]["kind"] == "artifact_changed"
 
@@ -341,15 +187,20 @@ def test_a_fault_of_ours_is_the_last_frame(base, monkeypatch):
     assert (error["kind"], "ZeroDivisionError" in error["message"]) == ("internal_error", True)
 
 
-def test_a_reader_that_is_gone_ends_the_work(base):
+@pytest.mark.parametrize("args", [{}, {"prove": "maybe"}], ids=["files", "error"])
+@pytest.mark.parametrize("pieces", [0, 1], ids=["from-the-first-byte", "behind-the-magic"])
+def test_a_reader_that_is_gone_ends_the_work(base, args, pieces):
     put(base / "results" / "a")
+    taken = []
 
     def write(piece):
-        if len(piece) > 5:
+        if len(taken) == pieces:
             raise BrokenPipeError(32, "Broken pipe")
+        taken.append(bytes(piece))
 
+    wanted = {"base": str(base), "patterns": [""], "algorithms": {"sha256": 1.0}, **args}
     with pytest.raises(BrokenPipeError):
-        send.stream(Context(base), {"base": str(base), "patterns": [""], "algorithms": {"sha256": 1.0}}, write)
+        send.stream(Context(base), wanted, write)
 
 
 def test_contents_are_compressed_where_asked_for(base):
@@ -373,6 +224,38 @@ def test_a_copy_on_the_same_machine_shares_blocks_where_it_can(base, tmp_path, m
     found = of(base, into=str(into))
     assert found[b"B"][0][0][5] == hashlib.sha256(b"1" * LARGE).hexdigest()
     assert (into / "results" / "a").read_bytes() == b"1" * LARGE
+
+
+def test_a_copy_of_a_file_that_grew_meanwhile_ends_where_the_file_did(base, tmp_path, monkeypatch):
+    path = put(base / "results" / "a", b"1" * LARGE)
+    into = tmp_path / "into"
+    into.mkdir()
+
+    def shared(source_fd, target_fd):
+        """Share the blocks of all that the file has by now, as a file system does."""
+        odd.grow(path)
+        os.pwrite(target_fd, path.read_bytes(), 0)
+        return True
+
+    monkeypatch.setattr(sending, "shared", shared)
+    assert paths(of(base, into=str(into), prove="off")) == ["results/a"]
+    assert (into / "results" / "a").read_bytes() == b"1" * LARGE
+
+
+def test_copies_are_told_of_before_all_of_them_are_made(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(sending, "PLACED_BYTES", 10)
+    for name in "abcde":
+        put(base / "results" / name, b"1234")
+    into = tmp_path / "into"
+    into.mkdir()
+    told_at_once = [[row[0][-1] for row in rows] for rows in of(base, into=str(into))[b"B"]]
+    assert told_at_once == [["a", "b", "c"], ["d", "e"]]
+
+
+def test_a_copy_without_its_folder_is_an_error_and_not_a_node_without_files(base, tmp_path):
+    put(base / "results" / "a")
+    found = of(base, into=str(tmp_path / "gone"))
+    assert (list(found), found[b"X"][0]["kind"]) == ([b"X"], "artifact_missing")
 
 
 @pytest.mark.parametrize("call", ["pwrite", "mkdir"])

@@ -4,239 +4,170 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import socket
 import subprocess
 
+import odd
 import pytest
-import streams
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import frames, send, walk
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context, RunRef
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import walk
+from odd import put
+from streams import entries, paths, refusals, sent, told
 
 
-@pytest.fixture
-def ctx(tmp_path):
-    """A case whose work folder exists."""
-    context = Context(tmp_path / "root", RunRef("run", "scenario"))
-    (context.case_dir / "work").mkdir(parents=True)
-    return context
+def walked(base, *patterns, **args):
+    """Return what is said of the files that patterns match below a folder."""
+    return told(sent(base, patterns=list(patterns) or ["results/"], **args))
 
 
-@pytest.fixture
-def work(ctx):
-    """The case's work folder."""
-    return ctx.case_dir / "work"
+def whys(found):
+    return [one["why"] for one in refusals(found)]
 
 
-def _manifest(ctx, *patterns, base_rel="work", **args):
-    """Return {files, missing, refused} of what is sent; raise what the node says that it failed with."""
-    pieces, found = [], {b"B": [], b"R": [], b"M": []}
-    asked = {"base_rel": base_rel, "patterns": list(patterns) or ["results/"], "algorithms": {"sha256": 1.0}, **args}
-    send.stream(ctx, asked, lambda piece: pieces.append(bytes(piece)))
-    for kind, _, payload in streams.frames_of(b"".join(pieces)):
-        if kind == frames.ERROR:
-            error = json.loads(payload)
-            raise CellError(error["kind"], error["message"])
-        begin, length = 0, len(payload)
-        if kind == frames.BUNDLE:
-            begin, (length,) = frames.HEAD_LENGTH.size, frames.HEAD_LENGTH.unpack_from(payload)
-        assert kind not in (frames.BEGIN, frames.SAME), "the files of these tests are small"
-        if kind in found:
-            found[kind] += json.loads(payload[begin : begin + length])
-    files = [dict(zip(frames.FIELDS, entry, strict=True)) for entry in found[b"B"]]
-    return {"files": files, "missing": found[b"M"], "refused": found[b"R"]}
+def test_pattern_without_a_file_is_missing_B88(base):
+    (base / "empty").mkdir()
+    put(base / "results" / "x")
+    found = walked(base, "results/", "empty/", "nothing.json", "*.csv")
+    assert found[b"M"] == [["empty/", "nothing.json", "*.csv"]]
 
 
-def _put(path, data=b"x", mode=0o644):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    path.chmod(mode)
-    return path
+def test_absent_base_has_no_files(base):
+    found = walked(base / "nowhere", "a")
+    assert (found[b"P"][0]["files"], found[b"M"], found[b"Z"][0]["files"]) == (0, [["a"]], 0)
 
 
-def test_files_are_listed_with_size_mode_time_and_digest_in_byte_order(ctx, work):
-    _put(work / "results" / "b.json", b"{}", 0o600)
-    _put(work / "results" / "a" / "z.csv", b"1,2\n", 0o755)
-    _put(work / "other.txt")
-    got = _manifest(ctx)
-    info = (work / "results" / "b.json").stat()
-    assert [entry["path"] for entry in got["files"]] == ["results/a/z.csv", "results/b.json"]
-    assert got["files"][1] == {
-        "path": "results/b.json", "size": 2, "mode": 0o600,
-        "mtime_ns": info.st_mtime_ns, "ctime_ns": info.st_ctime_ns, "digest": hashlib.sha256(b"{}").hexdigest(),
-    }  # fmt: skip
-    assert (got["missing"], got["refused"]) == ([], [])
+def test_base_that_is_a_link_is_an_error_B81(base, tmp_path):
+    (tmp_path / "linked").symlink_to(base)
+    assert walked(tmp_path / "linked", "*")[b"X"][0]["kind"] == "artifact_unsafe_path"
 
 
-def test_pattern_without_a_file_is_missing_B88(ctx, work):
-    (work / "empty").mkdir()
-    _put(work / "results" / "x")
-    got = _manifest(ctx, "results/", "empty/", "nothing.json", "*.csv")
-    assert got["missing"] == ["empty/", "nothing.json", "*.csv"]
+def test_file_of_two_patterns_is_listed_once(base):
+    put(base / "results" / "x.csv")
+    assert paths(walked(base, "results/", "**/*.csv", "results/x.csv")) == ["results/x.csv"]
 
 
-def test_absent_base_has_no_files(ctx):
-    got = _manifest(ctx, "a", base_rel="nowhere")
-    assert got == {"files": [], "missing": ["a"], "refused": []}
+KINDS = {**odd.KINDS, "B80-backslash": (lambda path: put(path.with_name("x\\y")), "backslash")}
 
 
-def test_base_that_is_a_link_is_refused_B81(ctx, tmp_path):
-    (ctx.case_dir / "linked").symlink_to(tmp_path)
-    with pytest.raises(CellError) as caught:
-        _manifest(ctx, "*", base_rel="linked")
-    assert caught.value.kind == "artifact_unsafe_path"
-
-
-def test_file_of_two_patterns_is_listed_once(ctx, work):
-    _put(work / "results" / "x.csv")
-    assert len(_manifest(ctx, "results/", "**/*.csv", "results/x.csv")["files"]) == 1
-
-
-def _socket(path):
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(os.path.relpath(path))
-
-
-def _hard_link(path):
-    _put(path.parents[2] / "outside")
-    os.link(path.parents[2] / "outside", path)
-
-
-UNSAFE = {
-    "B81-link-out": (lambda path: path.symlink_to("/etc/passwd"), "symbolic link to '/etc/passwd'"),
-    "B81-link-chain": (lambda path: path.symlink_to("../y"), "symbolic link to '../y'"),
-    "B81-link-to-a-folder": (lambda path: path.symlink_to("/etc"), "symbolic link to '/etc'"),
-    "B81-loop": (lambda path: path.symlink_to("x"), "symbolic link to 'x'"),
-    "B81-hard-link-out": (_hard_link, "1 of its 2 names are elsewhere"),
-    "B82-fifo": (os.mkfifo, "a fifo"),
-    "B82-socket": (_socket, "a socket"),
-    "B82-setuid": (lambda path: _put(path, b"", 0o4755), "setuid"),
-    "B82-setgid": (lambda path: _put(path, b"", 0o2755), "setgid"),
-}
-
-
-@pytest.mark.parametrize("row", UNSAFE)
-def test_what_is_no_plain_file_is_refused_by_name_and_the_others_are_listed(ctx, work, row, monkeypatch):
-    make, word = UNSAFE[row]
-    _put(work / "results" / "good")
-    monkeypatch.chdir(work)
-    make(work / "results" / "x")
-    got = _manifest(ctx)
-    assert [entry["path"] for entry in got["files"]] == ["results/good"]
-    (refused,) = got["refused"]
-    assert (refused["path"], refused["kind"]) == ("results/x", "artifact_unsafe_path")
+@pytest.mark.parametrize("row", KINDS)
+def test_what_is_no_plain_file_is_refused_by_name_and_the_others_are_listed(base, row, monkeypatch):
+    make, word = KINDS[row]
+    put(base / "results" / "good")
+    monkeypatch.chdir(base)
+    make(base / "results" / "x")
+    found = walked(base)
+    assert paths(found) == ["results/good"]
+    (refused,) = refusals(found)
+    assert (refused["path"][:9], refused["kind"]) == ("results/x", "artifact_unsafe_path")
     assert word in refused["why"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
-def test_device_is_refused_B82(ctx, work):
-    (work / "results").mkdir()
+def test_device_is_refused_B82(base):
     try:
-        os.mknod(work / "results" / "null", 0o20666, os.makedev(1, 3))
+        os.mknod(base / "results" / "null", 0o20666, os.makedev(1, 3))
     except PermissionError:
         pytest.skip("devices cannot be made here")
-    assert "character device" in _manifest(ctx)["refused"][0]["why"]
+    (why,) = whys(walked(base))
+    assert "character device" in why
 
 
-def test_link_on_the_way_to_a_match_is_refused_B81(ctx, work):
-    (work / "results").symlink_to("/etc")
-    got = _manifest(ctx, "results/*.conf")
-    assert (got["files"], got["missing"]) == ([], ["results/*.conf"])
-    assert got["refused"][0]["path"] == "results"
+def test_link_on_the_way_to_a_match_is_refused_B81(base):
+    (base / "linked").symlink_to("/etc")
+    found = walked(base, "linked/*.conf")
+    assert (paths(found), found[b"M"]) == ([], [["linked/*.conf"]])
+    assert refusals(found)[0]["path"] == "linked"
 
 
-def test_unrelated_links_are_not_told(ctx, work):
-    (work / "other").symlink_to("/etc")
-    _put(work / "a.json")
-    assert _manifest(ctx, "**/*.json")["refused"] == []
+def test_unrelated_links_are_not_told(base):
+    (base / "other").symlink_to("/etc")
+    put(base / "a.json")
+    found = walked(base, "**/*.json")
+    assert (paths(found), refusals(found)) == (["a.json"], [])
 
 
-def test_hard_links_that_are_all_artifacts_are_listed(ctx, work):
-    _put(work / "results" / "a")
-    os.link(work / "results" / "a", work / "results" / "b")
-    got = _manifest(ctx)
-    assert [entry["path"] for entry in got["files"]] == ["results/a", "results/b"]
+def test_hard_links_that_are_all_artifacts_are_listed(base):
+    put(base / "results" / "a")
+    os.link(base / "results" / "a", base / "results" / "b")
+    assert paths(walked(base)) == ["results/a", "results/b"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted")
-def test_mount_point_is_not_entered_B86(ctx, work):
-    (work / "results" / "mounted").mkdir(parents=True)
-    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", work / "results" / "mounted"], check=False).returncode:
+def test_mount_point_is_not_entered_B86(base):
+    (base / "results" / "mounted").mkdir(parents=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", base / "results" / "mounted"], check=False).returncode:
         pytest.skip("mounts are not allowed here")
     try:
-        _put(work / "results" / "mounted" / "x")
-        _put(work / "results" / "good")
-        got = _manifest(ctx)
+        put(base / "results" / "mounted" / "x")
+        put(base / "results" / "good")
+        found = walked(base)
     finally:
-        subprocess.run(["umount", work / "results" / "mounted"], check=True)
-    assert [entry["path"] for entry in got["files"]] == ["results/good"]
-    assert got["refused"][0]["why"] == "it is a mount point"
+        subprocess.run(["umount", base / "results" / "mounted"], check=True)
+    assert (paths(found), whys(found)) == (["results/good"], ["it is a mount point"])
 
 
-def test_limits_are_told_with_figures_and_what_fits_is_listed_B82(ctx, work):
+def test_limits_are_told_with_figures_and_what_fits_is_listed_B82(base):
     for name in "abcd":
-        _put(work / "results" / name, b"12345")
-    got = _manifest(ctx, max_files=3)
-    assert len(got["files"]) == 3
-    assert "limit of 3 files; 1 more" in got["refused"][0]["why"]
-    got = _manifest(ctx, max_bytes=12)
-    assert [entry["path"] for entry in got["files"]] == ["results/a", "results/b"]
-    assert [one["path"] for one in got["refused"]] == ["results/c", "results/d"]
-    assert "5 bytes with 10 before it are over the limit of 12 bytes" in got["refused"][0]["why"]
-    assert {one["kind"] for one in got["refused"]} == {"artifact_too_large"}
+        put(base / "results" / name, b"12345")
+    found = walked(base, max_files=3)
+    assert len(paths(found)) == 3
+    assert "limit of 3 files; 1 more" in whys(found)[0]
+    found = walked(base, max_bytes=12)
+    assert paths(found) == ["results/a", "results/b"]
+    assert [one["path"] for one in refusals(found)] == ["results/c", "results/d"]
+    assert "5 bytes with 10 before it are over the limit of 12 bytes" in whys(found)[0]
+    assert {one["kind"] for one in refusals(found)} == {"artifact_too_large"}
 
 
-def test_sparse_terabyte_is_refused_without_reading_it_B82(ctx, work):
-    os.truncate(_put(work / "results" / "sparse"), 1 << 40)
-    got = _manifest(ctx)
-    assert str(1 << 40) in got["refused"][0]["why"]
+def test_sparse_terabyte_is_refused_without_reading_it_B82(base):
+    os.truncate(put(base / "results" / "sparse"), 1 << 40)
+    assert str(1 << 40) in whys(walked(base))[0]
 
 
-def test_deep_tree_is_refused_and_not_a_crash_B82(ctx, work):
-    deep = work / "results"
-    for _ in range(walk.MAX_DEPTH + 3):
-        deep = deep / "d"
-    deep.mkdir(parents=True)
-    _put(deep / "x")
-    assert "64 folders deep" in _manifest(ctx)["refused"][0]["why"]
+def test_deep_tree_is_refused_and_not_a_crash_B82(base):
+    put(base.joinpath("results", *"d" * (walk.MAX_DEPTH + 3), "x"))
+    (why,) = whys(walked(base))
+    assert "64 folders deep" in why
 
 
-def test_folder_with_too_many_names_is_told_B82(ctx, work, monkeypatch):
+@pytest.mark.parametrize("letter", ["d", "\udcff"], ids=["text", "not-utf-8"])
+def test_a_path_for_which_no_other_folder_has_room_is_refused_by_name_B82(base, letter):
+    prefix = f"results/{f'{letter * 250}/' * 12}"
+    most = walk.MAX_PATH_BYTES - len(os.fsencode(prefix))
+    for length in (most, most + 1):
+        put(base / prefix / ("x" * length))
+    found = walked(base)
+    assert paths(found) == [prefix + "x" * most]
+    (refused,) = refusals(found)
+    assert (refused["path"], refused["kind"]) == (prefix + "x" * (most + 1), "artifact_too_large")
+    assert "over the limit of 3072 bytes" in refused["why"]
+
+
+def test_a_path_that_no_system_takes_at_once_is_refused_by_name_B82(base):
+    """Below open folders a path may be as long as one likes."""
+    folder_fd = os.open(base / "results", os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("d" * 250, dir_fd=folder_fd)
+        deeper = os.open("d" * 250, os.O_RDONLY, dir_fd=folder_fd)
+        os.close(folder_fd)
+        folder_fd = deeper
+    os.close(os.open("x", os.O_WRONLY | os.O_CREAT, dir_fd=folder_fd))
+    os.close(folder_fd)
+    put(base / "results" / "good")
+    found = walked(base)
+    assert (paths(found), refusals(found)[0]["kind"]) == (["results/good"], "artifact_too_large")
+
+
+def test_folder_with_too_many_names_is_told_B82(base, monkeypatch):
     monkeypatch.setattr(walk, "MAX_NAMES", 3)
     for name in "abcde":
-        _put(work / "results" / name)
-    got = _manifest(ctx)
-    assert len(got["files"]) == 3
-    assert "over 3 names" in got["refused"][0]["why"]
+        put(base / "results" / name)
+    found = walked(base)
+    assert len(paths(found)) == 3
+    assert "over 3 names" in whys(found)[0]
 
 
-NAMES = [
-    b"new\nline",
-    b"\x1b[31m",
-    b"%s",
-    b"x" * 255,
-    b"\xff\xfe",
-    b"-rf",
-    b"=cmd()",
-    "é".encode(),
-    b"e\xcc\x81",
-    b"A",
-    b"a",
-]
-
-
-def test_odd_names_are_kept_byte_for_byte_and_apart_B83_B84(ctx, work):
-    (work / "results").mkdir()
-    for name in NAMES:
-        _put(work / "results" / os.fsdecode(name), name)
-    got = _manifest(ctx)
-    assert sorted(os.fsencode(entry["path"]) for entry in got["files"]) == sorted(b"results/" + name for name in NAMES)
-    for entry in got["files"]:
-        assert entry["digest"] == hashlib.sha256(os.fsencode(entry["path"]).split(b"/")[1]).hexdigest()
-
-
-def test_name_with_a_backslash_is_refused_B80(ctx, work):
-    _put(work / "results" / "a\\b")
-    assert _manifest(ctx)["refused"][0]["kind"] == "artifact_unsafe_path"
+def test_odd_names_are_kept_byte_for_byte_and_apart_B83_B84(base):
+    for name in odd.NAMES.values():
+        put(base / "results" / name, os.fsencode(name))
+    found = {row[0]: row[5] for row in entries(walked(base))}
+    assert found == {f"results/{name}": hashlib.sha256(os.fsencode(name)).hexdigest() for name in odd.NAMES.values()}

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import archive_fuzz
+import odd
 import pytest
 import sealed
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import (
@@ -101,11 +102,10 @@ def test_tar_itself_reads_it(run: Path, packed: Path, tmp_path: Path) -> None:
     assert sealed.tree(tmp_path / run.name) == sealed.tree(run)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["a\nb", "\x1b[31m", "%s", "x" * 255, os.fsdecode(b"\xff\xfe"), "-rf", "e\u0301", "é", "/".join(["y" * 100] * 9)],
-    ids=["newline", "escape", "percent", "long", "not-utf-8", "dash", "decomposed", "composed", "deep"],
-)
+DEEP = {"deep": "/".join(["y" * 100] * 9)}
+
+
+@pytest.mark.parametrize("name", [*odd.NAMES.values(), *DEEP.values()], ids=[*odd.NAMES, *DEEP])
 def test_b84_names_come_back_byte_by_byte(tmp_path: Path, name: str) -> None:
     run = sealed.write(tmp_path / "results", **{f"test_artifacts/{name}": b"content"})
     archive.pack(run, tmp_path / "x.tar.gz")
@@ -152,6 +152,18 @@ def test_a_run_whose_events_were_not_settled_comes_back_with_its_note(tmp_path: 
     assert sealed.tree(target) == sealed.tree(run)
 
 
+def test_f26_a_run_that_the_disk_does_not_take_does_not_appear(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_folder_fd: int, _files: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(archive.durable, "sync", refuse)
+    with pytest.raises(OSError, match="Input/output error"):
+        archive.unpack(packed, tmp_path / "back")
+    assert os.listdir(tmp_path / "back") == []
+
+
 def info(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, **fields: object) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.size, member.type = size, kind
@@ -176,12 +188,20 @@ def drop(name: str) -> Change:
     return lambda entries: entries.remove(next(entry for entry in entries if entry[0].name == name))
 
 
+def date(mtime: int) -> Change:
+    def change(entries: Members) -> None:
+        for member, _content in entries:
+            member.mtime = mtime
+
+    return change
+
+
 BELOW = f"{sealed.RUN_ID}/first/"
 UNSAFE, CORRUPT, LARGE = "artifact_unsafe_path", "artifact_corrupt", "artifact_too_large"
 WRONG: dict[str, tuple[Change, str]] = {
     **{
         f"B80-{name}": (add(name, b"x"), UNSAFE)
-        for name in ("../x", "/abs", "a/../../b", f"{BELOW}../../../x", f"{BELOW}a//b", ".", f"{BELOW}a\\b", "C:\\x", BELOW[:-1] + "/.")
+        for name in ("../x", "/abs", "a/../../b", f"{BELOW}../../../x", f"{BELOW}a//b", ".", f"{BELOW}a\\b", f"{BELOW}{'x' * 256}", "C:\\x", BELOW[:-1] + "/.")
     },
     "B80-of-another-run": (add("20270101_000000/x"), CORRUPT),
     "B80-below-no-run": (add("first/x"), CORRUPT),
@@ -197,6 +217,8 @@ WRONG: dict[str, tuple[Change, str]] = {
     "B82-pax-header": (add(f"{BELOW}pax", b"9 path=x\n", kind=tarfile.XHDTYPE), UNSAFE),
     "B82-setuid": (add(f"{BELOW}suid", mode=0o4755), UNSAFE),
     "B82-setgid": (add(f"{BELOW}sgid", mode=0o2755), UNSAFE),
+    "B92-time-behind-all-times": (date(1 << 70), CORRUPT),
+    "B92-time-before-all-times": (date(-(1 << 70)), CORRUPT),
     "B92-two-of-one-name": (add(LOG, b"x"), CORRUPT),
     "B92-more-than-it-says": (add(f"{BELOW}bomb", b"\0" * 50_000_000), LARGE),
     "B92-a-name-of-a-megabyte": (add("x" * 1_000_000), LARGE),

@@ -9,6 +9,7 @@ import os
 import subprocess
 import zlib
 
+import odd
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import frames
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import staging as places
@@ -81,8 +82,20 @@ def test_a_stream_made_by_hand_is_taken(staging):
     assert content(staging.folder) == {b"a": b"x", b"big": b"12"}
 
 
-UNSAFE = ["../x", "/abs", "a/../../b", "a//b", ".", "..", "", "C:\\x", "a\\b", "a/", "./a", "a/.", "a/..", "a\0b",
-          "x" * 256, "é" * 128, "d/" + "x" * 256, "d/" * 2100 + "x", "\ud800", "a/\udfff"]  # fmt: skip
+WHOLE = [plan(), bundle(row("a")), begin(), data(b"1"), data(b"2"), file_end(b"12")]
+
+
+@pytest.mark.parametrize("count", range(len(WHOLE) + 1))
+def test_f20_a_stream_that_is_cut_between_two_frames_is_no_whole_one(staging, count):
+    exc = refused(WHOLE[:count], staging)
+    assert (exc.kind, set(staging.proved)) == (
+        "transfer_failed",
+        {"a", "big"} if count > 5 else {"a"} if count > 1 else set(),
+    )
+    assert (staging.partial or {}).get("offset") == {3: 0, 4: 1, 5: 2}.get(count)
+
+
+UNSAFE = (*odd.UNSAFE, *odd.UNMADE)
 
 
 @pytest.mark.parametrize("path", UNSAFE, ids=[f"B80-{number}" for number in range(len(UNSAFE))])
@@ -99,9 +112,7 @@ def test_b80_a_path_that_could_leave_the_folder_is_refused(staging, tmp_path, pa
     assert [one.name for one in tmp_path.iterdir()] != [] and list(staging.folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "path", ["a\nb", "\x1b[31m", "%s", "x" * 255, "é" * 127, "\udcff\udcfe", "-rf", "=cmd()", "..a", "C:x"]
-)
+@pytest.mark.parametrize("path", odd.NAMES.values(), ids=odd.NAMES)
 def test_b84_odd_names_are_byte_exact(staging, path):
     head = [row(path)]
     raw = b"".join(f"{path}\0".encode("utf-8", "surrogateescape") for _ in "1")

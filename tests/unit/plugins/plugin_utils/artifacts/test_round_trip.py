@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import frames
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import staging as places
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.errors import ArtifactError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.receiver import Receiver
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.staging import Staging
@@ -48,6 +49,13 @@ def put(folder, **files):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+
+
+def cut(node, staging):
+    """Receive the first half of a stream."""
+    stream = sent(node)
+    with pytest.raises(ArtifactError):
+        take(stream[: len(stream) // 2], staging)
 
 
 @given(
@@ -145,11 +153,18 @@ def test_f20_a_stream_that_is_cut_goes_on_where_it_was(node, staging, part):
     assert content(staging.folder) == content(node)
 
 
+def test_f20_a_file_that_is_written_past_the_page_cache_goes_on_and_is_proved(node, staging, monkeypatch):
+    monkeypatch.setattr(places, "DIRECT_BYTES", 1)
+    put(node, b=random.Random(1).randbytes(4 * frames.BLOCK_BYTES))
+    cut(node, staging)
+    arrived = take(sent(node, partial=staging.partial), staging)
+    assert 0 < arrived.stats.raw < 4 * frames.BLOCK_BYTES
+    assert content(staging.folder) == content(node)
+
+
 def test_a_file_that_changed_since_it_was_cut_comes_whole(node, staging):
     put(node, b=b"1" * (3 * frames.BLOCK_BYTES))
-    stream = sent(node)
-    with pytest.raises(ArtifactError):
-        take(stream[: len(stream) // 2], staging)
+    cut(node, staging)
     assert staging.partial
     put(node, b=b"2" * (3 * frames.BLOCK_BYTES))
     take(sent(node, partial=staging.partial), staging)
@@ -158,9 +173,7 @@ def test_a_file_that_changed_since_it_was_cut_comes_whole(node, staging):
 
 def test_f21_what_was_held_of_a_cut_file_is_proved_with_the_rest(node, staging):
     put(node, b=b"1" * (3 * frames.BLOCK_BYTES))
-    stream = sent(node)
-    with pytest.raises(ArtifactError):
-        take(stream[: len(stream) // 2], staging)
+    cut(node, staging)
     with open(staging.folder / "b", "r+b") as held:
         held.write(b"x")
     with pytest.raises(ArtifactError) as caught:
@@ -171,10 +184,8 @@ def test_f21_what_was_held_of_a_cut_file_is_proved_with_the_rest(node, staging):
 
 def test_what_an_earlier_process_has_left_is_taken_up_and_the_rest_removed(node, tmp_path):
     put(node, **{"d/a": b"1", "d/b": b"2", "e": b"3" * (3 * frames.BLOCK_BYTES)})
-    stream = sent(node)
     first = Staging(tmp_path / ".s")
-    with pytest.raises(ArtifactError):
-        take(stream[: len(stream) // 2], first)
+    cut(node, first)
     first.close()
     put(tmp_path / ".s", **{"x/y": b"foreign"})
     (tmp_path / ".s" / "link").symlink_to(node)

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import os
 
+import odd
 import pytest
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import durable
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import durable, tree
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.errors import ArtifactError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.frames import Entry
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.staging import Staging
@@ -29,7 +30,8 @@ def calls(monkeypatch):
 
         return call
 
-    monkeypatch.setattr(durable, "sync", seeing("sync", durable.sync))
+    for name in ("sync", "sync_names"):
+        monkeypatch.setattr(durable, name, seeing(name, getattr(durable, name)))
     for name in ("rename", "replace"):
         monkeypatch.setattr(os, name, seeing(name, getattr(os, name)))
     return seen
@@ -52,7 +54,7 @@ def test_a_destination_that_is_there_gets_file_by_file_and_is_durable_behind_it(
     staging.put(entry("a"), b"1")
     staging.put(entry("d/b"), b"2")
     staging.publish(tmp_path / "to")
-    assert calls == ["sync", "replace", "replace", "sync"]
+    assert calls == ["sync", "replace", "replace", "sync_names"]
     assert content(tmp_path / "to") == {b"a": b"1", b"d/b": b"2", b"z": b"kept"}
     assert not staging.folder.exists()
 
@@ -87,6 +89,53 @@ def test_both_ways_to_make_a_folder_durable_take_every_name(staging, tmp_path, m
     staging.put(entry(os.fsdecode(b"d/\xff\n")), b"1")
     staging.publish(tmp_path / "to")
     assert content(tmp_path / "to") == {b"d/\xff\n": b"1"}
+
+
+@pytest.mark.parametrize("many", [0, 1000], ids=["file-system", "each-file"])
+def test_what_else_is_in_a_destination_is_left_alone(staging, tmp_path, monkeypatch, many):
+    monkeypatch.setattr(durable, "MANY", many)
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to" / "link").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "to" / "fifo")
+    staging.put(entry("d/a"), b"1")
+    staging.publish(tmp_path / "to")
+    assert (tmp_path / "to" / "d" / "a").read_bytes() == b"1"
+    assert {path.name for path in (tmp_path / "to").iterdir()} == {"d", "link", "fifo"}
+
+
+def test_every_folder_on_the_way_of_a_moved_file_is_made_durable(tmp_path, monkeypatch):
+    for path in ("a/b/c", "a/d", "e/f"):
+        odd.put(tmp_path / path)
+    real, seen = os.fsync, []
+
+    def fsync(fd):
+        seen.append(os.path.relpath(os.readlink(f"/proc/self/fd/{fd}"), tmp_path))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    base = os.open(tmp_path, os.O_RDONLY)
+    durable.sync_names(base, ["a/b/c", "a/d", "x"])
+    os.close(base)
+    assert sorted(seen) == [".", "a", "a/b"]
+
+
+@pytest.mark.parametrize(
+    "work", [lambda fd: durable.sync(fd, 1), lambda fd: tree.clear(fd, {"d/a"})], ids=["sync", "clear"]
+)
+def test_a_folder_that_cannot_be_entered_is_not_passed_over(staging, monkeypatch, work):
+    staging.put(entry("d/a"), b"1")
+    real = os.open
+
+    def opened(path, *given, **more):
+        if path == "d":
+            raise OSError(24, "Too many open files")
+        return real(path, *given, **more)
+
+    monkeypatch.setattr(os, "open", opened)
+    base = real(staging.folder, os.O_RDONLY)
+    with pytest.raises(OSError, match="Too many open files"):
+        work(base)
+    os.close(base)
 
 
 def test_what_came_in_part_does_not_go_to_the_destination(node, staging, tmp_path):

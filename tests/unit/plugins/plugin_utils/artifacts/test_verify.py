@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import sealed
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import (
+    hashes,
     manifest,
     proof,
-    readback,
     sums,
     verify,
 )
@@ -89,6 +89,12 @@ WRONG: dict[str, tuple[Change, str, str]] = {
         lambda run: (run / "events.jsonl").write_bytes(sealed.EVENTS * 2), "events.jsonl", "sha256 ",
     ),
     "B87-manifest-missing": (lambda run: (run / "manifest.json").unlink(), "manifest.json", "nothing"),
+    "B82-folder-for-the-manifest": (
+        lambda run: ((run / "manifest.json").unlink(), (run / "manifest.json").mkdir()), "manifest.json", "nothing",  # type: ignore[func-returns-value]
+    ),
+    "B81-link-for-the-sums": (
+        lambda run: ((run / "SHA256SUMS").unlink(), (run / "SHA256SUMS").symlink_to("plan.json")), "SHA256SUMS", "nothing",  # type: ignore[func-returns-value]
+    ),
     "B87-manifest-altered": (edit("manifest.json", lambda d: d["files"].pop()), "manifest.json", ""),
     "B87-manifest-no-json": (lambda run: (run / "manifest.json").write_bytes(b"{"), "manifest.json", "is no JSON"),
     "B87-manifest-of-another-run": (other_run, "manifest.json", "the run 20260909_090909"),
@@ -142,7 +148,7 @@ def test_b87_a_forger_who_writes_the_sums_anew_is_found_by_the_manifests(run: Pa
 
 
 def test_a_digest_that_this_machine_cannot_make_is_told_and_the_sums_still_prove(run: Path) -> None:
-    assert readback.hasher("blake3") is None, "this test is about a machine without blake3"
+    assert hashes.hasher("blake3") is None, "this test is about a machine without blake3"
     found = verify.folder(run)
     assert found.findings == () and "blake3 cannot be made on this machine" in "".join(found.notes)
 
@@ -161,7 +167,7 @@ class FakeBlake3:
 def test_b87_a_digest_of_another_algorithm_is_held_against_the_file_where_it_can_be(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readback.importlib, "import_module", lambda _name: SimpleNamespace(blake3=FakeBlake3))
+    monkeypatch.setattr(hashes.importlib, "import_module", lambda _name: SimpleNamespace(blake3=FakeBlake3))
     found = verify.folder(run)
     assert {finding.path for finding in found.findings} == {
         f"{case}/{sealed.HASHED}" for case in ("first", "second/a_1/attempt_2")
@@ -203,6 +209,24 @@ def test_what_ansible_still_wrote_is_proved_as_far_as_it_was_there(tmp_path: Pat
     found = verify.folder(run)
     assert (found.findings == ()) is good
     assert any("came after the proof" in note for note in found.notes) is (good and content != sealed.EVENTS)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("plan.json")], ids=["B82-fifo", "B81-link"])
+def test_what_is_no_file_where_ansible_still_wrote_one_is_found(tmp_path: Path, make: Change) -> None:
+    run = sealed.write(tmp_path, seal=False)
+    proof.seal(run, sealed.CASES, 0.0, known={}, pending={}, growing=("events.jsonl",))
+    (run / "events.jsonl").unlink()
+    make(run / "events.jsonl")
+    assert [finding.path for finding in verify.folder(run).findings] == ["events.jsonl"]
+
+
+def test_what_ansible_still_wrote_is_found_where_it_is_too_much_to_be_read(tmp_path: Path) -> None:
+    run = sealed.write(tmp_path, seal=False)
+    proof.seal(run, sealed.CASES, 0.0, known={}, pending={}, growing=("events.jsonl",))
+    with (run / "events.jsonl").open("ab") as stream:
+        stream.truncate(verify.MAX_PROOF_BYTES + 1)
+    (finding,) = verify.folder(run).findings
+    assert (finding.path, str(verify.MAX_PROOF_BYTES) in finding.found) == ("events.jsonl", True)
 
 
 def test_a_run_of_the_first_form_is_proved_as_far_as_it_can_be(run: Path) -> None:

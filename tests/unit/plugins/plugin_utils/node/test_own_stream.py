@@ -4,7 +4,12 @@ from __future__ import annotations
 import os
 import time
 
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.own_stream import StreamEnd, read_stream
+import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.own_stream import (
+    StreamEnd,
+    hand_over,
+    read_stream,
+)
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import owner
 
 # Far above what a loaded machine needs to start a shell.
@@ -38,6 +43,23 @@ def taken(argv, stdin=b"", enough=None, silence_s=PATIENCE_S):
     except StreamEnd as exc:
         return bytes(sink.found), exc
     return bytes(sink.found), None
+
+
+@pytest.mark.parametrize(
+    ("size", "enough", "taken", "left"),
+    [
+        (0, 1, 0, None),
+        (2500, 3000, 2500, None),
+        (2500, 2500, 2500, 0),
+        (2500, 2000, 2000, 500),
+        (2500, None, 2500, None),
+    ],
+)
+def test_bytes_at_hand_go_to_the_sink_until_it_has_all(size, enough, taken, left):
+    content, sink = os.urandom(size), Taken(enough)
+    rest = hand_over(memoryview(content), sink)
+    assert bytes(sink.found) == content[:taken]
+    assert (None if rest is None else bytes(rest)) == (None if left is None else content[size - left :])
 
 
 def test_bytes_of_any_number_come_as_they_were_written():

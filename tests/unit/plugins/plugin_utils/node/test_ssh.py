@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import configparser
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -81,15 +82,29 @@ def test_ciphers_that_a_user_has_given_as_an_argument_stay():
     assert chosen(options, "node", ssh.for_a_stream(options, "node")) == ["aes256-ctr"]
 
 
-def test_an_ssh_that_does_not_know_the_cipher_is_not_asked_for_it():
+OWN = "chacha20-poly1305@openssh.com,aes128-gcm@openssh.com"
+SAID = {
+    "chosen by nobody": (OWN, OWN, FAST),
+    "chosen by the user": (f"{OWN},aes128-cbc", OWN, FAST[:2]),
+    "chosen, and another order": (",".join(reversed(OWN.split(","))), OWN, FAST[:2]),
+    "unknown to this ssh": ("aes128-ctr", "aes128-ctr", FAST[:2]),
+    "a longer name": ("aes128-gcm@openssh.com.example", "aes128-gcm@openssh.com.example", FAST[:2]),
+    "chosen where ssh says nothing": ("", OWN, FAST[:2]),
+    "nothing of its own": (OWN, "", FAST[:2]),
+    "nothing at all": ("", "", FAST[:2]),
+}
+
+
+@pytest.mark.parametrize(("chosen", "own", "taken"), SAID.values(), ids=SAID)
+def test_ssh_is_asked_twice_at_once_and_no_choice_is_overridden(chosen, own, taken):
+    said = {("-p", "22", "node"): chosen, ("-F", "none", "node"): own}
+    together = threading.Barrier(2, timeout=60)
+
     def ask(words):
-        return {} if any("aes128-gcm" in word for word in words) else {"ciphers": "aes128-ctr"}
+        together.wait()
+        return {"ciphers": said[tuple(words)]} if said[tuple(words)] else {}
 
-    assert ssh.for_a_stream([], "node", ask) == ("-o", "Compression=no")
-
-
-def test_an_ssh_that_says_nothing_gets_no_cipher():
-    assert ssh.for_a_stream([], "node", lambda _words: {}) == ("-o", "Compression=no")
+    assert ssh.for_a_stream(["-p", "22"], "node", ask) == taken
 
 
 def test_a_stream_is_not_compressed_by_ssh_whatever_ansible_gives():

@@ -8,39 +8,18 @@ import random
 import re
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import logfile
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import log_copy
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.log_copy import LogCopy
+from kept_log import KeptLog
 
 CAP = 16384
-
-
-class Log:
-    """A log as the supervisor keeps it, asked as the node answers."""
-
-    def __init__(self, folder):
-        folder.mkdir()
-        self.path = folder / "log"
-        self.fd = os.open(folder, os.O_RDONLY)
-        self.kept = logfile.CappedLog(self.fd, CAP)
-        self.ended = False
-
-    def answer(self, copy):
-        wanted = copy.wanted()
-        chunk = logfile.read(self.fd, wanted["offset"], wanted["max_bytes"])
-        copy.take(chunk.data, chunk.offset, chunk.total, self.ended)
-        return len(chunk.data)
-
-    def end(self):
-        self.kept.seal()
-        self.ended = True
 
 
 @pytest.fixture
 def log(tmp_path, monkeypatch):
     monkeypatch.setattr(log_copy, "CHUNK_BYTES", 3000)
     monkeypatch.setattr(log_copy, "SAMPLE_BYTES", 500)
-    made = Log(tmp_path / "unit")
+    made = KeptLog(tmp_path / "unit", CAP)
     yield made
     os.close(made.fd)
 
@@ -54,17 +33,8 @@ def lines(count):
 def test_f35_the_copy_is_the_node_s_log(log, tmp_path, size, step):
     stream = lines(size // 7 + 1)[:size]
     copy = LogCopy(tmp_path / "test.log", CAP)
-    for at in range(0, size, step):
-        log.kept.write(stream[at : at + step])
-        log.answer(copy)
-    log.end()
-    for _ in range(100):
-        log.answer(copy)
-        if copy.complete:
-            break
-    copy.close()
-    assert copy.complete
-    assert (tmp_path / "test.log").read_bytes() == log.path.read_bytes()
+    log.copied(stream, step, copy)
+    assert (tmp_path / "test.log").read_bytes() == (tmp_path / "unit" / "log").read_bytes()
 
 
 def test_f35_what_the_link_carries_does_not_grow_with_what_the_test_writes(log, tmp_path):
