@@ -32,6 +32,7 @@ skip:
   type: str
 """
 
+import logging
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +40,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.run import journal, reserve
+from ..plugin_utils.run import ansible_log, journal, reserve
 from ..plugin_utils.run import plan as run_plan
 from ..plugin_utils.run.plan import CasePlan, RunPlan
 from ..plugin_utils.steps import adopting, opening, resuming
@@ -82,7 +83,7 @@ class ActionModule(ActionBase):
             board.post("warning.set-aside", {"message": told})
             self._display.display(f"  {told}")
         board.post("opened", {"t": time.time()})
-        full = "" if reason else opening.no_room(plan)
+        full = "" if reason else opening.no_room(plan, ansible_log.files(logging.root.handlers))
         reason = reason or full
         if reason:
             board.post("skip", {"reason": reason, "error_kind": "disk_full" if full else ""})

@@ -17,6 +17,7 @@ author: Testcell contributors
 
 import gc
 import json
+import logging
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,7 @@ from ansible.executor.task_result import CallbackTaskResult
 from ansible.plugins.callback import CallbackBase
 
 from ..plugin_utils.artifacts import proof
-from ..plugin_utils.run import screen
+from ..plugin_utils.run import ansible_log, screen
 
 NAME = "events.jsonl"
 RUN_OPENER = "resolve_run"
@@ -52,6 +53,7 @@ class CallbackModule(CallbackBase):
         gc.freeze()
         # The thread of Ansible's that shows lines dies, and hangs the run, where one cannot be shown.
         self._display.display = screen.unfailing(self._display.display)
+        ansible_log.tell_once(logging.root.handlers, self._display.warning)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._record("play", name=play.get_name().strip())

@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 
 import pytest
 from cellruns import LAB_INVENTORY, NODES, leavings, on_node, run_command
-from deployments import FIRST, UP, make_project, run, running, service, wait_until
+from deployments import FIRST, UP, make_project, run, running, service
+from node_engine import ENGINE, engine_down, engine_frozen
 
 pytestmark = [pytest.mark.docker, pytest.mark.lab]
 
 ENDLESS = "echo began; sleep 50\n"
 NEVER = "0001-01-01T00:00:00Z"
-ENGINE = "$(pgrep -x dockerd)"
-KEEPER = "$(pgrep -f '^/bin/sh /opt/testcell/entry')"  # starts the engine again when it dies
 
 
 @pytest.fixture
@@ -53,32 +51,7 @@ def clean(ended):
     return ended
 
 
-def engine_answers(node):
-    return on_node(node, "docker ps >/dev/null 2>&1 && echo yes || true") != ""
-
-
 # -- an engine that goes away ---------------------------------------------------------------------------------------
-
-
-@contextmanager
-def engine_down(node):
-    """Kill the Docker engine of a node and let nobody start it again; at the end it is back."""
-    on_node(node, f"kill -STOP {KEEPER}; kill -KILL {ENGINE}")
-    try:
-        yield
-    finally:
-        on_node(node, f"kill -CONT {KEEPER}")
-        wait_until(lambda: engine_answers(node), f"the engine of {node}")
-
-
-@contextmanager
-def engine_frozen(node):
-    """Stop the Docker engine of a node, which goes on at the end."""
-    on_node(node, f"kill -STOP {ENGINE}")
-    try:
-        yield
-    finally:
-        on_node(node, f"kill -CONT {ENGINE}")
 
 
 TWO = {"steady": service(node="node1"), "slow": service("echo loading; " + UP.replace("echo up", ":"), node="node2")}

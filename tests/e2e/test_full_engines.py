@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 import pytest
 from cellruns import leavings, on_node, run_site
-from deployments import IMAGE, NAME, UP, make_project, service, wait_until
+from deployments import IMAGE, NAME, UP, make_project, service
+from node_engine import KEEPER, wait_for_engine
 
 pytestmark = [pytest.mark.docker, pytest.mark.lab]
 
 ROOT_DIR = "/var/lib/docker"
-KEEPER = "$(pgrep -f '^/bin/sh /opt/testcell/entry')"  # starts the engine again when it ends
 # A shell and what it needs, under the name of the image that is too large for the small disk.
 SHELL = "$(ldd /bin/sh /bin/sleep /usr/bin/head | grep -o '/[^ :]*' | sort -u)"
 MIB = 1 << 20
@@ -41,7 +41,7 @@ def engine_away(node):
         yield
     finally:
         on_node(node, f"kill -CONT {KEEPER}")
-        wait_until(lambda: on_node(node, "docker ps >/dev/null 2>&1 && echo yes || true"), f"the engine of {node}")
+        wait_for_engine(node)
 
 
 HOG = f"echo filling; head -c {128 * MIB} /dev/zero >/hog || exit 3; {UP}"

@@ -47,10 +47,11 @@ def check_whole(folder):
     assert [path.name for path in folder.rglob(".*")] == []
 
 
+LOAD = 'exec "$TESTCELL_LOAD" --config "$SCENARIO_PATH/test_config.json" --out "$SCENARIO_RESULT_PATH"\n'
 DATA = 'mkdir -p "$SCENARIO_RESULT_PATH"; head -c 20000000 /dev/zero > "$SCENARIO_RESULT_PATH/data"\n'
 TOO_MUCH = {
     "artifacts": (DATA, "collect", "bytes are needed there"),
-    "log": ("head -c 20000000 /dev/zero\nsleep 60\n", "test", "No space left on device"),
+    "log": ("head -c 20000000 /dev/zero\nsleep 60\n", "test", "4194304 bytes are needed there"),
 }
 
 
@@ -68,6 +69,9 @@ def test_f28_a_full_results_disk_ends_the_work_and_not_the_cleaning(small_disk, 
     assert (run.summary["verdict"], run.summary["exit_code"]) == ("error", 5)
     if what == "log":
         assert (second["verdict"], second["failure"]["error_kind"]) == ("error", "disk_full"), second
+        log = run.folder / "one" / "test.log"
+        assert f"the controller cannot write {log}: No space left on device" in first["failure"]["message"]
+        assert log.stat().st_size > (1 << 20) and set(log.read_bytes()) == {0}, "what came before stays"
     assert left_of(run) == []
     check_whole(run.folder)
     assert (run.folder / "report.html").exists()
@@ -81,6 +85,32 @@ def test_f28_a_run_that_would_not_find_room_is_refused_before_any_node_is_touche
     assert run.rc != 0
     assert "4194304 bytes are needed there" in run.screen
     assert run.folder is None
+
+
+@pytest.mark.tries(10)
+def test_f28_a_full_disk_under_ansible_s_log_ends_the_work_after_the_case(small_disk, results, project, monkeypatch):
+    log = small_disk / "ansible.log"
+    monkeypatch.setenv("ANSIBLE_LOG_PATH", str(log))
+    # The lines are more than what is left of the log's last page.
+    lines = "yes $(head -c 200 /dev/zero | tr '\\0' x) | head -n 20"
+    project(name="one", script=f"head -c 20000000 /dev/zero > {small_disk}/filler || true\n{lines}\n{LOAD}")
+    folder = project(name="two")
+    run = run_site(LOCAL, results, testcell_project_dir=folder, scenario="one,two")
+    first, second = run.summary["cases"]
+    assert first["verdict"] == "pass", run.screen
+    assert (second["verdict"], second["failure"]["error_kind"], second["failure"]["step"]) == (
+        "error",
+        "disk_full",
+        "open",
+    )
+    full = f"the disk of {log} is full: 1048576 bytes are needed there, 0 are free"
+    assert second["failure"]["message"] == full
+    assert run.summary["exit_code"] == 5
+    assert "".join(run.screen.split()).count("".join(f"lines of this log are lost; {full}".split())) == 1, run.screen
+    assert "Traceback" not in run.screen
+    assert "-- Resolve the scenarios and open the run" in log.read_text()
+    assert left_of(run) == []
+    check_whole(run.folder)
 
 
 @pytest.mark.tries(10)

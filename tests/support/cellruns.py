@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAB_INVENTORY = ROOT / "inventories" / "lab" / "hosts"
 NODES = ("node1", "node2", "node3")
 TIMEOUT_S = 300
+KEPT = ("PATH", "HOME", "DOCKER_HOST", "LANG", "ANSIBLE_LOG_PATH")
 
 # Ansible without our package: -S leaves out the .pth files that an editable install puts beside it.
 BARE = (
@@ -51,7 +52,7 @@ def ansible_command(inventory, variables, playbook="site.yml"):
 
 
 def environment():
-    kept = {key: os.environ[key] for key in ("PATH", "HOME", "DOCKER_HOST", "LANG") if key in os.environ}
+    kept = {key: os.environ[key] for key in KEPT if key in os.environ}
     return {**kept, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LC_ALL": "C.UTF-8"}
 
 

@@ -49,6 +49,7 @@ class FakeEngine:
         self.streams: list[socket.socket] = []
         self.deaf = False  # no event is told
         self.root_dir = "/"  # where images and containers lie
+        self.path = ""  # no socket: nobody can tell which process this engine is
         self._told: list[dict[str, Any]] = []
         self._lock = threading.RLock()
 

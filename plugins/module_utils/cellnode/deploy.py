@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from . import lifetime
 from .context import Context
 from .engine import connect
 from .errors import CellError
@@ -42,6 +43,7 @@ class Deployment:
         self._fence = Fence(ctx)
         engine, labels = connect(ctx.environ), of_case(ctx.needed_run)
         ward = Ward(engine, labels, ctx.clock, gate(most_checks), self._say)
+        self._path, self._life = engine.path, lifetime.life(engine.path)
         self._minders = {check.service: Minder(ward, check, limit_s) for check in checks}
         self._ordered: list[Minder] = []
         self._signs = Signs(engine, labels, self._notice, ctx.clock)
@@ -79,8 +81,9 @@ class Deployment:
 
     def _compare(self, found: tuple[Container, ...]) -> None:
         shown = {container.id: container for container in found}
+        is_new = lifetime.differ(self._life, lifetime.life(self._path))
         for minder in self._minders.values():
-            minder.compare(shown)
+            minder.compare(shown, is_new)
 
     def _give_up(self, fault: CellError) -> None:
         self._fault = fault

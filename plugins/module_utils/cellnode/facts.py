@@ -9,7 +9,6 @@ import os
 import platform
 import pwd
 import socket
-import struct
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,14 +21,13 @@ from .context import Context
 from .engine import connect
 from .errors import CellError
 from .leftovers import inventory
+from .lifetime import life
 from .listeners import published
 from .params import texts
 from .request import flag
 from .wants import wants
 
 ENGINE_LIMIT_S = 5.0
-PEER = struct.Struct("3i")  # process, user and group at the other end of a socket
-PID_NOTE = "/var/run/docker.pid"
 Json = dict[str, Any]
 
 
@@ -109,19 +107,6 @@ def engine_facts(ctx: Context) -> Json:
     answer.update(ok=True, version=version.get("Version", ""), api=version.get("ApiVersion", ""), runtimes=runtimes)
     answer.update(platform=(version.get("Platform") or {}).get("Name") or "", life=life(engine.path))
     return {**answer, "root_dir": info.get("DockerRootDir", ""), "driver": info.get("Driver", "")}
-
-
-def life(path: str) -> str:
-    """Return a word for the process that serves the engine's socket; where systemd does, for the one of the engine's note."""
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-            asking.settimeout(ENGINE_LIMIT_S)
-            asking.connect(path)
-            pid, _, _ = PEER.unpack(asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
-        found = procs.identify(int(Path(PID_NOTE).read_text(encoding="ascii")) if pid == 1 else pid)
-    except (OSError, ValueError):
-        return ""
-    return f"{found.pid}.{found.start}" if found else ""
 
 
 def standing(path: str) -> Path:

@@ -35,14 +35,15 @@ def follow(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
     """Return {unit, died, unhealthy} as soon as one of them is new, the caller says {"wake": true}, or after wait_s.
 
     args: those of `supervise poll`, name "" for no unit (its answer is null then); services that should run, and
-    known, those of them that the caller knows to be dead or unhealthy. Keep wait_s well below the time of the lease.
+    known, those of them that the caller knows to be dead or unhealthy; life, of the engine that started them. Keep
+    wait_s well below the time of the lease.
     """
     deadline = ctx.clock.monotonic() + number(args, "wait_s", 0.0, 0.0, MAX_WAIT_S)
     wanted = set(texts(args, "services")) - set(texts(args, "known"))
-    wake = threading.Event()
+    wake, life = threading.Event(), text(args, "life", "")
     with ExitStack() as stack:
         tail = stack.enter_context(closing(Tail(ctx, args))) if text(args, "name", "") else None
-        lookout = stack.enter_context(closing(Lookout(ctx, wanted, wake))) if wanted else Calm()
+        lookout = stack.enter_context(closing(Lookout(ctx, wanted, wake, life))) if wanted else Calm()
         caller = Caller(ctx, wake)
         pause = POLL_FIRST_S
         while True:

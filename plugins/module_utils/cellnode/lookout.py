@@ -9,24 +9,26 @@ import threading
 from collections import deque
 from typing import Any
 
-from . import store
+from . import lifetime, store
 from .context import Clock, Context
 from .engine import Engine, connect
 from .errors import CellError
-from .objects import Container, by_service, containers, death, of_case, parse_record
+from .objects import Container, by_service, containers, death, of_case, parse_record, started_at
 from .signs import LOOK_S, Sign, Signs
 
 ENGINE_LIMIT_S = 10.0
+AGAIN = "was started again with its engine"
 
 
 class Lookout:
     """The services that should run. The engine's list is asked at first and every LOOK_S; its events lie between.
 
-    wake: set when there is an event.
+    wake: set when there is an event. life: of the engine under which they were started (see lifetime), "" when not known.
     """
 
-    def __init__(self, ctx: Context, wanted: set[str], wake: threading.Event) -> None:
+    def __init__(self, ctx: Context, wanted: set[str], wake: threading.Event, life: str = "") -> None:
         self._clock = ctx.clock
+        self._life = life
         self._wanted = wanted
         self._wake = wake
         self._engine, self._labels = connect(ctx.environ, ENGINE_LIMIT_S), of_case(ctx.needed_run)
@@ -47,6 +49,7 @@ class Lookout:
             found = containers(self._engine, self._labels)
             self._known |= {container.id for container in found}
             answer = look(self._engine, found, self._wanted, self._clock)
+            self._find_resurrected(found, answer)
             if answer["died"] or answer["unhealthy"]:
                 return answer
         answer = {"died": [], "unhealthy": []}
@@ -57,6 +60,25 @@ class Lookout:
                 told.add(sign.container)
                 self._judge(sign, answer)
         return answer
+
+    def _find_resurrected(self, found: tuple[Container, ...], answer: dict[str, Any]) -> None:
+        """Tell of services that were started by another engine process than the known one: they had ended with that."""
+        life = lifetime.life(self._engine.path)
+        if not lifetime.differ(self._life, life):
+            return
+        since = lifetime.began(life, self._clock)
+        for container in found:
+            if container.service in self._wanted and container.state == "running" and self._started(container) >= since:
+                answer["unhealthy"].append(_sick(container.service, container, "service_died", AGAIN))
+
+    def _started(self, container: Container) -> float:
+        """Return when a container was started; 0.0 for one that has gone meanwhile, which the next look tells."""
+        try:
+            return started_at(self._engine.inspect(container.id)) or 0.0
+        except CellError as exc:
+            if exc.kind != "container_gone":
+                raise
+            return 0.0
 
     def _judge(self, sign: Sign, answer: dict[str, Any]) -> None:
         """Put the container of an event into the answer when it is not as it should be now."""

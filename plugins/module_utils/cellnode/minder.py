@@ -93,11 +93,14 @@ class Minder(threading.Thread):
         """Take in an order, or a sign of one of the service's containers."""
         self._notes.put(note)
 
-    def compare(self, shown: Mapping[str, Container]) -> None:
-        """Have a look at each container that the engine's list does not show running and well. shown: by id."""
+    def compare(self, shown: Mapping[str, Container], engine_is_new: bool) -> None:
+        """Have a look at each container that the engine's list does not show running and well, at all of a new engine.
+
+        shown: by id.
+        """
         for container in list(self._lives):
             found = shown.get(container)
-            if found is None or found.state != "running" or found.health == "unhealthy":
+            if engine_is_new or found is None or found.state != "running" or found.health == "unhealthy":
                 self.notice(Sign(container, "", self.check.service, LOOK, self._ward.clock.unix()))
 
     def why(self) -> str:
@@ -233,7 +236,8 @@ class Minder(threading.Thread):
     def _look(self, life: Life) -> None:
         """Take in how a container stands; an engine that does not answer now is asked again later."""
         try:
-            life.found = parse_record(self._ward.engine.inspect(life.found.id, INSPECT_LIMIT_S))
+            record = self._ward.engine.inspect(life.found.id, INSPECT_LIMIT_S)
+            life.found = parse_record(record)
         except CellError as exc:
             if exc.kind != "container_gone":
                 return
@@ -241,6 +245,9 @@ class Minder(threading.Thread):
             life.state = State("failed", text, "container_gone")
         else:
             life.state = life.candidate.state(life.found, self._was_ready)
+            if life.found.state == "running" and (started_at(record) or 0.0) > life.started:
+                text = f"container {life.found.name} was started again, and not by this run"
+                life.state = State("failed", text, "service_died")
         if life.state.state == "starting" and self._was_ready:
             text = f"container {life.found.name} is {life.state.detail}"
             life.state = replace(life.state, state="failed", error_kind="service_unhealthy", detail=text)

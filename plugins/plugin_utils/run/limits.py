@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 from ...module_utils.cellnode.context import OS_ERROR_KINDS
 
@@ -36,3 +37,8 @@ def told(exc: BaseException) -> str:
         what = "use" if kind_of(exc) == "resource_limit" else "write"
         return f"the controller cannot {what} {exc.filename}: {exc.strerror or exc}"
     return f"the controller cannot go on: {str(exc) or type(exc).__name__}"
+
+
+def named(exc: BaseException, path: Path) -> BaseException:
+    """Return an error of the system with the file that it is about: a write to an open file does not tell it."""
+    return OSError(exc.errno, exc.strerror, str(path)) if isinstance(exc, OSError) else exc

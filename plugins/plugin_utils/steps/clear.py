@@ -10,7 +10,7 @@ from typing import Any
 
 from ..report import differences
 from ..verdict import kinds
-from . import lease
+from . import engine_life, lease
 from .cell import Cell, StepFailure
 from .record import failures
 
@@ -20,7 +20,7 @@ STOP_TIMEOUT_S = 10
 def stop(cell: Cell) -> dict[str, Any]:
     """Stop this run's containers and processes on the node."""
     _spare_unused_engine(cell)
-    result = cell.client.call("stop", timeout_s=STOP_TIMEOUT_S)
+    result = engine_life.with_engine(cell, lambda: cell.client.call("stop", timeout_s=STOP_TIMEOUT_S), _lacks_engine)
     if result["errors"]:
         kind = _kind(result["errors"])
         raise StepFailure(kind, f"could not stop everything on {cell.node}: {_join(result['errors'])}")
@@ -33,7 +33,7 @@ def clean(cell: Cell) -> dict[str, Any]:
     The node itself cleans once more by force where that failed; what remains then is a StepFailure.
     """
     _spare_unused_engine(cell)
-    result = cell.client.call("clean")
+    result = engine_life.with_engine(cell, lambda: cell.client.call("clean"), _lacks_engine)
     if result["emergency"]:
         cell.event(f"{cell.node} needed emergency cleaning: {_join(result['cause'])}", level="warning")
     cell.board.post(f"cleaned.{cell.node}", result)
@@ -48,7 +48,7 @@ def verify(cell: Cell) -> dict[str, Any]:
     before = cell.board.read(f"snapshot.{cell.node}")
     if before is None:
         return {"clean": True, "untouched": True}
-    result = cell.client.call("verify", before=before)
+    result = engine_life.with_engine(cell, lambda: cell.client.call("verify", before=before), _lacks_engine)
     cell.board.post(f"verified.{cell.node}", result)
     for line in differences.told(result):
         cell.event(f"{cell.node}: {line}")
@@ -60,10 +60,20 @@ def verify(cell: Cell) -> dict[str, Any]:
     return {"clean": True, "foreign": len(result["foreign"])}
 
 
+def _lacks_engine(result: dict[str, Any]) -> bool:
+    """Return whether something failed since the engine did not answer."""
+    return any(error.get("error_kind") in engine_life.PATIENCE_S for error in result["errors"])
+
+
 def _kind(left: list[Any]) -> str:
-    """Return process_leak where processes are what stays, else cleanup_failed. left: errors of a cleaning, or leftovers."""
-    leaks = [entry.get("error_kind") == "process_leak" or entry.get("type") == "process" for entry in left]
-    return "process_leak" if any(leaks) else "cleanup_failed"
+    """Return process_leak where processes are what stays, else cleanup_failed. left: errors of a cleaning, or leftovers.
+
+    Where an engine that did not answer is all that was in the way, it is to blame.
+    """
+    if any(entry.get("error_kind") == "process_leak" or entry.get("type") == "process" for entry in left):
+        return "process_leak"
+    found = {entry.get("error_kind") for entry in left}
+    return str(next(iter(found))) if len(found) == 1 and found <= engine_life.PATIENCE_S.keys() else "cleanup_failed"
 
 
 def close(cell: Cell) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ..artifacts.transfer import Fetched, Transfer, Wanted, speeds
 from ..deploy.placement import LOCAL
 from ..node.errors import NodeError
 from ..report.transfers import told
+from . import engine_life
 from .cell import Cell, StepFailure
 
 EVIDENCE = "evidence"
@@ -33,6 +34,7 @@ def gather(cell: Cell) -> dict[str, Any]:
 
     What fails to come whole is kept apart, and the note says so: a later collection of the run takes it up.
     """
+    await_engine(cell)
     brought = _bring(cell)
     note = _note(cell, brought)
     cell.board.post(f"collected.{cell.node}", note)
@@ -45,6 +47,13 @@ def gather(cell: Cell) -> dict[str, Any]:
         "missing": note["missing"],
         "transfer": note["transfer"],
     }
+
+
+def await_engine(cell: Cell) -> None:
+    """Wait for an engine that has containers of a case that failed: their evidence is worth it."""
+    has_containers = cell.case.services_on(cell.node) and cell.board.read(f"snapshot.{cell.node}") is not None
+    if cell.failed and has_containers:
+        engine_life.wait(cell)
 
 
 def _bring(cell: Cell) -> Brought:

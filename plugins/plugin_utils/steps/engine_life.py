@@ -6,15 +6,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ..node.errors import NodeError
 from .cell import Cell, StepFailure
 
 ENDS = frozenset({"container_exited", "container_gone", "service_died"})
-# An engine that is started again is back within seconds.
-PATIENCE_S, AGAIN_S = 10.0, 0.5
+# How long an engine is waited for, in all, in one case: one that is started again is back within seconds, one that is frozen
+# may be within a minute. Until then there is neither evidence nor cleaning.
+PATIENCE_S = {"docker_daemon_down": 10.0, "docker_timeout": 60.0}
+AGAIN_S = 0.5
+# Notes of a case of how long the engine of a node was waited for: `awaited.<node>`.
+AWAITED = "awaited."
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ def fault(cell: Cell, kind: str) -> Fault | None:
     if kind not in ENDS or not before:
         return None
     try:
-        engine = _engine(cell)
+        engine = _awaited(cell, ("docker_daemon_down",))
     except NodeError:
         return None
     if not engine["ok"]:
@@ -41,14 +47,61 @@ def fault(cell: Cell, kind: str) -> Fault | None:
     return None
 
 
-def _engine(cell: Cell) -> dict[str, Any]:
-    """Return the facts of the engine; one that is away is waited for a moment, so that the node can be cleaned."""
-    until = cell.clock() + PATIENCE_S
-    while True:
-        engine: dict[str, Any] = cell.client.call("facts", paths=[], deep=False)["engine"]
-        if engine["ok"] or engine["error_kind"] != "docker_daemon_down" or cell.clock() >= until:
-            return engine
+def now(cell: Cell) -> str:
+    """Return the word for the life of the engine as it is now, "" where that cannot be told."""
+    return str(_engine(cell)["life"])
+
+
+def wait(cell: Cell) -> bool:
+    """Wait for an engine that does not answer, as long as this case still may; return whether it answers."""
+    return bool(_awaited(cell, tuple(PATIENCE_S))["ok"])
+
+
+def with_engine(cell: Cell, work: Callable[[], T], refused: Callable[[T], bool] = lambda _result: False) -> T:
+    """Return what work gives; where the engine does not answer it is waited for, and the work is done once more.
+
+    refused: whether a result lacks what the engine did not answer.
+    """
+    try:
+        result = work()
+    except NodeError as exc:
+        if exc.kind not in PATIENCE_S or not wait(cell):
+            raise
+        return work()
+    return work() if refused(result) and wait(cell) else result
+
+
+def _awaited(cell: Cell, kinds: tuple[str, ...]) -> dict[str, Any]:
+    """Return the facts of the engine; one that is away in one of these ways is waited for."""
+    engine = _engine(cell)
+    if engine["ok"] or engine["error_kind"] not in kinds:
+        return engine
+    cell.event(f"the Docker engine of {cell.node} does not answer: {engine['error']}", level="warning")
+    began, before_s = cell.clock(), (cell.board.read(f"{AWAITED}{cell.node}") or {"seconds": 0.0})["seconds"]
+    spent_s = before_s
+    while not engine["ok"] and engine["error_kind"] in kinds and spent_s < _patience_s(cell, engine["error_kind"]):
         cell.sleep(AGAIN_S)
+        engine = _engine(cell)
+        spent_s = before_s + cell.clock() - began
+    _tell(cell, spent_s)
+    return engine
+
+
+def _tell(cell: Cell, seconds: float) -> None:
+    """Note for how long the engine was waited for, and tell the reader of the result."""
+    cell.board.post(f"{AWAITED}{cell.node}", {"seconds": seconds})
+    message = f"the Docker engine of {cell.node} did not answer and was waited for, {seconds:.0f} s in all"
+    cell.board.post(f"warning.{AWAITED}{cell.node}", {"message": message})
+
+
+def _patience_s(cell: Cell, kind: str) -> float:
+    """Return how long an engine is waited for; the leases of the other nodes, which wait as well, must last longer."""
+    return min(PATIENCE_S[kind], cell.plan.lease_ttl_s / 2)
+
+
+def _engine(cell: Cell) -> dict[str, Any]:
+    engine: dict[str, Any] = cell.client.call("facts", paths=[], deep=False)["engine"]
+    return engine
 
 
 def blamed(cell: Cell, failure: StepFailure) -> StepFailure:

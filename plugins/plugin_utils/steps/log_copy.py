@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...module_utils.cellnode.logfile import marker
+from ..run import atomic
 
 CHUNK_BYTES = 1 << 20
 SAMPLE_BYTES = 64 << 10
@@ -27,7 +28,7 @@ class LogCopy:
 
     def __init__(self, path: Path, cap_bytes: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = path.open("wb")
+        self._path, self._stream = path, path.open("wb")
         self._head = cap_bytes // 2
         self._written = self._seen = 0
         self._sample = (0, b"")
@@ -52,15 +53,16 @@ class LogCopy:
             self._sample = (self._seen, chunk)
             self._seen = max(offset, total - SAMPLE_BYTES)
         else:
-            self._stream.write(chunk)
-            self._stream.flush()
+            with atomic.naming(self._path):
+                self._stream.write(chunk)
+                self._stream.flush()
             self._written = self._seen = offset
             self.complete = ended and not chunk
         self._ended = ended
 
     def close(self) -> None:
         """Close the file; when the end was never heard of, the last sample is the last that is known."""
-        with self._stream as stream:
+        with atomic.naming(self._path), self._stream as stream:
             start, chunk = self._sample
             if chunk and not self.complete and start >= self._written:
                 stream.write(marker(start - self._written) if start > self._written else b"")

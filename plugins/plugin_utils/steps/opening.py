@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ..deploy.board import Board
-from ..run import reserve
+from ..run import ansible_log, reserve
 from ..run.plan import CasePlan, RunPlan
 from .aside import lost_to, without_failed_nodes
 
@@ -27,9 +28,11 @@ def opened(plan: RunPlan, case: CasePlan, shared: Board) -> tuple[CasePlan, str,
     return moved.case, reason, told if moved.nodes and not reason else ""
 
 
-def no_room(plan: RunPlan) -> str:
-    """Return why no case can be begun on the disk of the results, "" while it has room to finish one."""
-    return "" if reserve.has_room(plan.run_dir) else reserve.shortage(plan.run_dir, reserve.BYTES)
+def no_room(plan: RunPlan, logs: Iterable[Path] = ()) -> str:
+    """Return why no case can be begun on the disks of the results and of Ansible's logs, "" while they have room for one."""
+    if not reserve.has_room(plan.run_dir):
+        return reserve.shortage(plan.run_dir, reserve.BYTES)
+    return ansible_log.no_room(logs)
 
 
 def _results(shared: Board) -> dict[int, dict[str, Any]]:

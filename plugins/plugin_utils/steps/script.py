@@ -15,7 +15,8 @@ from ..deploy.bell import Bell, ring
 from ..node.errors import NodeError
 from ..node.following import follow
 from ..report import escape
-from . import environment
+from ..run import reserve
+from . import engine_life, environment
 from .care import DIED, Care, end_of, must_end
 from .cell import Cell, StepFailure
 from .log_copy import SAMPLE_PAUSE_S, LogCopy
@@ -59,6 +60,7 @@ class _Watch:
         self.services = [service.name for service in cell.case.services_on(cell.node) if service.serves]
         self.known: list[str] = []
         self._care = Care(cell)
+        self._life = cell.facts.get("engine", {}).get("life", "")
         self._silent_since: float | None = None
 
     def run(self) -> dict[str, Any]:
@@ -75,7 +77,7 @@ class _Watch:
 
         reach_s: how long the node may be out of reach.
         """
-        question = {**unit, "services": self.services, "known": self.known}
+        question = {**unit, "services": self.services, "known": self.known, "life": self._life}
         try:
             answer = follow(self._cell.client, self.bell, question)
         except NodeError as exc:
@@ -93,7 +95,9 @@ class _Watch:
     def hear(self, answer: dict[str, Any]) -> bool:
         """Take in how the services are; return whether one of them ends the test, which the board is told."""
         for entry in (*answer["died"], *answer["unhealthy"]):
-            if not self._care.mend(entry):
+            if self._care.mend(entry):
+                self._life = engine_life.now(self._cell)  # what was mended runs under the engine as it is now
+            else:
                 self.known.append(entry["service"])
         return bool(self._care.ended)
 
@@ -118,7 +122,7 @@ class _Test:
                 outcome = self._follow(log)
         finally:
             if self._cell.board.read("test") is None:
-                self._cell.board.post("test", {"state": "not ended", "t": self._cell.clock()})
+                reserve.with_reserve(self._cell.plan.run_dir, self._tell_that_it_did_not_end)
             ring(self._cell.board.folder, [node for node in self._cell.case.nodes if node != self._cell.node])
         self._judge(outcome)
         return {
@@ -171,6 +175,10 @@ class _Test:
                 self._cell.client.call("supervise", action="kill", name=UNIT)
             if log.sampling:
                 self._cell.sleep(SAMPLE_PAUSE_S)
+
+    def _tell_that_it_did_not_end(self) -> None:
+        """Let the watchers on the other nodes go on, also when it is the disk here that ended the following."""
+        self._cell.board.post("test", {"state": "not ended", "t": self._cell.clock()})
 
     def _show(self, chunk: bytes) -> None:
         """Show the last lines of a piece of the log, without what would do something to a terminal."""

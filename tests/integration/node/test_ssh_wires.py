@@ -55,6 +55,13 @@ def test_f17_a_step_whose_connection_is_reset_in_the_middle_goes_on_and_does_not
     assert node.shell(f"cat {marks}").split() == [f"u{number}" for number in range(len(CUTS))]
 
 
+def kill_until_noticed(node, way):
+    """Kill who serves the caller until it has come again: on a busy machine it may not have logged in at the first time."""
+    end = time.monotonic() + 20
+    while not way.reconnected and time.monotonic() < end:
+        node.kill_sessions()
+
+
 @pytest.mark.tries(10)
 @pytest.mark.parametrize("over_link", [True, False], ids=["link", "command"])
 def test_f17_a_step_whose_sshd_is_killed_in_the_middle_goes_on_and_does_nothing_twice(make_node, reach, over_link):
@@ -64,13 +71,13 @@ def test_f17_a_step_whose_sshd_is_killed_in_the_middle_goes_on_and_does_nothing_
     argv = ["/bin/sh", "-c", f"echo began >> {marks}; sleep 1; echo ended >> {marks}"]
     unit = {"action": "start", "name": "u", "argv": argv, "cwd_rel": "", "env": {}, "timeout_s": 60, "grace_s": 1}
     way.client.call("supervise", **unit, log_cap_bytes=1 << 20, dirs_rel=[])
-    killer = threading.Timer(0.3, node.kill_sessions)
+    killer = threading.Timer(0.3, kill_until_noticed, (node, way))
     killer.start()
     answer = way.client.call("supervise", action="poll", name="u", offset=0, wait_s=20)
     while answer["state"] == "running":
         answer = way.client.call("supervise", action="poll", name="u", offset=0, wait_s=20)
     killer.join()
-    assert (answer["state"], way.reconnected) == ("exited", 1)
+    assert answer["state"] == "exited" and way.reconnected >= 1
     assert node.shell(f"cat {marks}").split() == ["began", "ended"]
 
 

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import deploy, readiness, signs
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import deploy, lifetime, readiness, signs
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context, RunRef
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.mailbox import Mailbox
@@ -281,6 +281,23 @@ def test_what_else_ends_a_service_that_was_ready_is_told(caller, engine, probes,
     caller.ready("a")
     act(engine)
     caller.hears("a", "failed", error_kind=kind, after_ready=True)
+
+
+def test_f29_a_service_that_another_engine_process_has_started_again_has_died(caller, engine, probes, monkeypatch):
+    """No event tells of it: they are lost with the engine."""
+    monkeypatch.setattr(signs, "LOOK_S", 0.01)
+    words = ["7.1"]
+    monkeypatch.setattr(lifetime, "life", lambda _path: words[0])
+    engine.add("a", "b")
+    probes.answers.update(a=YES, b=YES)
+    caller.begin("a", "b")
+    caller.ready("a", "b")
+    engine.box("a").started += 5.0
+    words[0] = "9.5"
+    event = caller.hears("a", "failed", error_kind="service_died", after_ready=True)
+    assert event["detail"] == "container p-a-1 was started again, and not by this run"
+    states = caller.finish()
+    assert (states["a"]["state"], states["b"]["state"]) == ("failed", "ready")
 
 
 def test_a_pause_before_ready_is_no_failure(caller, engine, probes):

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import os
-import socket
-from types import SimpleNamespace
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import command, facts
@@ -75,21 +73,6 @@ def test_an_engine_says_who_made_it(monkeypatch, lonely, version, platform):
 
     monkeypatch.setattr(facts, "connect", lambda *_: Answering())
     assert facts.engine_facts(lonely)["platform"] == platform
-
-
-def test_each_life_of_an_engine_has_its_own_word(tmp_path, monkeypatch):
-    """The process behind the socket; where that is the first one of the machine, the one that the engine has noted."""
-    place = str(tmp_path / "engine.sock")
-    assert facts.life(place) == ""
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(place)
-        server.listen()
-        first = facts.life(place)
-        assert first.startswith(f"{os.getpid()}.") and facts.life(place) == first
-        (tmp_path / "pid").write_text("1\n")
-        monkeypatch.setattr(facts, "PID_NOTE", str(tmp_path / "pid"))
-        monkeypatch.setattr(facts, "PEER", SimpleNamespace(size=12, unpack=lambda _: (1, 0, 0)))
-        assert facts.life(place) not in ("", first)
 
 
 def test_the_disk_of_a_folder_that_is_not_there_yet_is_its_parents(tmp_path):

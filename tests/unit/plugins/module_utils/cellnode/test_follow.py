@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import follow, lookout
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import follow, lifetime, lookout
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Clock, Context, RunRef
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.mailbox import Mailbox
@@ -132,6 +132,40 @@ def test_an_engine_that_does_not_answer_is_an_error(engine):
     engine.down = CellError("docker_daemon_down", "no engine answers")
     with pytest.raises(CellError, match="no engine answers"):
         follow.follow(Context(Path("/x"), RunRef("r", "s")), {"services": ["a"]})
+
+
+HERE = f"9.{int(Clock().boottime() * os.sysconf('SC_CLK_TCK'))}"
+BEFORE = "7.1"
+
+
+@pytest.mark.parametrize(
+    ("known", "after_s", "calm"),
+    [
+        pytest.param(BEFORE, 1.0, False, id="F29-started-by-another-engine-process"),
+        pytest.param(BEFORE, -5.0, True, id="outlived-an-engine-that-was-started-again"),
+        pytest.param(HERE, 1.0, True, id="same-engine-process"),
+        pytest.param("", 1.0, True, id="could-not-be-told-before"),
+    ],
+)
+def test_a_service_that_its_engine_has_started_again_has_died(engine, monkeypatch, known, after_s, calm):
+    monkeypatch.setattr(lifetime, "life", lambda _path: HERE)
+    engine.box("a").started = lifetime.began(HERE, Clock()) + after_s
+    engine.box("b").started = lifetime.began(HERE, Clock()) + 1.0
+    question = {"services": ["a"], "wait_s": 0.05, "life": known}
+    answer = follow.follow(Context(Path("/x"), RunRef("r", "s")), question)
+    told = [(one["service"], one["error_kind"], one["detail"]) for one in answer["unhealthy"]]
+    assert told == ([] if calm else [("a", "service_died", "container p-a-1 was started again with its engine")])
+    assert answer["died"] == []
+
+
+def test_a_container_that_goes_while_it_is_looked_at_is_left_to_the_next_look(engine, monkeypatch):
+    monkeypatch.setattr(lifetime, "life", lambda _path: HERE)
+    shown = engine.containers([])
+    monkeypatch.setattr(engine, "containers", lambda _labels, _timeout=None: shown)
+    engine.deaf = True
+    engine.vanish("a")
+    question = {"services": ["a"], "wait_s": 0.05, "life": BEFORE}
+    assert follow.follow(Context(Path("/x"), RunRef("r", "s")), question) == CALM
 
 
 def test_the_watch_is_the_same_without_a_unit(engine):

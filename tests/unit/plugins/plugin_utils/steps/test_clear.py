@@ -111,13 +111,44 @@ def test_f34_a_process_that_stays_quarantines_the_node_as_a_leak(make_cell, buil
 
 def test_a_list_that_could_not_be_made_is_told_as_one(make_cell, build):
     error = {"what": "containers", "error_kind": "docker_timeout", "error": "no answer", "when": "after"}
+    gone = {"ok": False, "error_kind": "docker_timeout", "error": "no answer", "life": ""}
     node = build.node(
-        verify={**DIRTY, "leftovers": [], "errors": [error]}, quarantine={"quarantine": HELD, "blames": []}, lease={}
+        verify={**DIRTY, "leftovers": [], "errors": [error]},
+        quarantine={"quarantine": HELD, "blames": []},
+        lease={},
+        facts={"engine": gone},
     )
     cell = make_cell(build.case(services=[build.service("a")]), client=node)
     cell.board.post("snapshot.n1", {})
     with pytest.raises(StepFailure, match="containers could not be listed after: no answer"):
         clear.verify(cell)
+
+
+AWAY = {"what": "c", "error_kind": "docker_timeout", "error": "no answer in time", "when": "after"}
+STEPS = {
+    "stop": (clear.stop, {**NOTHING, "errors": [AWAY]}, NOTHING),
+    "clean": (clear.clean, {**NOTHING, "errors": [AWAY], "emergency": True}, NOTHING),
+    "verify": (clear.verify, {**DIRTY, "errors": [AWAY]}, {**DIRTY, "clean": True, "leftovers": []}),
+}
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+@pytest.mark.parametrize("step", STEPS)
+def test_f29_a_node_whose_engine_is_frozen_is_cleaned_once_that_goes_on(make_cell, build, step, comes_back):
+    act, refused, done = STEPS[step]
+    answers = iter([refused, done if comes_back else refused])
+    engine = {"ok": comes_back, "error_kind": "" if comes_back else "docker_timeout", "error": "", "life": ""}
+    held = {"quarantine": HELD, "blames": []}
+    node = build.node(**{step: lambda **_: next(answers)}, facts={"engine": engine}, quarantine=held)
+    cell = make_cell(build.case(services=[build.service("a")]), client=node)
+    cell.board.post("snapshot.n1", {})
+    if comes_back:
+        act(cell)
+        assert [op for op, _ in node.calls] == [step, "facts", step]
+        return
+    with pytest.raises(StepFailure) as caught:
+        act(cell)
+    assert caught.value.kind == ("cleanup_failed" if step == "verify" else "docker_timeout")
 
 
 def test_what_strangers_did_is_shown_and_the_node_is_clean(make_cell, build):

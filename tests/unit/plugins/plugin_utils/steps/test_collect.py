@@ -132,3 +132,23 @@ def test_f20_what_failed_to_come_whole_is_kept_apart_and_taken_up_by_a_later_col
     collect.gather(step)
     assert salvage.is_collected(step) is True and not (step.case_dir / "test_artifacts.partial").exists()
     assert step.board.read("collected.n1")["transfer"]["resumed_files"] == 1
+
+
+@pytest.mark.parametrize(
+    ("failed", "prepared", "node", "asked"),
+    [
+        pytest.param(True, True, "n1", True, id="F29-its-containers-failed"),
+        pytest.param(False, True, "n1", False, id="nothing-failed"),
+        pytest.param(True, False, "n1", False, id="it-has-no-containers-yet"),
+        pytest.param(True, True, "n2", False, id="it-runs-no-services"),
+    ],
+)
+def test_the_engine_of_a_case_that_failed_is_waited_for(make_cell, build, failed, prepared, node, asked):
+    answering = build.node(facts={"engine": {"ok": True, "error_kind": "", "error": "", "life": ""}})
+    cell = make_cell(build.case(services=[build.service("a")]), node=node, client=answering)
+    if failed:
+        cell.board.post("failure", {"error_kind": "docker_timeout", "node": "n1", "message": "x"})
+    if prepared:
+        cell.board.post(f"snapshot.{node}", {})
+    collect.await_engine(cell)
+    assert bool(answering.calls) is asked

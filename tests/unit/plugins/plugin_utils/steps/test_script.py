@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import base64
+import os
+import subprocess
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, reserve
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import script
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 
@@ -66,6 +68,34 @@ def test_a_death_on_a_node_without_the_test_is_told_to_the_board(watched):
     cell = watched(CALM, {**CALM, "died": [died]})
     assert script.run(cell) == {"died": "a"}
     assert cell.board.read("died.a")["node"] == "n2"
+
+
+@pytest.mark.parametrize(("restarts", "lives"), [(1, ["7.1", "9.5"]), (0, ["7.1"])], ids=["mended", "not-mended"])
+def test_f29_what_was_mended_runs_under_the_engine_as_it_is_then(make_cell, build, restarts, lives):
+    """Else it would be told as started again by another engine process, time after time."""
+    case = build.case(services=[build.service("a", node="n2")], recovery={"restart_services": restarts})
+    cell, asked = make_cell(case, node="n2"), []
+    cell.facts["engine"] = {"life": "7.1"}
+    sick = {
+        "service": "a",
+        "container": "c",
+        "error_kind": "service_died",
+        "detail": "was started again with its engine",
+    }
+
+    def follow(life, **_):
+        asked.append(life)
+        if len(asked) == 1:
+            return {**CALM, "unhealthy": [sick]}
+        cell.board.post("test", {"state": "exited"})
+        return CALM
+
+    engine = {"ok": True, "error_kind": "", "error": "", "life": "9.5"}
+    cell.client = build.node(follow=follow, start={"started": {"a": {"ok": True}}}, facts={"engine": engine})
+    cell.client.line = None
+    assert script.run(cell) == {"died": "" if restarts else "a"}
+    assert asked == lives
+    assert (cell.board.read("died.a") or {}).get("error_kind") == (None if restarts else "docker_daemon_down")
 
 
 UNIT = {
@@ -187,3 +217,27 @@ def test_f26_a_log_that_was_not_written_whole_is_a_warning(tested):
     assert cell.board.read("warning.log") == {
         "message": "7 bytes of test.log could not be written on n1: disk_full: No space left on device"
     }
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """The results on a file system of 6 MiB, of which a reserve is 4."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
+        pytest.skip("mounts are not allowed here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_f28_a_log_that_fills_the_disk_is_named_and_the_other_nodes_go_on(tested):
+    cell = tested(b"x" * (8 << 20))
+    assert reserve.has_room(cell.plan.run_dir)
+    with pytest.raises(OSError, match="No space left") as caught:
+        script.run(cell)
+    log = cell.case_dir / "test.log"
+    assert caught.value.filename == str(log)
+    assert log.stat().st_size > 1 << 20 and set(log.read_bytes()) == {ord("x")}
+    assert cell.board.read("test")["state"] == "not ended"
