@@ -23,7 +23,7 @@ WATCH_S = 10.0
 class Calm:
     """The lookout of a node without services."""
 
-    def trouble(self) -> dict[str, Any]:
+    def trouble(self, at_once: bool = False) -> dict[str, Any]:
         """Return that all is well."""
         return {"died": [], "unhealthy": []}
 
@@ -33,6 +33,8 @@ class Calm:
 
 def follow(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
     """Return {unit, died, unhealthy} as soon as one of them is new, the caller says {"wake": true}, or after wait_s.
+
+    When a unit has ended, the services are as they were after its end.
 
     args: those of `supervise poll`, name "" for no unit (its answer is null then); services that should run, and
     known, those of them that the caller knows to be dead or unhealthy; life, of the engine that started them. Keep
@@ -48,7 +50,8 @@ def follow(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
         pause = POLL_FIRST_S
         while True:
             wake.clear()
-            trouble = lookout.trouble()
+            # What became of a service in the test's last moments counts as well.
+            trouble = lookout.trouble(at_once=tail is not None and tail.ended())
             news = trouble["died"] or trouble["unhealthy"] or (tail and tail.new()) or caller.calls()
             left = deadline - ctx.clock.monotonic()
             if news or left <= 0:

@@ -42,9 +42,9 @@ class Lookout:
             self._seen.append(sign)
             self._wake.set()
 
-    def trouble(self) -> dict[str, Any]:
-        """Return {died: [...], unhealthy: [...]} as far as it is known now."""
-        if self._clock.monotonic() >= self._next_look:
+    def trouble(self, at_once: bool = False) -> dict[str, Any]:
+        """Return {died: [...], unhealthy: [...]} as far as it is known now. at_once: the engine's list is asked in any case."""
+        if at_once or self._clock.monotonic() >= self._next_look:
             self._next_look = self._clock.monotonic() + LOOK_S
             found = containers(self._engine, self._labels)
             self._known |= {container.id for container in found}

@@ -35,9 +35,13 @@ class Tail:
         self._looked_at = offset
         self._found: tuple[logfile.Chunk, int] | None = None
 
+    def ended(self) -> bool:
+        """Return whether the unit has ended."""
+        return not supervise.current(self._folder_fd).live
+
     def new(self) -> bool:
         """Return whether there is output to give after the offset, or the unit has ended."""
-        if not supervise.current(self._folder_fd).live:
+        if self.ended():
             return True
         total = logfile.layout(self._folder_fd).total
         if total == self._looked_at:

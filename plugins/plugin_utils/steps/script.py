@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -66,10 +66,18 @@ class _Watch:
     def run(self) -> dict[str, Any]:
         began = self._cell.clock()
         limit = began + self._cell.case.test.timeout_s + self._cell.case.test.grace_s + 2 * PATIENCE_S
-        while self._cell.board.read("test") is None and self._cell.clock() < limit:
-            answer = self.ask({"name": "", "wait_s": self._wait_s(began)})
-            if answer and self.hear(answer):
+        over = False
+        while not (over and self._cell.failed) and self._cell.clock() < limit:
+            before = set(self._cell.board.notes(DIED))
+            answer = self.ask({"name": "", "wait_s": 0.0 if over else self._wait_s(began)})
+            ended = answer is not None and self.hear(answer)
+            if answer is not None and over:
+                # Who judges the test may have done so already.
+                _judge_deaths(self._cell, before)
+                break
+            if ended:
                 return {"died": self._care.ended}
+            over = self._cell.board.read("test") is not None
         return {"died": ""}
 
     def ask(self, unit: dict[str, Any], reach_s: float = 0.0) -> dict[str, Any] | None:
@@ -166,11 +174,11 @@ class _Test:
             hidden += 0 if log.sampling else outcome.pop("hidden", 0)
             log.take(chunk, outcome["offset"], outcome["log_bytes"], outcome["state"] in ENDED)
             self._show(chunk)
+            self._watch.hear(answer)
             if log.complete:
                 outcome["log_hidden"] = hidden
                 self._cell.board.post("test", {**outcome, "t": self._cell.clock()})
                 return outcome
-            self._watch.hear(answer)
             if must_end(self._cell):
                 self._cell.client.call("supervise", action="kill", name=UNIT)
             if log.sampling:
@@ -189,13 +197,7 @@ class _Test:
 
     def _judge(self, outcome: dict[str, Any]) -> None:
         """Raise for what is not the script's own answer; its exit status is judged with the case."""
-        for service, note in self._cell.board.notes(DIED).items():
-            raise StepFailure(
-                note["error_kind"],
-                f"service {service} on {note['node']} {end_of(note)} while the test ran{_because(note)}",
-                service=service,
-                evidence=tuple(note.get("log_tail") or ()),
-            )
+        _judge_deaths(self._cell)
         test = self._cell.case.test
         if self._cell.failed and outcome["state"] == "killed":
             raise StepFailure("dependency_failed", f"{test.script} was ended: {self._cell.failed['message']}")
@@ -208,6 +210,18 @@ class _Test:
         if outcome["log_error"]:
             missing = f"{outcome['dropped_bytes']} bytes of {LOG} could not be written on {test.node}"
             self._cell.board.post("warning.log", {"message": f"{missing}: {outcome['log_error']}"})
+
+
+def _judge_deaths(cell: Cell, known: Collection[str] = ()) -> None:
+    """Raise for a critical service that has died. known: those that are judged elsewhere."""
+    for service, note in cell.board.notes(DIED).items():
+        if service not in known:
+            raise StepFailure(
+                note["error_kind"],
+                f"service {service} on {note['node']} {end_of(note)} while the test ran{_because(note)}",
+                service=service,
+                evidence=tuple(note.get("log_tail") or ()),
+            )
 
 
 def _because(note: Mapping[str, Any]) -> str:

@@ -187,6 +187,36 @@ def test_many_questions_leave_no_thread_and_no_descriptor_behind(asking, engine)
     assert (set(threading.enumerate()), len(os.listdir("/proc/self/fd"))) == before
 
 
+def test_the_services_are_looked_at_again_when_the_unit_has_ended(engine, monkeypatch):
+    """Nothing tells of this death but the list, which is asked every two seconds otherwise."""
+
+    class Ending:
+        def __init__(self, _context, _args):
+            self.looks = 0
+
+        def ended(self):
+            self.looks += 1
+            if self.looks == 2:
+                engine.deaf = True
+                engine.die("a", 4)
+            return self.looks == 2
+
+        def new(self):
+            return self.looks == 2
+
+        def answer(self):
+            return {"state": "exited"}
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(follow, "Tail", Ending)
+    answer = follow.follow(
+        Context(Path("/x"), RunRef("r", "s")), {"name": "test", "services": ["a"], "wait_s": LIMIT_S}
+    )
+    assert [one["service"] for one in answer["died"]] == ["a"]
+
+
 # -- a unit: the program as it is really run ----------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
+from dataclasses import replace
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
@@ -70,7 +71,40 @@ def test_a_death_on_a_node_without_the_test_is_told_to_the_board(watched):
     assert cell.board.read("died.a")["node"] == "n2"
 
 
-@pytest.mark.parametrize(("restarts", "lives"), [(1, ["7.1", "9.5"]), (0, ["7.1"])], ids=["mended", "not-mended"])
+TEST_ENDS = None
+DIED = {**CALM, "died": [{"service": "a", "error_kind": "service_died", "exit_code": 3, "log_tail": []}]}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param([CALM, TEST_ENDS, DIED], id="F30-in-the-last-moment"),
+        pytest.param([TEST_ENDS, AWAY, AWAY, DIED], id="F29-with-its-engine"),
+    ],
+)
+def test_a_death_that_is_found_when_the_test_has_ended_elsewhere_fails_the_step(watched, said):
+    cell = watched(*said)
+    with pytest.raises(StepFailure, match=r"service a on n2 died with exit status 3 while the test ran") as caught:
+        script.run(cell)
+    assert (caught.value.kind, cell.board.read("died.a")["node"]) == ("service_died", "n2")
+
+
+def test_deaths_of_before_are_left_to_who_judges_the_test(watched, build):
+    cell = watched(CALM, DIED, TEST_ENDS)
+    cell.case = replace(cell.case, on_service_death="continue")
+    assert script.run(cell) == {"died": ""}
+    assert cell.board.read("died.a")["node"] == "n2"
+
+
+def test_a_case_that_has_failed_is_not_looked_at_again(watched):
+    cell = watched(TEST_ENDS, AWAY)
+    cell.board.claim("failure", {"message": "the test has failed"})
+    assert script.run(cell) == {"died": ""}
+
+
+@pytest.mark.parametrize(
+    ("restarts", "lives"), [(1, ["7.1", "9.5", "9.5"]), (0, ["7.1"])], ids=["mended", "not-mended"]
+)
 def test_f29_what_was_mended_runs_under_the_engine_as_it_is_then(make_cell, build, restarts, lives):
     """Else it would be told as started again by another engine process, time after time."""
     case = build.case(services=[build.service("a", node="n2")], recovery={"restart_services": restarts})
