@@ -19,6 +19,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -160,14 +161,20 @@ def posix_collection() -> None:
     wheel.unlink()
 
 
-def fast_hash() -> dict[str, str]:
-    """Have the fast hash on the first node and below .cache; return the environment in which the controller finds it."""
+@contextmanager
+def fast_hash(nodes: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Have the fast hash on nodes and below .cache; give the environment in which the controller finds it."""
     if not FAST_HASH_FOLDER.is_dir():
         words = ["install", "-q", "--no-deps", "--target", str(FAST_HASH_FOLDER), FAST_HASH]
         subprocess.run([sys.executable, "-m", "pip", *words], check=True, capture_output=True)
     package = str(FAST_HASH_FOLDER / "blake3")
-    subprocess.run(["docker", "cp", package, f"testcell-lab-{NODES[0]}:{FAST_HASH_THERE}"], check=True)
-    return {"PYTHONPATH": str(FAST_HASH_FOLDER)}
+    try:
+        for node in nodes:
+            subprocess.run(["docker", "cp", package, f"testcell-lab-{node}:{FAST_HASH_THERE}"], check=True)
+        yield {"PYTHONPATH": str(FAST_HASH_FOLDER)}
+    finally:
+        for node in nodes:
+            rig.on_node(node, "rm", "-rf", FAST_HASH_THERE)
 
 
 def make(node: str, name: str, count: int, size: int) -> str:
@@ -214,12 +221,9 @@ def large_file(bench: Bench, rounds: int) -> Iterator[dict[str, object]]:
         "fetch": lambda: _emptied(bench, lambda: bench.fetch([path])),
     }
     found.run(variants, rounds)
-    environ = fast_hash()
-    try:
-        fast = Rounds()
+    fast = Rounds()
+    with fast_hash(NODES[:1]) as environ:
         fast.run({"ours": lambda: _emptied(bench, lambda: bench.ours(folder, **environ))}, rounds)
-    finally:
-        rig.on_node(NODES[0], "rm", "-rf", FAST_HASH_THERE)
     empty, facts = found.median("empty"), {"rounds": rounds, "bytes": LARGE_BYTES}
     seconds = {"stdlib": found.median("ours") - empty, "fast": fast.median("ours") - empty}
     targets = {"stdlib": {"scp": 1.6, "fetch": 0.36}, "fast": {"scp": 1.2, "fetch": 0.25}}
@@ -248,7 +252,16 @@ def three_nodes(bench: Bench, rounds: int) -> Iterator[dict[str, object]]:
     with ThreadPoolExecutor(len(NODES)) as pool:
         folders = set(pool.map(lambda node: make(node, "parts", PARTS, PART_BYTES), NODES))
     (folder,) = folders
-    found = Rounds()
+    facts = {"rounds": rounds, "nodes": len(NODES), "files": PARTS, "bytes_each": PART_BYTES}
+    ways: dict[str, AbstractContextManager[dict[str, str]]] = {"stdlib": nullcontext({}), "fast": fast_hash(NODES)}
+    for way, hashing in ways.items():
+        with hashing as environ:
+            ours, theirs = _three(bench, folder, environ, rounds)
+        yield beside(f"D3-three-nodes-{way}", ours, "three rsync -a at once", theirs, 1.0, **facts)
+
+
+def _three(bench: Bench, folder: str, environ: Mapping[str, str], rounds: int) -> tuple[float, float]:
+    """Return what ours and what three rsync at once take for a folder of all nodes."""
 
     def parallel() -> float:
         began = perf_counter()
@@ -256,15 +269,14 @@ def three_nodes(bench: Bench, rounds: int) -> Iterator[dict[str, object]]:
             list(pool.map(lambda node: bench.rsync(folder, node), NODES))
         return perf_counter() - began
 
+    found = Rounds()
     variants: dict[str, Callable[[], float]] = {
         "empty": lambda: bench.playbook("empty", [], "all"),
-        "ours": lambda: _emptied(bench, lambda: bench.ours(folder, "all")),
+        "ours": lambda: _emptied(bench, lambda: bench.ours(folder, "all", **environ)),
         "rsync": lambda: _emptied(bench, parallel),
     }
     found.run(variants, rounds)
-    ours = found.median("ours") - found.median("empty")
-    facts = {"rounds": rounds, "nodes": len(NODES), "files": PARTS, "bytes_each": PART_BYTES}
-    yield beside("D3-three-nodes", ours, "three rsync -a at once", found.median("rsync"), 1.0, **facts)
+    return found.median("ours") - found.median("empty"), found.median("rsync")
 
 
 def memory(bench: Bench, folder: str) -> Iterator[dict[str, object]]:
