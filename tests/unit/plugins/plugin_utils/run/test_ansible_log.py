@@ -5,23 +5,18 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
 from contextlib import closing
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import ansible_log
+from small_disk import small_disk
 
 
 @pytest.fixture
 def disk(tmp_path):
     """A folder on a file system of 2 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
-        pytest.skip("mounts are not allowed here")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with small_disk(tmp_path / "disk", "2m") as folder:
+        yield folder
 
 
 @pytest.fixture
