@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..report import differences
@@ -33,7 +34,14 @@ def clean(cell: Cell) -> dict[str, Any]:
     The node itself cleans once more by force where that failed; what remains then is a StepFailure.
     """
     _spare_unused_engine(cell)
-    result = engine_life.with_engine(cell, lambda: cell.client.call("clean"), _lacks_engine)
+    tries: list[dict[str, Any]] = []
+
+    def once() -> dict[str, Any]:
+        tries.append(cell.client.call("clean"))
+        return tries[-1]
+
+    engine_life.with_engine(cell, once, _lacks_engine)
+    result = _in_all(tries)
     if result["emergency"]:
         cell.event(f"{cell.node} needed emergency cleaning: {_join(result['cause'])}", level="warning")
     cell.board.post(f"cleaned.{cell.node}", result)
@@ -41,6 +49,18 @@ def clean(cell: Cell) -> dict[str, Any]:
         kind = _kind(result["errors"])
         raise StepFailure(kind, f"{cell.node} could not be cleaned: {_join(result['errors'])}")
     return {**result["removed"], "seconds": result["seconds"], "emergency": result["emergency"]}
+
+
+def _in_all(tries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what the tries of a cleaning have removed together, and what would not go at last."""
+    removed = {kind: sum(one["removed"][kind] for one in tries) for kind in tries[-1]["removed"]}
+    return {
+        **tries[-1],
+        "removed": removed,
+        "seconds": sum(one["seconds"] for one in tries),
+        "cause": [error for one in tries for error in one["cause"]],
+        "emergency": any(one["emergency"] for one in tries),
+    }
 
 
 def verify(cell: Cell) -> dict[str, Any]:

@@ -151,6 +151,23 @@ def test_f29_a_node_whose_engine_is_frozen_is_cleaned_once_that_goes_on(make_cel
     assert caught.value.kind == ("cleanup_failed" if step == "verify" else "docker_timeout")
 
 
+def test_two_tries_of_a_cleaning_are_counted_together(make_cell, build):
+    first = {
+        "removed": {"containers": 2, "files": 0},
+        "errors": [AWAY],
+        "cause": [STAYS],
+        "emergency": True,
+        "seconds": 1.0,
+    }
+    last = {"removed": {"containers": 1, "files": 9}, "errors": [], "cause": [], "emergency": False, "seconds": 0.5}
+    answers = iter([first, last])
+    node = build.node(clean=lambda **_: next(answers), facts={"engine": {"ok": True, "error_kind": "", "error": ""}})
+    cell = make_cell(build.case(services=[build.service("a")]), client=node)
+    cell.board.post("snapshot.n1", {})
+    assert clear.clean(cell) == {"containers": 3, "files": 9, "seconds": 1.5, "emergency": True}
+    assert cell.board.read("cleaned.n1")["cause"] == [STAYS]
+
+
 def test_what_strangers_did_is_shown_and_the_node_is_clean(make_cell, build):
     stranger = {"type": "container", "name": "c", "owner": "", "age_s": None}
     node = build.node(verify={**DIRTY, "clean": True, "leftovers": [], "foreign": [stranger]})
