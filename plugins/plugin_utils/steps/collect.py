@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from typing import Any
 
 from ...module_utils.cellnode.context import OS_ERROR_KINDS
@@ -61,13 +62,9 @@ def _bring(cell: Cell) -> Brought:
     policy, measured = policy_of(cell), speeds()
     wish = {"mode": cell.case.collection_mode, "raw": cell.case.keep_raw_logs, "age_s": _age_s(cell)}
     gathering = ("evidence", {**wish, "log_cap_bytes": EVIDENCE_LOG_CAP_BYTES})
-    transfers: list[Transfer] = []
-    try:
-        transfers += [Transfer(wanted, policy, measured) for wanted in _wanted(cell)]
-    except OSError:
-        for transfer in transfers:
-            transfer.close()
-        raise
+    with ExitStack() as begun:
+        transfers = [begun.enter_context(closing(Transfer(wanted, policy, measured))) for wanted in _wanted(cell)]
+        begun.pop_all()  # from here on who brings them closes them
     return Bringing(cell.client, policy, Pace(sleep=cell.sleep)).bring(transfers, [gathering])
 
 

@@ -152,3 +152,12 @@ def test_the_engine_of_a_case_that_failed_is_waited_for(make_cell, build, failed
         cell.board.post(f"snapshot.{node}", {})
     collect.await_engine(cell)
     assert bool(answering.calls) is asked
+
+
+def test_what_was_begun_is_put_away_where_the_rest_cannot_begin(cell):
+    step = cell("n1", {"work/results/a.json": b"{}"})
+    step.case_dir.mkdir(parents=True, exist_ok=True)
+    (step.case_dir / ".test_artifacts.staging").write_text("in the way")
+    with pytest.raises(FileExistsError):
+        collect.gather(step)
+    assert list((step.case_dir / "nodes").glob(".*")) == []
