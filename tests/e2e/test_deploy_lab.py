@@ -82,7 +82,7 @@ def test_f29_an_engine_that_is_killed_is_named_and_cleanup_is_clean_once_it_is_b
             done_at = time.time()
             ended = going.ended()
     assert_names_the_node(ended, "docker_daemon_down")
-    assert ended.summary["exit_code"] == 7 and "not clean: node2" in ended.summary["reasons"]
+    assert ended.summary["exit_code"] == 7 and "not clean: node2;" in ended.summary["reasons"][0]
     assert ended.step("deploy", "node2")["t"] - done_at <= 15.0
     assert leavings("node1") == [] and leavings("node2") != []
     assert_cleanup_is_clean()

@@ -56,7 +56,7 @@ def assert_a_leak(run, place):
     assert (one["verdict"], one["failure"]["error_kind"], two["verdict"]) == ("fail", "test_timeout", "pass"), (
         run.screen
     )
-    assert run.summary["exit_code"] == 7 and "not clean: local" in run.summary["reasons"]
+    assert run.summary["exit_code"] == 7 and "not clean: local;" in run.summary["reasons"][0]
     leaks = run.summary["cleaning"]["nodes"]["local"]["errors"]
     assert {entry["error_kind"] for entry in leaks} == {"process_leak"}
     assert f"stat {place}/x: ignores KILL in state D" in [entry["error"] for entry in leaks]

@@ -24,6 +24,8 @@ CRON = ("/etc/cron.d", "/var/spool/cron", "/var/spool/cron/crontabs", "/var/spoo
 SHM_TABLE = Path("/proc/sysvipc/shm")
 LINKS = "/sys/class/net"
 MODULE = "ansible-tmp-"
+# What controllers on this machine keep in /tmp while their runs go on, and put away themselves.
+CONTROLLERS = ("testcell-link-", "testcell-job-")
 MOST_NAMES = 5000  # a folder of more names is not compared
 MOST_NEW = 20
 # What the node program itself keeps in the node root.
@@ -129,6 +131,8 @@ def _described(ctx: Context, folder: str, kind: str, fresh: list[str]) -> Iterat
         if kind == "file" and (KEPT.match(name) or path == str(ctx.run_dir)):
             continue
         if kind == "ansible_tmp" and not name.startswith(MODULE):  # the controller's own folders lie beside
+            continue
+        if kind == "tmp" and name.startswith(CONTROLLERS):
             continue
         facts = _facts(path)
         scratch = kind in ("tmp", "shm", "ansible_tmp")

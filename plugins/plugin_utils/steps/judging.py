@@ -64,7 +64,7 @@ def report_run(plan: RunPlan, shared: Board, now: float) -> dict[str, Any]:
         "seconds": round(now - plan.started_at, 3),
         "started_at": plan.started_at,
         "ended_at": now,
-        "reasons": [f"not clean: {', '.join(dirty)}"] if dirty else [],
+        "reasons": [f"not clean: {', '.join(dirty)}; run: testcell cleanup {plan.run_id}"] if dirty else [],
         "warnings": list(plan.warnings),
         "cleaning": cleaning.of_run(records),
         "verify": verification.of_run(records),

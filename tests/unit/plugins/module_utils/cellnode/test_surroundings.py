@@ -150,7 +150,15 @@ def fresh(node, before):
 def test_what_is_new_in_a_watched_folder_is_found(node):
     (node.root.parent / "tmp/old").write_text("")
     before = looked(node)
-    for path in ("root/stray", "root/runs/r2", "tmp/new", ".ansible/tmp/ansible-tmp-1", ".ansible/tmp/ansible-local-1"):
+    controllers = ("tmp/testcell-link-x", "tmp/testcell-job-y")
+    for path in (
+        *controllers,
+        "root/stray",
+        "root/runs/r2",
+        "tmp/new",
+        ".ansible/tmp/ansible-tmp-1",
+        ".ansible/tmp/ansible-local-1",
+    ):
         (node.root.parent / path).mkdir(parents=True)
     (node.root.parent / "cron/job").write_text("* * * * * root true")
     assert fresh(node, before) == [
