@@ -99,13 +99,22 @@ def running_site(inventory, results, **variables):
         process.wait(timeout=30)
 
 
-def still_running(folder):
+def started_in(folder):
     """Return the processes that were started in a folder and are there yet, as a run's ssh and what holds it are."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if Path(os.readlink(process / "cwd")) == folder:
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+                found.append(int(process.name))
+    return found
+
+
+def still_running(folder):
+    """Return the command lines of the processes that were started in a folder and are there yet."""
+    found = []
+    for pid in started_in(folder):
+        with suppress(OSError):
+            found.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
     return found
 
 

@@ -96,6 +96,8 @@ class Deployment:
         while self._said:
             event = self._said.popleft()
             state = "failed" if event["state"] == "explained" else event["state"]
+            if state == "failed":
+                self._fence.prove_answer()
             self.states[event["service"]] = {**event, "state": state}
             self._ctx.emit(event)
         if self._fault:

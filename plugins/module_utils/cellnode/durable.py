@@ -112,5 +112,5 @@ def take_lock(fd: int, limit_s: float, why: str) -> None:
             return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise CellError("lock_held", f"{why} after {limit_s:g} s") from None
+                raise CellError("lock_held", f"{why}, for {limit_s:g} s now") from None
         time.sleep(0.005)

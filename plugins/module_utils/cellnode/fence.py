@@ -24,8 +24,19 @@ class Fence:
         Renewing writes to the disk, which an order should not have to wait for.
         """
         if self._due() or not self._ours():
-            lease.check_fence(self._ctx)
-            self._renewed = self._ctx.clock.monotonic()
+            self._renew()
+
+    def prove_answer(self) -> None:
+        """Raise lock_held when somebody else has the node: what was seen there may be their work.
+
+        An answer needs no longer lease, and the disk of the node may be full.
+        """
+        if not self._ours():
+            self._renew()
+
+    def _renew(self) -> None:
+        lease.check_fence(self._ctx)
+        self._renewed = self._ctx.clock.monotonic()
 
     def _due(self) -> bool:
         return self._ctx.clock.monotonic() - self._renewed >= RENEW_S

@@ -74,7 +74,7 @@ def changing(root: Path) -> Iterator[int]:
 @contextmanager
 def reaping(root: Path) -> Iterator[None]:
     """Keep newcomers off the node: what a dead run has left is removed, and that run itself may be started again."""
-    why = "what dead runs have left has been removed from the node"
+    why = "another process has been removing what dead runs have left"
     with opened(ensure_root(root)) as root_fd, _locked(root_fd, REAPING, REAPING_LIMIT_S, why):
         yield
 

@@ -121,8 +121,7 @@ def answer_to(request: object, emit: Callable[[dict[str, Any]], None], mailbox: 
     """Return the result of one request; every failure is raised as a CellError."""
     known = checked(request)
     try:
-        operation = find(known["op"])
-        return operation(fenced(known, emit, mailbox), known.get("args") or {})
+        return _within_lease(find(known["op"]), fenced(known, emit, mailbox), known)
     except BrokenPipeError:
         raise
     except CellError as exc:
@@ -131,6 +130,20 @@ def answer_to(request: object, emit: Callable[[dict[str, Any]], None], mailbox: 
         kind = error_kind(exc)
         trace = traceback.format_exc().splitlines()[-12:]
         raise CellError(kind, f"{known['op']} failed: {type(exc).__name__}: {exc}", traceback=trace) from exc
+
+
+def _within_lease(operation: Operation, context: Context, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of an operation; raise lock_held where its run lost the node meanwhile.
+
+    Whoever took the node has removed the services of the run before: what was seen then is no fault of theirs.
+    """
+    if request["op"] in UNFENCED or context.run is None:
+        return operation(context, request.get("args") or {})
+    fence = importlib.import_module(".fence", __package__).Fence(context)
+    try:
+        return operation(context, request.get("args") or {})
+    finally:
+        fence.prove_answer()
 
 
 def fenced(request: dict[str, Any], emit: Callable[[dict[str, Any]], None], mailbox: Mailbox) -> Context:

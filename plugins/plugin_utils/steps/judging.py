@@ -21,6 +21,7 @@ from ..run.plan import CasePlan, RunPlan
 from ..scenario.model import ValiditySpec
 from ..verdict import clients, failure, verdicts
 from . import care, proving, record
+from .cell import LOST
 
 ARTIFACTS = "test_artifacts"
 
@@ -94,7 +95,7 @@ def line(summary: dict[str, Any], run_dir: Path) -> str:
 
 def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[str, Any]:
     ended = board.read("test") or {}
-    found = _causes([failure.from_dict(entry) for entry in record.failures(board)])
+    found = _causes([failure.from_dict(entry) for entry in record.failures(board)], lost=bool(board.notes(LOST)))
     measured, judgement = None, None
     if ended.get("state") == "exited":
         folder = case.ref.folder(plan.run_dir) / ARTIFACTS
@@ -127,8 +128,13 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
     }
 
 
-def _causes(found: list[failure.Failure]) -> list[failure.Failure]:
-    """Leave out what only follows from another failure: a node that waits may tell of it before the one that failed."""
+def _causes(found: list[failure.Failure], lost: bool) -> list[failure.Failure]:
+    """Leave out what only follows from another failure: a node that waits may tell of it before the one that failed.
+
+    lost: another run has taken a node, and has removed the services there, which nodes that were not taken only miss.
+    """
+    if lost:
+        found = [entry for entry in found if entry.error_kind == "controller_died"] or found
     return [entry for entry in found if entry.error_kind != "dependency_failed"] or found
 
 

@@ -46,17 +46,17 @@ class Wait:
         Raise lock_held when the time is over. said: what the node said.
         """
         limit, waited = self._cell.plan.wait_s, self._cell.clock() - self._began
-        who = words(holders) or said
+        held = f"held by {words(holders)}" if holders else f"busy: {said}"
         if waited >= limit:
             over = (
                 f"waited {duration(waited)} for it in vain" if limit else "wait for it (`--wait`) or choose other nodes"
             )
-            raise StepFailure("lock_held", f"node {self._cell.node} is held by {who}; {over}")
+            raise StepFailure("lock_held", f"node {self._cell.node} is {held}; {over}")
         told = [(one.get("run"), one.get("owner"), one.get("epoch")) for one in holders]
         if told != self._told:
             self._told = told
             left = duration(limit - waited)
-            self._cell.event(f"waits for {self._cell.node}, at most {left}: held by {who}", holders=list(holders))
+            self._cell.event(f"waits for {self._cell.node}, at most {left}: {held}", holders=list(holders))
         self._pause(min(POLL_S, limit - waited))
         self._go_on()
 

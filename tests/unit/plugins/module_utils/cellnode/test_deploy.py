@@ -557,6 +557,25 @@ def test_every_message_proves_the_lease_before_it_is_obeyed(caller, engine, monk
     assert (caller.end()["error"].kind, engine.said) == ("lock_held", [])
 
 
+def test_f10_a_failure_on_a_node_that_another_run_has_taken_is_not_told(caller, engine, monkeypatch):
+    class Taken:
+        def __init__(self, _context) -> None:
+            """A lease that somebody else takes over once all is ordered."""
+
+        def prove(self) -> None:
+            """It is held while orders come."""
+
+        def prove_answer(self) -> None:
+            raise CellError("lock_held", "node is held by another run")
+
+    monkeypatch.setattr(deploy, "Fence", Taken)
+    engine.add("a")
+    caller.begin("a")
+    caller.start("a")
+    engine.die("a", 137, False)
+    assert (caller.end()["error"].kind, caller.events.empty()) == ("lock_held", True)
+
+
 def test_many_deployments_leave_no_thread_behind(engine, probes):
     engine.add("a", "b")
     probes.answers = {"a": YES}

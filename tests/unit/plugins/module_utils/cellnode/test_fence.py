@@ -53,9 +53,18 @@ def test_a_lease_that_is_lost_is_refused_before_it_is_time_to_renew(node, act):
     lease.op_lease(context, {"action": "release"})
     if act == "taken-over":
         lease.op_lease(replace(context, run=RunRef("r2"), owner="other"), {"action": "acquire"})
-    with pytest.raises(CellError) as caught:
-        guard.prove()
-    assert caught.value.kind == "lock_held"
+    for prove in (guard.prove, guard.prove_answer):
+        with pytest.raises(CellError) as caught:
+            prove()
+        assert caught.value.kind == "lock_held"
+
+
+def test_an_answer_renews_nothing(node):
+    context, now = node
+    guard, before = Fence(context), expiry(context)
+    now[0] += fence.RENEW_S
+    guard.prove_answer()
+    assert expiry(context) == before
 
 
 def test_without_a_lease_there_is_nothing_to_prove(tmp_path):

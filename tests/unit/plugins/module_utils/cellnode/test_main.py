@@ -145,6 +145,28 @@ def test_a_refused_epoch_does_nothing(ask, monkeypatch):
     assert done == []
 
 
+@pytest.mark.parametrize("seen", ["services gone", CellError("container_gone", "no such container")])
+def test_f10_what_was_seen_of_a_node_that_another_run_took_meanwhile_is_not_told(tmp_path, monkeypatch, seen):
+    def request(op, run, **args):
+        out = io.BytesIO()
+        asked = {"op": op, "root": str(tmp_path / "root"), "run": run, "owner": f"o-{run['id']}", "args": args}
+        main.main([], io.BytesIO(json.dumps(asked).encode()), out)
+        return json.loads(out.getvalue().splitlines()[-1].removeprefix(b"@cell "))
+
+    def taken_meanwhile(_context, _args):
+        request("lease", mine, action="release")
+        assert request("lease", {"id": "r2", "scenario": "s"}, action="acquire")["result"]
+        if isinstance(seen, CellError):
+            raise seen
+        return {"seen": seen}
+
+    mine = {"id": "r1", "scenario": "s"}
+    mine["epoch"] = request("lease", mine, action="acquire", ttl_s=60)["result"]["epoch"]
+    known = main.find
+    monkeypatch.setattr(main, "find", lambda op: taken_meanwhile if op == "follow" else known(op))
+    assert request("follow", mine)["error"]["kind"] == "lock_held"
+
+
 def test_a_check_does_not_make_the_root(ask, monkeypatch):
     operation(monkeypatch, lambda _context, _args: {})
     ask(check=True)

@@ -26,6 +26,7 @@ def report(
     snapshot=True,
     verified=True,
     recovered=None,
+    lost=False,
 ):
     """Return the record and the result note of one case whose board says what the arguments say."""
     case = build.case(services=[build.service("a")])
@@ -45,6 +46,8 @@ def report(
         board.claim(f"later-failure.{kind}.n1", failure.of(kind, f"then {kind}", at=later_at).as_dict())
     if recovered:
         board.post("recovered.a", recovered)
+    if lost:
+        board.post("lost.n2", {"why": "another run has it"})
     if snapshot:
         board.post("snapshot.n1", {})
     if snapshot and verified is not None:
@@ -97,6 +100,16 @@ def test_f39_a_node_that_only_waited_is_not_the_cause_even_if_it_told_first(tmp_
     _, document, _ = report(tmp_path, build, fail="container_exited", later=("dependency_failed",), later_at=94.0)
     assert document["failure"]["error_kind"] == "container_exited"
     assert document["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("lost", "kind", "verdict"), [(True, "controller_died", "error"), (False, "service_died", "fail")]
+)
+def test_f10_what_a_node_misses_of_one_that_another_run_has_taken_is_no_failure_of_the_engine(
+    tmp_path, build, lost, kind, verdict
+):
+    _, document, _ = report(tmp_path, build, fail="service_died", step="test", later=("controller_died",), lost=lost)
+    assert (document["failure"]["error_kind"], document["verdict"]) == (kind, verdict)
 
 
 @pytest.mark.parametrize(

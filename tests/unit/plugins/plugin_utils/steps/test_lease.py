@@ -127,9 +127,9 @@ def test_f11_every_holder_in_the_way_is_named(make_cell, build):
 def test_what_a_node_without_a_holder_says_is_told(make_cell, build):
     class Busy(Node):
         def acquire(self, **_args):
-            raise NodeError("lock_held", "another process has been changing the lease after 10 s")
+            raise NodeError("lock_held", "another process has been changing the lease, for 10 s now")
 
-    with pytest.raises(StepFailure, match="held by another process has been changing"):
+    with pytest.raises(StepFailure, match="node n1 is busy: another process has been changing"):
         lease.acquire(cell_with(make_cell, build, Busy()))
 
 
