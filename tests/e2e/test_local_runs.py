@@ -53,6 +53,31 @@ def test_the_verdict_says_what_the_engine_did(results, project, faults, verdict,
     assert ours(run) == []
 
 
+THROTTLED = """
+"$TESTCELL_PACE" take
+"$TESTCELL_PACE" run -- true
+"$TESTCELL_PACE" show > "$SCENARIO_RESULT_PATH/pace.json"
+exec "$TESTCELL_LOAD" --config "$SCENARIO_PATH/test_config.json" --out "$SCENARIO_RESULT_PATH"
+"""
+
+
+def test_an_engine_that_throttles_gets_what_it_takes_and_the_result_says_so(results, project):
+    folder = project(faults="overload%0.3#2=429:0.1", script=THROTTLED)
+    config = folder / "scenarios/probe/test_config.json"
+    rate = {"window_s": 0.2, "max_attempts": 50, "max": 100}
+    config.write_text(json.dumps({**json.loads(config.read_text()), "num_prompts": 20, "adaptive_rate": rate}))
+    run = run_site(LOCAL, results, testcell_project_dir=folder, scenario="probe")
+    case = run.case()
+    assert (case["verdict"], case["result"]) == ("pass", {"ok": True, "throttled": True}), run.screen
+    assert case["reasons"][0].startswith("the server throttled the load: ")
+    assert "the test passed; the server throttled it" in run.file("test_report.md")
+    counts = json.loads(run.file("result_summary.json"))["benchmark"]["throttled"]
+    assert counts["attempts"] == 20 + counts["refused"] > 20
+    shared = json.loads(run.file("test_artifacts/results/pace.json"))
+    assert (shared["settings"]["max"], shared["keys"]["default"]["attempts"]) == (100, 2)
+    assert ours(run) == []
+
+
 def test_a_crashed_service_has_its_log_and_exit_code_in_the_results(results, project):
     folder = project(faults="crash_after_s=2:3", script="sleep 20\n")
     run = run_site(LOCAL, results, testcell_project_dir=folder, scenario="probe")

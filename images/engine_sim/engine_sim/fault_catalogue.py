@@ -77,6 +77,14 @@ PROCESS_FAULTS = (
         second="bytes",
         second_default=120,
     ),
+    FaultSpec(
+        "rate_limit",
+        "requests a second",
+        "requests above that rate are refused with 429 and Retry-After-Ms; the second value's requests may come at once",
+        second="requests",
+        second_default=1,
+        default_roles=("single", "router"),
+    ),
     FaultSpec("ignore_term", "", "SIGTERM and SIGINT are logged and ignored"),
 )
 

@@ -16,6 +16,7 @@ from engine_sim.completions import for_ever
 from engine_sim.condition import Condition
 from engine_sim.faults import FaultPlan
 from engine_sim.leaks import Leaks
+from engine_sim.limiter import TokenBucket
 from engine_sim.metrics import process_text
 from engine_sim.router import Router
 from engine_sim.server import HttpServer
@@ -38,6 +39,8 @@ class Service:
         self.faults = plan.for_process()
         self.app: App = Router(settings, plan) if settings.role == "router" else Worker(settings, plan)
         self.leaks = Leaks(self.faults)
+        limit = self.faults.get("rate_limit")
+        self._bucket = TokenBucket(limit.amount, limit.second, time.monotonic) if limit else None
         self.condition = Condition(self.faults, time.monotonic, lambda kind, code: crash.die(kind, code, leave))
         self._active = plan.active
         self._server = HttpServer(self._handle)
@@ -130,6 +133,10 @@ class Service:
         if dead:
             message = "EngineCore encountered an issue. See stack trace (above) for the root cause."
             raise ApiError(500, "EngineDeadError", message)
+        wait_s = self._bucket.wait_s() if self._bucket else 0.0
+        if wait_s > 0:
+            headers = {"retry-after-ms": f"{wait_s * 1000:.0f}"}
+            raise ApiError(429, "RateLimitError", "The rate limit is reached.", headers=headers)
         self.condition.count_request()
 
     async def _serve_health(self, request: Request, responder: Responder) -> None:

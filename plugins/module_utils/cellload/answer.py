@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .complaints import kind_of_text
 from .errors import LoadError
+from .pace.hints import OVERLOADED, asked_wait_s
 from .sse import Event, SseError, SseParser
 
 MAX_WHOLE_BYTES = 16 * 1024 * 1024
@@ -102,7 +104,7 @@ def kind_of_status(status: int) -> str:
     """Return the kind of an HTTP status, or "" for a success."""
     if 300 <= status < 400:
         return "request_blocked"
-    if status in (429, 503):
+    if status in OVERLOADED:
         return "overloaded"
     if 400 <= status < 500:
         return "http_4xx"
@@ -195,14 +197,14 @@ class ErrorReader:
         self._body = (self._body + piece)[: 64 * 1024] if len(self._body) < 64 * 1024 else self._body
 
     def close(self, now: float) -> None:
-        """Turn status, Retry-After and body into the answer's error."""
+        """Turn status, what it asks for and body into the answer's error."""
         if 300 <= self._status < 400:
             goal = self._headers.get("location", "nowhere")[:200]
             self._answer.error = LoadError("request_blocked", f"HTTP {self._status}: redirect to {goal!r} refused")
             return
         error = server_error(self._object(), self._status)
         error.kind = kind_of_text(error.message) or kind_of_status(self._status) or "response_invalid"
-        error.retry_after_s = retry_after(self._headers.get("retry-after"))
+        error.retry_after_s = asked_wait_s(self._headers, time.time())
         self._answer.error = error
 
     def _object(self) -> Any:
@@ -212,15 +214,6 @@ class ErrorReader:
         except (ValueError, RecursionError):
             return text
         return data.get("error", data) if isinstance(data, dict) else text
-
-
-def retry_after(value: str | None) -> float | None:
-    """Return a Retry-After header given in seconds; its date form is not used by inference servers and gives None."""
-    try:
-        seconds = float(value) if value is not None else None
-    except ValueError:
-        return None
-    return seconds if seconds is not None and 0 <= seconds < 86_400 * 365 else None
 
 
 def reader_for(answer: Answer, status: int, headers: Mapping[str, str]) -> StreamReader | WholeReader | ErrorReader:

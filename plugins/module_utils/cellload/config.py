@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from . import target as targets
 from .errors import ConfigError, ConfigProblem
 from .fields import FIELDS, RESERVED_BODY_KEYS, shown, suggestion
+from .pace.settings import wrong_order
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 LABEL_PREFIX = "TESTCELL_LABEL_"
@@ -160,6 +161,9 @@ def _contradictions(file: str, values: Mapping[str, Any]) -> list[ConfigProblem]
     if not values["stream"] and set(values["goodput"] or {}) - {"e2e_ms"}:
         message = "without streaming only e2e_ms can be measured"
         found.append(ConfigProblem(file, "goodput", message, shown(values["goodput"])))
+    message = wrong_order(values["adaptive_rate"])
+    if message:
+        found.append(ConfigProblem(file, "adaptive_rate", message, shown(values["adaptive_rate"])))
     for key in RESERVED_BODY_KEYS:
         if key in (values["extra_body"] or {}):
             found.append(ConfigProblem(file, f"extra_body.{key}", "is set by the load client and cannot be replaced"))

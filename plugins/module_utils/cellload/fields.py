@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from .pace.settings import RANGES, WHOLE
+
 SHOWN = 60
 
 
 @dataclass(frozen=True)
 class Field:
-    """One key. kind: text, whole, number, flag, choice, texts, limits or free; null counts as left out."""
+    """One key. kind: text, whole, number, flag, choice, texts, limits, pace or free; null counts as left out."""
 
     kind: str
     default: Any = None
@@ -34,6 +36,7 @@ class Field:
             "choice": ", ".join(self.choices),
             "texts": "a list of strings",
             "limits": "a mapping of " + ", ".join(self.choices) + " to numbers above 0",
+            "pace": "true, false, or a mapping of " + ", ".join(RANGES) + " to numbers in their ranges",
             "free": "a mapping",
         }
         noun = "a whole number" if self.kind == "whole" else "a number"
@@ -45,14 +48,14 @@ class Field:
             return value in self.choices
         if self.kind == "texts":
             return isinstance(value, list) and all(isinstance(item, str) and item for item in value)
-        if self.kind == "limits":
-            return isinstance(value, dict) and all(self._is_limit(key, item) for key, item in value.items())
+        if self.kind in ("limits", "pace") and isinstance(value, dict):
+            fits = _is_pace if self.kind == "pace" else self._is_limit
+            return all(fits(key, item) for key, item in value.items())
         if self.kind in ("whole", "number"):
-            exact = self.kind == "number" or isinstance(value, int)
-            return is_number(value) and self.low <= value <= self.high and exact
+            return _is_within(value, (self.low, self.high), self.kind == "whole")
         if self.kind == "text":
             return isinstance(value, str) and bool(value)
-        return isinstance(value, bool if self.kind == "flag" else dict)
+        return isinstance(value, bool if self.kind in ("flag", "pace") else dict)
 
     def _is_limit(self, key: str, value: Any) -> bool:
         return key in self.choices and is_number(value) and value > 0
@@ -65,6 +68,7 @@ FIELDS: Mapping[str, Field] = {
     "num_prompts": Field("whole", low=1, high=10_000_000),
     "max_concurrency": Field("whole", low=1, high=65_536),
     "request_rate": Field("number", low=0.001, high=100_000),
+    "adaptive_rate": Field("pace", False),
     "arrivals": Field("choice", "poisson", choices=("poisson", "constant")),
     "duration_s": Field("number", low=0.1, high=604_800),
     "warmup": Field("whole", 0, high=100_000),
@@ -84,6 +88,14 @@ FIELDS: Mapping[str, Field] = {
     "metadata": Field("free"),
 }
 RESERVED_BODY_KEYS = ("model", "prompt", "messages", "stream")
+
+
+def _is_pace(key: str, value: Any) -> bool:
+    return key in RANGES and (value is None or _is_within(value, RANGES[key], key in WHOLE))
+
+
+def _is_within(value: Any, bounds: tuple[float, float], whole: bool) -> bool:
+    return is_number(value) and bounds[0] <= value <= bounds[1] and (isinstance(value, int) or not whole)
 
 
 def is_number(value: Any) -> bool:

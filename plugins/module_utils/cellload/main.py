@@ -143,6 +143,7 @@ def _plan(config: LoadConfig) -> str:
     pace = f"{config.max_concurrency} at a time"
     if config.open_loop:
         pace = f"{config['request_rate']:g} per second ({config['arrivals']})"
+    pace += ", at the rate that the server takes" if config["adaptive_rate"] is not False else ""
     size = f"about {config['prompt_tokens']} prompt tokens, at most {config['max_tokens']} output tokens"
     return f"{amount}, {pace}, to {config.target.url} ({config['api']}), {size}"
 

@@ -58,6 +58,7 @@ def build(
         },
         "warmup": {"requested": config["warmup"], "completed": load.warmed},
         **figure,
+        "adaptive_rate": load.turnstile.facts(load.start) if load.turnstile else None,
         "files": {"requests": dict(file)},
         "warnings": warnings(config, load, figure),
     }
@@ -88,8 +89,19 @@ def warnings(config: LoadConfig, load: Load, figure: Mapping[str, Any]) -> list[
     if inputs and abs(inputs / wanted - 1) > LENGTH_TOLERANCE:
         factor = inputs * config["tokens_per_word"] / wanted
         found.append(f"prompts had {inputs:.0f} tokens instead of {wanted}; set tokens_per_word to {factor:.2f}")
+    if load.turnstile and figure["throttled"] and figure["throttled"]["refused"]:
+        found.append(throttling(config["request_rate"], figure, load.turnstile.facts(load.start)))
     if load.held_back:
         found.append(f"max_concurrency {config.max_concurrency} made {load.held_back} requests wait, so they were late")
     if load.warmed < config["warmup"]:
         found.append(f"{config['warmup'] - load.warmed} of {config['warmup']} warm-up requests failed")
     return found
+
+
+def throttling(asked: float | None, figure: Mapping[str, Any], course: Mapping[str, Any]) -> str:
+    """Return in words what the server's refusals did to a load. asked: the requested rate, None in a closed loop."""
+    counts, achieved = figure["throttled"], figure["achieved"]
+    wanted = "no rate" if asked is None else f"{asked:g} requests/s"
+    rates = f"asked for {wanted}, achieved {achieved['rate'] or 0:g}, last allowed {course['final_rate'] or 0:g}"
+    refused = f"the server refused {counts['refused']} of {counts['attempts']} attempts for overload"
+    return f"{refused}; {rates}; requests were held for {counts['held_s']:g} s together"

@@ -51,11 +51,18 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Timing:
-    """Which request it is, when it was due and when it was sent, in seconds from the start of the load."""
+    """Which request it is, when it was due and when it was sent, in seconds from the start of the load.
+
+    held_s: how long it was held for an adaptive rate; attempts, refused: how often it was sent, and refused for overload.
+    Of several attempts all other figures are those of the last.
+    """
 
     index: int
     scheduled: float
     sent: float
+    held_s: float = 0.0
+    attempts: int = 1
+    refused: int = 0
 
 
 def body_of(config: LoadConfig, prompt: str) -> bytes:
@@ -118,6 +125,9 @@ def record_of(
         "attempt": config.stamp.attempt,
         "scheduled_s": round(timing.scheduled, 6),
         "sent_s": sent,
+        "held_s": round(timing.held_s, 6),
+        "attempts": timing.attempts,
+        "refused": timing.refused,
         "first_token_s": first,
         "end_s": end,
         "ok": error is None,

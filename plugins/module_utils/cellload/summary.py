@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ Record = Mapping[str, Any]
 
 
 def figures(records: Sequence[Record], goodput: Mapping[str, float] | None = None) -> dict[str, Any]:
-    """Return achieved, tokens, metrics, schedule_delay_ms, duration_s and errors of the records in any order.
+    """Return achieved, throttled, tokens, metrics, schedule_delay_ms, duration_s and errors of the records in any order.
 
     Only completed requests that brought tokens count for metrics and tokens: a quick empty answer is no good latency.
     goodput: limits in ms that a good request keeps.
@@ -27,12 +28,13 @@ def figures(records: Sequence[Record], goodput: Mapping[str, float] | None = Non
     return {
         "duration_s": duration,
         "achieved": {
-            "rate": achieved_rate([record["sent_s"] for record in records]),
+            "rate": achieved_rate(sendings(records)),
             "sent": len(records),
             "completed": len(done),
             "failed": len(records) - len(done),
             "without_tokens": len(done) - len(full),
         },
+        "throttled": throttled(records),
         "tokens": {
             "input": total(record["prompt_tokens"] for record in full),
             "output": sum(record["output_tokens"] for record in full),
@@ -61,9 +63,28 @@ def metrics(full: Sequence[Record], duration: float | None, goodput: Mapping[str
     }
 
 
+def throttled(records: Sequence[Record]) -> dict[str, Any] | None:
+    """Return what an adaptive rate did to the records; None when they are of a client that does not count attempts.
+
+    refused: attempts that were; requests: those refused at least once; never_sent: requests; held_s: of all together.
+    """
+    if not records or any("attempts" not in record for record in records):
+        return None
+    return {
+        "attempts": sum(record["attempts"] for record in records),
+        "refused": sum(record["refused"] for record in records),
+        "requests": sum(record["refused"] > 0 for record in records),
+        "never_sent": sum(record["attempts"] == 0 for record in records),
+        "held_s": round(math.fsum(record["held_s"] for record in records), 3),
+    }
+
+
 def schedule_delay_ms(record: Record) -> float:
-    """Return how late a request was sent, in ms; one sent early by a clock's grain counts as in time."""
-    late: float = record["sent_s"] - record["scheduled_s"]
+    """Return how late a request was sent, in ms; one sent early by a clock's grain counts as in time.
+
+    What it was held for an adaptive rate is the server's doing and not the client's lateness.
+    """
+    late: float = record["sent_s"] - record["scheduled_s"] - record.get("held_s", 0.0)
     return max(0.0, round(late * 1000, 3))
 
 
@@ -82,6 +103,11 @@ def is_good(record: Record, limits: Mapping[str, float]) -> bool:
         measured["tpot_ms"] = 0.0  # one token has no time per further token, so it cannot exceed the limit
     values = [(measured[key], limit) for key, limit in limits.items()]
     return all(value is not None and value <= limit for value, limit in values)
+
+
+def sendings(records: Sequence[Record]) -> list[float]:
+    """Return when the requests were sent that were sent at all, in seconds from the start."""
+    return [record["sent_s"] for record in records if record.get("attempts", 1)]
 
 
 def achieved_rate(sent: Sequence[float]) -> float | None:

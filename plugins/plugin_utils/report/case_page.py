@@ -48,12 +48,17 @@ def _identity(record: Mapping[str, Any]) -> list[str]:
         "control": _word(
             mapping(record.get("control")).get("ok"), "the cell did its work", "the cell did not do its work"
         ),
-        "result": _word(mapping(record.get("result")).get("ok"), "the test passed", "the test did not pass"),
+        "result": _result(mapping(record.get("result"))),
         "nodes": ", ".join(markdown(_name(node)) for node in items(record.get("nodes"))),
         "started": markdown(clock(record.get("started_at"))),
         "duration": duration(record.get("seconds")),
     }
     return [f"- {name}: {value}" for name, value in facts.items() if value]
+
+
+def _result(result: Mapping[str, Any]) -> str:
+    said = _word(result.get("ok"), "the test passed", "the test did not pass")
+    return f"{said}; the server throttled it" if said and result.get("throttled") is True else said
 
 
 def _word(state: Any, yes: str, no: str) -> str:

@@ -33,6 +33,9 @@ COUNTS = (
     ("achieved", "completed", "requests"),
     ("achieved", "failed", "requests"),
     ("achieved", "rate", "requests/s"),
+    ("throttled", "attempts", "attempts"),
+    ("throttled", "refused", "attempts"),
+    ("throttled", "held_s", "s"),
     ("tokens", "input", "tokens"),
     ("tokens", "output", "tokens"),
 )

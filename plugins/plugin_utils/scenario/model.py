@@ -203,6 +203,7 @@ class ValiditySpec:
     min_tokens: int = 1
     max_schedule_delay_ms_p95: float = 100.0
     max_error_ratio: float = 0.0
+    min_rate_ratio: float = 0.9
 
 
 @dataclass(frozen=True)

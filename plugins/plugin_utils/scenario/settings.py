@@ -87,6 +87,7 @@ VALIDITY = Mapping({
     "min_tokens": Key(Int(1, 10**12), default=1),
     "max_schedule_delay_ms_p95": Key(Float(0, 3_600_000, unit="ms"), default=100.0),
     "max_error_ratio": Key(Float(0, 1), default=0.0),
+    "min_rate_ratio": Key(Float(0, 1), default=0.9),
 })  # fmt: skip
 
 INTER_SCENARIO = Mapping({

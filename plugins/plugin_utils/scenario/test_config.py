@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ...module_utils.cellload.fields import FIELDS, RESERVED_BODY_KEYS, Field
+from ...module_utils.cellload.pace.settings import RANGES, WHOLE, wrong_order
 from ..problems import InputError, Problem, describe
 from . import schema, strict_json
 from .base_url import FORM, wrong_base_url
@@ -57,6 +58,14 @@ def test_config_spec(client: str = OWN_CLIENT) -> schema.Mapping:
     return schema.Mapping(keys, extra=schema.Free())
 
 
+def _pace_spec() -> schema.Spec:
+    keys: dict[str, schema.Key | schema.Spec] = {}
+    for name, (low, high) in RANGES.items():
+        number = schema.Int(int(low), int(high)) if name in WHOLE else schema.Float(low, high)
+        keys[name] = schema.Key(number, nullable=True)
+    return schema.OneOf(schema.Bool(), schema.Mapping(keys))
+
+
 def _spec(field: Field) -> schema.Spec:
     above_zero = schema.Float(_LEAST_ABOVE_ZERO)
     made: dict[str, schema.Spec] = {
@@ -65,6 +74,7 @@ def _spec(field: Field) -> schema.Spec:
         "choice": schema.Choice(*field.choices),
         "texts": schema.Seq(schema.Str()),
         "limits": schema.Mapping(dict.fromkeys(field.choices, above_zero)),
+        "pace": _pace_spec(),
         "free": schema.MapOf(schema.Free()),
         "whole": schema.Int(int(field.low), int(min(field.high, 2**63 - 1))),
         "number": schema.Float(field.low, min(field.high, 1e15)),
@@ -97,6 +107,9 @@ def _contradictions(document: Document, data: dict[str, Any]) -> list[Problem]:
     if rate and count and duration and count / rate > duration:
         message = f"is shorter than the load: {count} requests at {rate:g} per second need {count / rate:.1f} s"
         found.append(document.problem(("duration_s",), message, got=describe(duration)))
+    wrong = wrong_order(data.get("adaptive_rate"))
+    if wrong:
+        found.append(document.problem(("adaptive_rate",), wrong, got=describe(data["adaptive_rate"])))
     for key in RESERVED_BODY_KEYS:
         if key in data.get("extra_body", {}):
             message = "is set by the load client and cannot be replaced"

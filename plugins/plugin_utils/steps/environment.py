@@ -46,6 +46,7 @@ def for_test(cell: Cell, case_folder: str) -> dict[str, str]:
         "SCENARIO_PATH": f"{case_folder}/scenario",
         "SCENARIO_RESULT_PATH": paths,
         "TESTCELL_LOAD": f"{case_folder}/bin/testcell-load",
+        "TESTCELL_PACE": f"{case_folder}/bin/testcell-pace",
     }
     url = base_url(cell)
     return {**variables, "TESTCELL_BASE_URL": url} if url else variables

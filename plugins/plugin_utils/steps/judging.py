@@ -116,11 +116,12 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
     helped = _helped(board)
     if helped and decided.verdict == "pass":
         decided = replace(decided, verdict="flaky", result_ok=False)
-    decided = replace(decided, reasons=(*decided.reasons, *helped))
+    notes = judgement.notes if judgement else ()
+    decided = replace(decided, reasons=(*decided.reasons, *notes, *helped))
     return {
         "verdict": decided.verdict,
         "control": {"ok": decided.control_ok},
-        "result": {"ok": decided.result_ok},
+        "result": {"ok": decided.result_ok, **({"throttled": True} if notes else {})},
         "failure": decided.failure.as_dict() if decided.failure else None,
         "reasons": list(decided.reasons),
         "checks": [check.as_dict() for check in judgement.checks] if judgement else [],

@@ -21,7 +21,11 @@ from .cell import Cell, StepFailure
 LIMIT_BYTES = 64 << 20
 SCENARIO_FOLDER = "scenario"
 BIN_FOLDER = "bin"
-LAUNCHER = "testcell-load"
+LOAD, PACE = "testcell-load", "testcell-pace"
+PACE_START = (
+    'import sys; sys.path.insert(0, sys.argv[1] + "/cellload.pyz"); from cellload.pace.command import main; '
+    "sys.exit(main(sys.argv[1], sys.argv[2:]))"
+)
 # The note of a node that says where its case folder is: `folder.<node>`.
 FOLDER = "folder."
 
@@ -34,7 +38,7 @@ def send(cell: Cell) -> dict[str, Any]:
     files = scenario_files(Path(cell.case.directory))
     folders = {SCENARIO_FOLDER: files | case_config(cell.case, files)}
     if cell.node == cell.case.test.node:
-        folders[BIN_FOLDER] = load_client(cell.client.python)
+        folders[BIN_FOLDER] = programs(cell.client.python, cell.case.config.get("adaptive_rate"))
     if cell.case.collection_mode == "comprehensive":
         cell.client.call("samples")
     return {"files": _sync(cell, folders)}
@@ -65,11 +69,18 @@ def case_config(case: CasePlan, files: Files) -> Files:
     return {name: (json.dumps(case.config, indent=2).encode(), files[name][1])}
 
 
-def load_client(python: str) -> Files:
-    """Return the load client's zip and the launcher that TESTCELL_LOAD names."""
+def programs(python: str, adaptive_rate: Any) -> Files:
+    """Return the load client's zip, the launchers that TESTCELL_LOAD and TESTCELL_PACE name, and the rate's settings."""
     program = package.build("cellload")
-    launcher = f'#!/bin/sh\nexec "{python}" -I -S -E "$(dirname "$0")/cellload.pyz" "$@"\n'
-    return {"cellload.pyz": (program.content, 0o644), LAUNCHER: (launcher.encode(), 0o755)}
+    start = f'#!/bin/sh\nplace=$(dirname "$0")\nexec "{python}" -I -S -E'
+    load = f'{start} "$place/cellload.pyz" "$@"\n'
+    pace = f'{start} -c \'{PACE_START}\' "$place" "$@"\n'
+    return {
+        "cellload.pyz": (program.content, 0o644),
+        LOAD: (load.encode(), 0o755),
+        PACE: (pace.encode(), 0o755),
+        "pace.json": (json.dumps(adaptive_rate).encode(), 0o644),
+    }
 
 
 def _sync(cell: Cell, folders: Mapping[str, Files]) -> int:

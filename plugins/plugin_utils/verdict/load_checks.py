@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...module_utils.cellload.stats import lateness
-from ...module_utils.cellload.summary import schedule_delay_ms
+from ...module_utils.cellload.summary import achieved_rate, schedule_delay_ms, sendings, throttled
 from .normal import Check, Limits
 from .records import Record, is_number
 
@@ -85,6 +85,28 @@ def answers(benchmark: Mapping[str, Any], counts: Tally, spec: Limits, wanted: i
     share = _share(counts.with_tokens, counts.completed)
     message = f"{counts.with_tokens} of {counts.completed} completed requests brought tokens, {_percent(least)} needed"
     yield Check("token_share", share >= least, share, least, message)
+
+
+def throttling(benchmark: Mapping[str, Any], records: Sequence[Record], spec: Limits) -> Iterator[Check]:
+    """Yield what refusals did to a load with an adaptive rate: that there were some, and whether the asked rate was had."""
+    counts = throttled(records)
+    if not counts or not (counts["refused"] or counts["never_sent"]):
+        return
+    asked = benchmark["requested"].get("request_rate")
+    achieved = achieved_rate(sendings(records))
+    refused = _share(counts["refused"], counts["attempts"])
+    rates = f"asked {_rate(asked)}, achieved {_rate(achieved)}"
+    told = f"the server throttled the load: {counts['refused']} of {counts['attempts']} attempts were refused"
+    held = f"requests were held for {counts['held_s']:g} s together"
+    yield Check("throttled", True, refused, None, f"{told}, {held}; {rates}", note=True)
+    if asked and achieved is not None:
+        share, least = round(achieved / asked, 6), spec.min_rate_ratio
+        message = f"the server took {achieved:g} of the asked {asked:g} requests/s, at least {_percent(least)} needed"
+        yield Check("rate", share >= least, share, least, message)
+
+
+def _rate(value: float | None) -> str:
+    return "no rate" if value is None else f"{value:g} requests/s"
 
 
 def client(benchmark: Mapping[str, Any], records: Sequence[Record], spec: Limits) -> Iterator[Check]:

@@ -32,6 +32,10 @@ class Limits(Protocol):
     def max_error_ratio(self) -> float:
         """Return the most of the sent requests that may fail."""
 
+    @property
+    def min_rate_ratio(self) -> float:
+        """Return the least share of the asked rate that an adaptive rate must reach where the server refuses."""
+
 
 @dataclass(frozen=True)
 class DefaultLimits:
@@ -41,6 +45,7 @@ class DefaultLimits:
     min_tokens: int = 1
     max_schedule_delay_ms_p95: float | None = 100.0
     max_error_ratio: float = 0.0
+    min_rate_ratio: float = 0.9
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,17 @@ class Measured:
 
 @dataclass(frozen=True)
 class Check:
-    """One question about a result: its name, the value found, the limit it is held to, and a sentence for people."""
+    """One question about a result: its name, the value found, the limit it is held to, and a sentence for people.
+
+    note: the sentence is told with the reasons of the verdict although the check holds.
+    """
 
     name: str
     ok: bool
     value: Any
     limit: Any
     message: str
+    note: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the check as plain JSON values."""
@@ -87,7 +96,8 @@ class Check:
 class Judgement:
     """Whether a result counts. verdict: pass, invalid or no_data; reasons: the sentences of the checks that failed.
 
-    error_kind: the taxonomy's kind of the first reason, "" for a pass; measured: the client did leave data of this run.
+    error_kind: the taxonomy's kind of the first reason, "" for a pass; measured: the client did leave data of this run;
+    notes: what must be said of a result that may be believed.
     """
 
     verdict: str
@@ -95,6 +105,7 @@ class Judgement:
     checks: tuple[Check, ...]
     error_kind: str = ""
     measured: bool = True
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the judgement as plain JSON values."""

@@ -68,6 +68,12 @@ SHAPE: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "e2e_ms": (_optional(is_amount), "milliseconds from 0, or null"),
     "itl_ms": (_is_list, "a list of milliseconds"),
 }
+# What a client that never sends a request twice leaves out, all three.
+SHAPE_OF_ATTEMPTS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "held_s": (is_amount, "seconds from 0"),
+    "attempts": (is_count, "a whole number from 0"),
+    "refused": (is_count, "a whole number from 0"),
+}
 
 
 def problems_of(records: Sequence[Record], lines: Sequence[int]) -> list[FileProblem]:
@@ -87,7 +93,8 @@ def cut(problems: list[FileProblem], file: str) -> list[FileProblem]:
 
 
 def _shape(record: Record) -> Iterator[tuple[str, str]]:
-    for key, (accepts, expected) in SHAPE.items():
+    shape = {**SHAPE, **SHAPE_OF_ATTEMPTS} if any(key in record for key in SHAPE_OF_ATTEMPTS) else SHAPE
+    for key, (accepts, expected) in shape.items():
         if key not in record:
             yield key, "is missing"
         elif not accepts(record[key]):
@@ -103,6 +110,8 @@ def _order(record: Record) -> Iterator[tuple[str, str]]:
     scheduled, sent, first, end = (record[key] for key in ("scheduled_s", "sent_s", "first_token_s", "end_s"))
     if sent < scheduled - GRAIN_S:
         yield "sent_s", f"is {sent} s, before its schedule of {scheduled} s"
+    if record.get("held_s", 0.0) > max(0.0, sent - scheduled) + GRAIN_S:
+        yield "held_s", f"is {record['held_s']} s, and the request was sent {sent - scheduled:.3f} s after its schedule"
     if first is not None and first < sent:
         yield "first_token_s", f"is {first} s, before the request was sent at {sent} s"
     if end < (sent if first is None else first):
@@ -121,6 +130,10 @@ def _contradictions(record: Record) -> Iterator[tuple[str, str]]:
         yield "error_kind", "is missing for a failed request"
     if ok and record["e2e_ms"] is None:
         yield "e2e_ms", "is null for a completed request"
+    if record.get("refused", 0) > record.get("attempts", 0):
+        yield "refused", f"is {record['refused']} of {record['attempts']} attempts"
+    if ok and record.get("attempts") == 0:
+        yield "attempts", "is 0 for a completed request"
     if record["no_tokens"] != (ok and chunks == 0):
         yield "no_tokens", f"is {record['no_tokens']} with {chunks} content chunks"
     if len(record["itl_ms"]) > max(0, chunks - 1):

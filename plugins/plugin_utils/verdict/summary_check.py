@@ -14,7 +14,7 @@ from ...module_utils.cellload.summary import figures
 from .records import Record, cut, is_amount, is_number
 from .strict_json import FileProblem
 
-MEASURED = ("duration_s", "achieved", "tokens", "metrics", "schedule_delay_ms", "errors")
+MEASURED = ("duration_s", "achieved", "throttled", "tokens", "metrics", "schedule_delay_ms", "errors")
 MAPPINGS = ("requested", "achieved", "tokens", "metrics", "errors")
 RELATIVE, ABSOLUTE = 1e-6, 0.0015
 

@@ -28,7 +28,7 @@ ERROR_KINDS = {
     "identity": "result_invalid",
     "tokens": "bench_no_data",
 }
-ERROR_KINDS.update({"schedule_delay": "bench_failed", "client_lag": "bench_failed"})
+ERROR_KINDS.update({"rate": "overloaded", "schedule_delay": "bench_failed", "client_lag": "bench_failed"})
 
 
 def judge(
@@ -67,6 +67,7 @@ def judge(
         return decide(checks, "invalid")
     counts = load_checks.tally(records)
     checks += load_checks.answers(benchmark, counts, spec, wanted)
+    checks += load_checks.throttling(benchmark, records, spec)
     checks += load_checks.client(benchmark, records, spec) if records else []
     return decide(checks, "no_data" if counts.empty else "invalid")
 
@@ -87,10 +88,11 @@ def judge_outputs(measured: Measured, script_exit: int | None) -> Judgement:
 def decide(checks: Sequence[Check], otherwise: str, measured: bool = True) -> Judgement:
     """Return a pass when every check holds, else the other verdict with the sentences of those that do not."""
     failed = [check for check in checks if not check.ok]
+    notes = tuple(check.message for check in checks if check.ok and check.note)
     if not failed:
-        return Judgement("pass", (), tuple(checks), "", measured)
+        return Judgement("pass", (), tuple(checks), "", measured, notes)
     kind = "bench_no_data" if otherwise == "no_data" else ERROR_KINDS.get(failed[0].name, "bench_partial")
-    return Judgement(otherwise, tuple(check.message for check in failed), tuple(checks), kind, measured)
+    return Judgement(otherwise, tuple(check.message for check in failed), tuple(checks), kind, measured, notes)
 
 
 def _unfinished(count: int) -> Judgement:

@@ -67,6 +67,14 @@ def overloaded(status: int, retry_after: str) -> Look:
     return look
 
 
+def two_a_minute_pass(sim: Any) -> None:
+    answers = [sim.complete() for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert 10_000 < float(answers[2].headers["retry-after-ms"]) <= 30_000
+    assert answers[2].json["error"]["type"] == "RateLimitError"
+    assert sim.ask("/health").status == 200
+
+
 def first_token_is_late(sim: Any) -> None:
     assert tokens_in(sim.stream()) == 8
     assert 0.2 <= sim.metric("vllm:time_to_first_token_seconds_sum") < 2
@@ -143,6 +151,7 @@ def descriptors_grow_by_request(sim: Any) -> None:
         ("engine_dead=500", dead_behind_a_healthy_face),
         ("overload=429:7", overloaded(429, "7")),
         ("overload=503", overloaded(503, "1")),
+        ("rate_limit=0.033333:2", two_a_minute_pass),
         ("slow_ttft=0.2", first_token_is_late),
         ("error_after=0", error_after(0)),
         ("error_after=3", error_after(3)),

@@ -154,3 +154,32 @@ def test_override_without_value_is_refused(load: Any) -> None:
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         module.load(tmp_path / "nowhere.json", {})
+
+
+# A value of adaptive_rate, then what is said of it; "" for a good one.
+RATES: dict[str, tuple[Any, str]] = {
+    "on": (True, ""),
+    "off": (False, ""),
+    "null": (None, ""),
+    "empty": ({}, ""),
+    "whole": ({"min": 1, "max": 50, "initial": 5, "increase": 0.1, "decrease": 0.7, "window_s": 2}, ""),
+    "budgets": ({"max_attempts": 3, "max_wait_s": 10, "max_retry_ratio": 0.2}, ""),
+    "number": (20, "adaptive_rate: has a wrong value; got int 20"),
+    "unknown_key": ({"qps": 1}, "adaptive_rate: has a wrong value"),
+    "window_of_nothing": ({"window_s": 0}, "adaptive_rate: has a wrong value"),
+    "attempts_in_parts": ({"max_attempts": 1.5}, "adaptive_rate: has a wrong value"),
+    "not_a_number": ({"max": "50"}, "adaptive_rate: has a wrong value"),
+    "order": ({"min": 5, "max": 2}, "adaptive_rate: min of 5 is above max of 2 requests/s"),
+    "initial": ({"max": 2, "initial": 5}, "adaptive_rate: initial of 5 is not from min of 0.1 to max of 2 requests/s"),
+}
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_an_adaptive_rate_is_checked(load: Any, name: str) -> None:
+    value, wrong = RATES[name]
+    if not wrong:
+        assert load({**SEED, "adaptive_rate": value})["adaptive_rate"] in (value, False)
+        return
+    with pytest.raises(ConfigError) as caught:
+        load({**SEED, "adaptive_rate": value})
+    assert wrong in str(caught.value)

@@ -70,12 +70,9 @@ def test_a_server_s_own_words_name_the_kind(text: str, kind: str) -> None:
     assert complaints.kind_of_text(text) == kind
 
 
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [(None, None), ("3", 3.0), ("0.5", 0.5), ("Fri, 31 Dec 1999 23:59:59 GMT", None), ("-1", None), ("nan", None)],
-)
-def test_retry_after_is_seconds_or_nothing(value: str | None, seconds: float | None) -> None:
-    assert answer.retry_after(value) == seconds
+@pytest.mark.parametrize("status", [429, 503, 529])
+def test_statuses_of_overload(status: int) -> None:
+    assert answer.kind_of_status(status) == "overloaded"
 
 
 def test_every_kind_the_client_can_give_is_in_the_table() -> None:

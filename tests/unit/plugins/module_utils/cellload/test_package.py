@@ -37,7 +37,7 @@ def test_the_zip_names_a_missing_file(tmp_path: Path) -> None:
 
 def test_the_client_needs_nothing_beside_the_standard_library() -> None:
     allowed = set(sys.stdlib_module_names) | {"__future__"}
-    for file in sorted((package.MODULE_UTILS / "cellload").glob("*.py")):
+    for file in sorted((package.MODULE_UTILS / "cellload").rglob("*.py")):
         for line in file.read_text().splitlines():
             if line.startswith("import ") or (line.startswith("from ") and not line.startswith("from .")):
                 assert line.split()[1].split(".")[0] in allowed, f"{file.name}: {line}"

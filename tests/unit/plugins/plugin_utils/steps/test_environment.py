@@ -27,6 +27,7 @@ def test_the_script_is_told_where_everything_is(make_cell, build):
     )
     found = environment.for_test(make_cell(build.replace(case, test=test)), "/node/case")
     assert found["SCENARIO_RESULT_PATH"] == "/node/case/work/results:/node/case/work/logs/x.log"
+    assert found["TESTCELL_PACE"] == "/node/case/bin/testcell-pace"
     assert found["TESTCELL_BASE_URL"] == "http://10.0.0.2:80"
     assert (found["TESTCELL_HOST_RPC_1"], found["TESTCELL_HOST_ROUTER"]) == ("127.0.0.1", "10.0.0.2")
     assert (found["TESTCELL_LABEL_PROMPT_TYPE"], found["A"], found["SCENARIO_NAME"]) == ("long", "b", "s")

@@ -159,6 +159,77 @@ def test_a_concurrency_limit_that_delayed_an_open_loop_is_named(made: Any) -> No
     assert found.reasons[0].endswith("limit 100 ms (7 requests waited for max_concurrency)")
 
 
+# A server that throttles
+
+
+def throttled(made: Any, count: int, rate: float) -> list[dict[str, Any]]:
+    """Return requests that were sent at rate after one refusal each, due at once."""
+    records = []
+    for index in range(count):
+        sent = index / rate
+        times = {"sent_s": sent, "first_token_s": sent + 0.1, "end_s": sent + 0.3}
+        records.append(made.record(index, scheduled_s=0.0, held_s=sent, attempts=2, refused=1, **times))
+    return records
+
+
+def asked_for(made: Any, records: list[dict[str, Any]], rate: float | None) -> dict[str, Any]:
+    summary = made.benchmark(records)
+    return {**summary, "requested": {**summary["requested"], "request_rate": rate}}
+
+
+# Asked and achieved rate (requests/s), the least share, then the verdict and its reasons.
+RATES = {
+    "closed_loop": (None, 5.0, 0.9, "pass", ()),
+    "asked_rate_reached": (5.2, 5.0, 0.9, "pass", ()),
+    "asked_rate_missed": (
+        10.0, 5.0, 0.9, "invalid", ("the server took 5 of the asked 10 requests/s, at least 90 % needed",),
+    ),
+    "allowed_to_miss_it": (10.0, 5.0, 0.0, "pass", ()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_a_throttled_result_says_so_and_counts_at_the_asked_rate_only(made: Any, name: str) -> None:
+    asked, achieved, least, verdict, reasons = RATES[name]
+    records = throttled(made, 20, achieved)
+    found = judge(made, asked_for(made, records, asked), records, replace(LIMITS, min_rate_ratio=least))
+    assert (found.verdict, found.reasons) == (verdict, reasons)
+    wanted = "no rate" if asked is None else f"{asked:g} requests/s"
+    told = "the server throttled the load: 20 of 40 attempts were refused, requests were held for 38 s together"
+    assert found.notes == (f"{told}; asked {wanted}, achieved 5 requests/s",)
+
+
+def test_a_load_that_was_not_refused_says_nothing_of_throttling(made: Any) -> None:
+    records = [made.record(i, held_s=0.0, attempts=1, refused=0) for i in range(5)]
+    found = judge(made, asked_for(made, records, 50.0), records)
+    assert (found.verdict, found.notes) == ("pass", ())
+
+
+def test_lateness_cannot_be_passed_off_as_waiting_for_the_server(made: Any) -> None:
+    records = [made.record(i, held_s=5.0, attempts=2, refused=1) for i in range(5)]
+    assert "held_s: is 5.0 s, and the request was sent 0.000 s after its schedule" in of(made, records).reasons[0]
+
+
+ODD_ATTEMPTS = {
+    "held_s": ({"held_s": -1, "attempts": 1, "refused": 0}, "held_s: is -1; expected seconds from 0"),
+    "attempts": ({"held_s": 0, "attempts": 1.5, "refused": 0}, "attempts: is 1.5; expected a whole number"),
+    "missing": ({"held_s": 0, "attempts": 1}, "refused: is missing"),
+    "too_many": ({"held_s": 0, "attempts": 1, "refused": 2}, "refused: is 2 of 1 attempts"),
+    "never_sent": ({"held_s": 0, "attempts": 0, "refused": 0}, "attempts: is 0 for a completed request"),
+}
+
+
+@pytest.mark.parametrize("name", ODD_ATTEMPTS)
+def test_attempts_that_cannot_be_are_invalid(made: Any, name: str) -> None:
+    changes, message = ODD_ATTEMPTS[name]
+    good = made.record(0, held_s=0.0, attempts=1, refused=0)
+    summary = made.benchmark([good])
+    record = {key: value for key, value in {**good, **changes}.items() if key in changes or key in made.record(0)}
+    found = judge(made, summary, [record])
+    assert found.verdict == "invalid"
+    assert message in found.reasons[0]
+
+
 # G01: nothing there
 
 
