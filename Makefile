@@ -4,14 +4,14 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
 NODES ?= 3
-BENCHES ?= cli_start adaptive_rate schedule deploy overhead artifacts
+BENCHES ?= cli_start adaptive_rate schedule deploy overhead artifacts recorder
 KILLS ?= 1000
 KILLS_OF_A_TEST := 30
 POINTS ?= 0
 POINTS_OF_A_TEST := 80
 STARTS ?= 10000
 
-.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep syscall-sweep short-syscall-sweep robustness fault-tries strace lock clean
+.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep syscall-sweep short-syscall-sweep robustness fault-tries strace rsync postgres lock clean
 
 help: ## show these words
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -49,7 +49,7 @@ types: setup ## types of Python
 units: setup ## tests that need no engine
 	@$(PYTEST) -n auto tests/unit
 
-integration: setup images strace ## tests against the Docker engine of this machine
+integration: setup images strace postgres ## tests against the Docker engine of this machine
 	@$(PYTEST) tests/integration
 
 e2e: setup images ## runs on real nodes: sshd, dockerd, containers
@@ -66,6 +66,9 @@ short-crash-sweep: setup images
 
 strace rsync:
 	@setup/tool $@
+
+postgres:
+	@setup/tool initdb postgresql '/usr/lib/postgresql/*/bin'
 
 syscall-sweep: setup images strace ## a fault in each call that changes a run's folder, or in POINTS of them
 	@$(BIN)/python bench/syscall_sweep.py $(POINTS)

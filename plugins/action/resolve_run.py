@@ -99,6 +99,7 @@ problems:
   elements: dict
 """
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -109,6 +110,7 @@ from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
+from ..plugin_utils.memory.places import VARIABLE
 from ..plugin_utils.problems import InputError, Problem, refusal
 from ..plugin_utils.run import install_variables, opening, owner, plan, view
 from ..plugin_utils.steps import resuming
@@ -165,6 +167,7 @@ class ActionModule(ActionBase):
         asked = opening.Asked(
             **{key: args[key] for key in SPEC if key not in ("dry_run", "resume")},
             **asked_of(task_vars, self._loader, reach=not args["dry_run"], extra=extra),
+            database_url=os.environ.get(VARIABLE, ""),
             wrong=tuple(install_variables.problems(extra, "-e")),
             variables={
                 key: plain(value)

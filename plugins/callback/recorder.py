@@ -9,32 +9,35 @@ name: recorder
 type: notification
 short_description: Records what Ansible did in a run
 description:
-  - Appends one JSON line a play, task and host result to events.jsonl in the run's folder, as soon as the folder is known.
+  - Appends one JSON line a play, task and host result to events.jsonl in the run's folder, within 100 ms, from the moment when
+    the folder is known.
+  - The same goes into the results database, and at the end the run's results with it, see docs/reference/database.md. A
+    database that cannot be used is told and changes nothing of the run.
   - It records and never judges. Results are recorded by status, never by content, so that no secret gets there.
 version_added: 0.1.0
 author: Testcell contributors
 """
 
 import gc
-import json
 import logging
 import time
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from queue import SimpleQueue
+from typing import Any
 
 from ansible.executor.task_result import CallbackTaskResult
 from ansible.plugins.callback import CallbackBase
 
 from ..plugin_utils.artifacts import proof
-from ..plugin_utils.run import ansible_log, screen
+from ..plugin_utils.memory import recording
+from ..plugin_utils.memory.rows import EVENTS
+from ..plugin_utils.run import ansible_log, folder, screen
 
-NAME = "events.jsonl"
 RUN_OPENER = "resolve_run"
 
 
 class CallbackModule(CallbackBase):
-    """Keep the events until the run's folder is known, then write each as it comes."""
+    """Put events into a queue; from the moment when the run's folder is known a thread writes them."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
@@ -43,9 +46,10 @@ class CallbackModule(CallbackBase):
 
     def __init__(self) -> None:
         super().__init__()
-        self._waiting: list[str] = []
-        self._stream: TextIO | None = None
         self._began: dict[tuple[str, str], float] = {}
+        self._names: dict[str, str] = {}
+        self._queue: recording.Queue = SimpleQueue()
+        self._recording: recording.Recording | None = None
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         # What is loaded by now stays until the end. Tasks are forks of this process, and a search for garbage in one of
@@ -62,7 +66,8 @@ class CallbackModule(CallbackBase):
         self._began[(host.get_name(), task._uuid)] = time.time()
 
     def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
-        if str(result.task.action).endswith(RUN_OPENER) and result.result.get("run_dir"):
+        opens = self._recording is None and str(result.task.action).endswith(RUN_OPENER)
+        if opens and result.result.get("run_dir"):
             self._open(Path(str(result.result["run_dir"])))
         self._result("ok", result)
 
@@ -77,29 +82,32 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         self._record("end", hosts={host: stats.summarize(host) for host in sorted(stats.processed)})
-        if self._stream:
-            with suppress(OSError):
-                self._stream.close()
-                proof.settle(Path(self._stream.name).parent, NAME)
-            self._stream = None
+        self._end_recording()
         gc.freeze()  # a last search for garbage, at exit, would take longer than all else that is left to do
 
     def _result(self, status: str, result: CallbackTaskResult) -> None:
-        host = result.host.get_name()
-        began = self._began.pop((host, result.task._uuid), None)
+        host, task = result.host.get_name(), result.task
+        began = self._began.pop((host, task._uuid), None)
         seconds = None if began is None else round(time.time() - began, 3)
-        self._record("result", host=host, task=result.task.get_name().strip(), status=status, seconds=seconds)
+        self._record("result", host=host, task=self._name_of(task), status=status, seconds=seconds)
+
+    def _name_of(self, task: Any) -> str:
+        """Return a task's name, which Ansible puts together anew for each host."""
+        if task._uuid not in self._names:
+            self._names[task._uuid] = task.get_name().strip()
+        return self._names[task._uuid]
 
     def _record(self, event: str, **fields: Any) -> None:
-        line = json.dumps({"t": round(time.time(), 3), "event": event, **fields}, default=str) + "\n"
-        if self._stream is None:
-            self._waiting.append(line)
-        else:
-            with suppress(OSError):  # a full disk: the stream keeps the line and writes it with a later one
-                self._stream.write(line)
+        self._queue.put((round(time.time(), 3), event, fields))
 
     def _open(self, run_dir: Path) -> None:
-        if self._stream is None and run_dir.is_dir():
-            self._stream = (run_dir / NAME).open("a", buffering=1, encoding="utf-8")
-            self._stream.writelines(self._waiting)
-            self._waiting.clear()
+        if run_dir.is_dir():
+            url = folder.database_url(run_dir)
+            self._recording = recording.of_run(run_dir, url, self._queue, lambda: proof.settle(run_dir, EVENTS))
+            self._recording.start()
+
+    def _end_recording(self) -> None:
+        wrong = self._recording.end() if self._recording else ""
+        if wrong:
+            self._display.warning(wrong)
+        self._recording = None

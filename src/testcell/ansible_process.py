@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.places import VARIABLE
+
 from testcell.project import Project, collections_path
 
 OURS = "TESTCELL_"
@@ -56,7 +58,8 @@ def environment(project: Project, home: Path) -> dict[str, str]:
 @contextmanager
 def clean_environ() -> Iterator[None]:
     """Take variables that are not for Ansible out of this process while its child is started."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith(OURS) or name in REPLACED}
+    ours = {name for name in os.environ if name.startswith(OURS)} - {VARIABLE}
+    kept = {name: value for name, value in os.environ.items() if name in ours or name in REPLACED}
     for name in kept:
         del os.environ[name]
     try:

@@ -21,7 +21,7 @@ class Asked:
 
     sources: the inventories as they were named. scope: what --limit leaves, None without one. access: None where nobody
     wants to know whether ssh would reach the nodes. refused: what the reader of the inventory found wrong with it.
-    wrong: what is wrong with the settings of the run that could not be taken.
+    wrong: what is wrong with the settings of the run that could not be taken. database_url: what the environment says of it.
     """
 
     scenario: str
@@ -35,6 +35,7 @@ class Asked:
     min_free_bytes: int = 1 << 30
     wait_s: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
+    database_url: str = field(default="", repr=False)
     variables: Mapping[str, Any] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
     forks: int = 5

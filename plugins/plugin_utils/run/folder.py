@@ -17,6 +17,8 @@ RUN_ID = re.compile(r"\d{8}_\d{6}(_\d+)?")
 LATEST = "latest"
 # A file that keeps a run from being removed; it comes and goes after the end.
 PIN = ".keep"
+# Where a run that goes on is recorded, where that is not the file beside the runs: it may hold a password, and goes at the end.
+DATABASE = Path(".board") / "database_url"
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,14 @@ def create_run(results_dir: Path, now: float, wanted: str = "") -> Path:
             continue
         return folder
     raise FileExistsError(f"a thousand runs are named {stamp} already in {results_dir}")
+
+
+def database_url(run_dir: Path) -> str:
+    """Return where a run that goes on is recorded, "" for the file beside the runs."""
+    try:
+        return (run_dir / DATABASE).read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def owner_of(folder: Path) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from ..deploy.estimates import ASSUMED
 from ..deploy.schedule import UNKNOWN_S
 from . import atomic
-from .folder import CaseRef
+from .folder import DATABASE, CaseRef, database_url
 
 NAME = "plan.json"
 # Beside the boards, which are removed at the end of the run: what the caller gave may be secret and is in no result.
@@ -139,7 +139,8 @@ class RunPlan:
 
     environment: what the caller gave; empty in the plan of a run that is over, which keeps the names only.
     generation: how often the run has gone on under another controller. wait_s: for how long a case waits for nodes that other
-    runs hold; 0 is not at all. warnings: of the run as a whole, when it was decided.
+    runs hold; 0 is not at all. warnings: of the run as a whole, when it was decided. database_url: where the run is recorded,
+    "" for the file beside the runs; it may hold a password, and is in no file of a run that is over.
     """
 
     run_id: str
@@ -156,6 +157,7 @@ class RunPlan:
     generation: int = 0
     wait_s: int = 0
     warnings: tuple[str, ...] = ()
+    database_url: str = field(default="", repr=False)
 
     @property
     def run_dir(self) -> Path:
@@ -180,14 +182,18 @@ def save(plan: RunPlan) -> Path:
     """Write plan.json into the run's folder and return its path; values of the environment lie apart until the end."""
     if plan.environment:
         atomic.write_bytes(plan.run_dir / VALUES, json.dumps(plan.environment).encode(), mode=0o600)
+    if plan.database_url:
+        atomic.write_bytes(plan.run_dir / DATABASE, plan.database_url.encode(), mode=0o600)
     path = plan.run_dir / NAME
-    atomic.write_json(path, {**asdict(plan), "environment": sorted(plan.environment)})
+    kept = {key: value for key, value in asdict(plan).items() if key != "database_url"}
+    atomic.write_json(path, {**kept, "environment": sorted(plan.environment)})
     return path
 
 
 def forget_values(run_dir: Path) -> None:
     """Remove what the caller gave; a run does it before its summary, since nobody comes back to a run that has one."""
-    (run_dir / VALUES).unlink(missing_ok=True)
+    for name in (VALUES, DATABASE):
+        (run_dir / name).unlink(missing_ok=True)
 
 
 def load(run_dir: Path) -> RunPlan:
@@ -195,7 +201,8 @@ def load(run_dir: Path) -> RunPlan:
     data = json.loads((run_dir / NAME).read_text())
     cases = tuple(case_of(case) for case in data.pop("cases"))
     warnings = tuple(data.pop("warnings", ()))
-    return RunPlan(**{**data, "environment": _values(run_dir)}, cases=cases, warnings=warnings)
+    values = {"environment": _values(run_dir), "database_url": database_url(run_dir)}
+    return RunPlan(**{**data, **values}, cases=cases, warnings=warnings)
 
 
 def lost_values(run_dir: Path) -> list[str]:

@@ -42,6 +42,15 @@ def disk_limits(layers: Layers) -> DiskLimits:
     return DiskLimits(layers.value("results", "warn_free_percent"), layers.value("results", "warn_share_percent"))
 
 
+def database_url(layers: Layers, given: str) -> str:
+    """Return where the results database is, "" for the file beside the runs; a password may be in it.
+
+    given: what the environment says, which beats the file and the inventory, and is beaten by -e.
+    """
+    path = ("results", "database_url")
+    return given if given and path not in layers.overrides else str(layers.value(*path))
+
+
 def scenarios_root(layers: Layers) -> str:
     """Return the folder of the scenarios as it was written; a relative one starts at the project's root."""
     return str(layers.value("execution", "scenarios_root"))

@@ -119,6 +119,7 @@ EXECUTION = Mapping({
 RESULTS = Mapping({
     "warn_free_percent": Key(Int(0, 100, unit="percent"), default=10),
     "warn_share_percent": Key(Int(0, 100, unit="percent"), default=50),
+    "database_url": Key(Str(max=4096, empty=True), default=""),
 })  # fmt: skip
 
 SECTIONS: dict[str, Mapping] = {

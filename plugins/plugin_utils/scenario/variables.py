@@ -29,6 +29,7 @@ PREFIX = "testcell_"
 SHORT_NAMES: dict[str, KeyPath] = {
     "collection_mode": ("test_execution", "collection_mode"),
     "continue_on_failure": ("inter_scenario", "continue_on_failure"),
+    "database_url": ("results", "database_url"),
 }
 
 RUN_VARIABLES = tuple(

@@ -19,6 +19,7 @@ from testcell.cli import (
     init,
     keeping,
     lab,
+    memory,
     nodes,
     numbered,
     output,
@@ -105,6 +106,9 @@ _add(_results, "pin", keeping.pin)
 _add(_results, "unpin", keeping.unpin)
 _add(_results, "archive", keeping.archive)
 _add(_results, "unpack", keeping.unpack)
+_add(_results, "import", memory.import_runs)
+_add(_results, "export", memory.export)
+_add(_results, "db", memory.database)
 _add(app, "verify", proving.verify)
 _add(app, "resume", resume.resume, numbered.WaitCommand)
 _add(app, "cleanup", cleanup.cleanup)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from testcell.cli import proving
+from testcell.cli import memory, proving
 from testcell.cli.errors import CliError, usage
 from testcell.cli.output import Part
 from testcell.cli.settings import FormatOption, OutputOption, ResultsDirOption, Settings, of, results_dir
@@ -60,6 +60,8 @@ def remove(settings: Settings, folder: Path, *, dry_run: bool, unfinished: bool 
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import results as reader
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import retention
 
+    if not dry_run:
+        memory.keep_up(settings, folder)
     try:
         done = retention.prune(
             folder,
@@ -70,6 +72,8 @@ def remove(settings: Settings, folder: Path, *, dry_run: bool, unfinished: bool 
         )
     except reader.ResultsError as exc:
         raise CliError(str(exc)) from None
+    if done.removed and not dry_run:
+        memory.keep_up(settings, folder)
     settings.emit(done.as_dict(), lambda: _removed(done, folder))
     if any(reason.startswith("cannot be removed") for _name, reason in done.refused):
         raise typer.Exit(Exit.INFRASTRUCTURE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -76,7 +76,7 @@ def is_terminal(stream: TextIO) -> bool:
 def emit(document: Any, human: Human, *, form: str, target: Path | None = None) -> None:
     """Write the answer of a command: the document as JSON or YAML, or what human makes of it."""
     if target is not None:
-        _write_new(target, as_text(document, human, form))
+        write_new(target, [as_text(document, human, form)])
     elif form == "table" and is_terminal(sys.stdout):
         _show(human())
     else:
@@ -136,10 +136,11 @@ def _document(document: Any, form: str) -> str:
     return str(yaml.safe_dump(plain, allow_unicode=True, sort_keys=False, width=120))
 
 
-def _write_new(path: Path, text: str) -> None:
+def write_new(path: Path, pieces: Iterable[str]) -> None:
+    """Write text to a new file; CliError where that cannot be done, and then nothing stays of it."""
     try:
         with path.open("x", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(text)
+            stream.writelines(pieces)
     except OSError as exc:
         if not isinstance(exc, FileExistsError):
             path.unlink(missing_ok=True)

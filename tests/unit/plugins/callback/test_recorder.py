@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import time
 from types import SimpleNamespace
 
 import sealed
@@ -45,6 +46,9 @@ def test_the_last_events_of_a_run_that_is_over_are_proved_too(tmp_path):
     recorder.v2_runner_on_ok(ended("enginelab.testcell.resolve_run", "localhost", run_dir=str(run)))
     proof.seal(run, sealed.CASES, 0.0, known={}, pending={}, growing=("events.jsonl",))
     recorder.v2_runner_on_ok(ended("enginelab.testcell.report_run", "localhost"))
+    until = time.monotonic() + 20
+    while len(lines(run)) < 3 and time.monotonic() < until:
+        time.sleep(0.01)
     assert any("came after the proof" in note for note in verify.folder(run).notes)
     recorder.v2_playbook_on_stats(SimpleNamespace(processed={}, summarize=lambda host: {}))
     found = verify.folder(run)

@@ -244,7 +244,8 @@ def test_old_results_are_removed_by_age(project: Path, cli: Cli, make_run: Make)
     assert [row["run_id"] for row in found["removed"]] == ["20200101_000000"] and found["dry_run"] is True
     answer = cli("results", "--cleanup")
     assert answer.code == 0 and "1 run(s) removed" in answer.out
-    assert sorted(path.name for path in (project / "results").iterdir()) == ["20260101_000000", "mine"]
+    left = sorted(path.name for path in (project / "results").iterdir() if not path.name.startswith("testcell.db"))
+    assert left == ["20260101_000000", "mine"]
 
 
 def test_status_shows_what_is_here_even_when_parts_are_broken(

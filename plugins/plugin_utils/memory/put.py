@@ -1,0 +1,165 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One run as rows of the results database, and how they are put there: the same for Ansible's process and for SQLAlchemy."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..verdict.strict_json import FileProblem
+from . import texts
+
+Row = Mapping[str, Any]
+# Two runs of one id and host that began further apart are two runs, of two results folders.
+SAME_START_S = 1.5
+
+
+@dataclass(frozen=True)
+class AttemptRows:
+    """One attempt with its case. case: scenario, name, labels; row: the columns of `attempts` but its two references."""
+
+    case: Row
+    row: Row
+    labels: Mapping[str, str] = field(default_factory=dict)
+    nodes: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+    metrics: tuple[tuple[str, float, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class RunRows:
+    """One run. run: the columns of `runs`; nodes: of `run_nodes`; events: of `events`, None to leave those there are.
+
+    problems: what in its files could not be believed, and is left out.
+    """
+
+    run: Row
+    attempts: tuple[AttemptRows, ...] = ()
+    nodes: tuple[Row, ...] = ()
+    events: tuple[Row, ...] | None = None
+    problems: tuple[FileProblem, ...] = ()
+
+
+class Database(Protocol):
+    """A connection inside of a transaction. values: by column name; many: one mapping a row."""
+
+    def run(self, text: str, values: Row) -> None: ...
+
+    def many(self, text: str, values: Sequence[Row]) -> None: ...
+
+    def ask(self, text: str, values: Row) -> Sequence[Sequence[Any]]: ...
+
+
+class Plain:
+    """A connection of the standard library's sqlite3 as a Database."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def run(self, text: str, values: Row) -> None:
+        self._connection.execute(text, values)
+
+    def many(self, text: str, values: Sequence[Row]) -> None:
+        self._connection.executemany(text, values)
+
+    def ask(self, text: str, values: Row) -> Sequence[Sequence[Any]]:
+        return self._connection.execute(text, values).fetchall()
+
+
+def put(database: Database, rows: RunRows) -> int:
+    """Add a run, or bring it up to date, and return its number; doing so twice changes nothing."""
+    number = put_run(database, rows.run)
+    for attempt in sorted(rows.attempts, key=_in_one_order):
+        _put_attempt(database, number, attempt)
+    _drop_others(database, number, rows.attempts)
+    database.run("DELETE FROM run_nodes WHERE run_id = :run", {"run": number})
+    database.many(texts.insert("run_nodes"), [{**node, "run_id": number} for node in rows.nodes])
+    if rows.events is not None:
+        _put_missing_events(database, number, rows.events)
+    return number
+
+
+def put_run(database: Database, run: Row) -> int:
+    """Add the row of a run, or bring it up to date, and return its number."""
+    row = {**run, "key": _key(database, run)}
+    database.run(texts.upsert("runs"), row)
+    return _number(database, "SELECT id FROM runs WHERE key = :key", row)
+
+
+def put_events(database: Database, run: int, events: Sequence[Row]) -> None:
+    """Add events of a run."""
+    database.many(texts.insert("events"), [{**event, "run_id": run} for event in events])
+
+
+def _put_missing_events(database: Database, run: int, events: Sequence[Row]) -> None:
+    """Let the events of a run be these where not so many are there; as a rule they were written while the run went on."""
+    of = {"run": run}
+    if _number(database, "SELECT count(*) FROM events WHERE run_id = :run", of) < len(events):
+        database.run("DELETE FROM events WHERE run_id = :run", of)
+        put_events(database, run, events)
+
+
+def _key(database: Database, run: Row) -> str:
+    """Return the key of a run; where another run has it already, one that is made longer by when this one began."""
+    key: str = run["key"]
+    known = database.ask("SELECT started_at, path FROM runs WHERE key = :key", {"key": key})
+    began = run["started_at"]
+    if not known or known[0][0] is None or began is None or known[0][1] == run["path"]:
+        return key
+    return key if abs(known[0][0] - began) < SAME_START_S else f"{key}/{began:.3f}"
+
+
+def _in_one_order(attempt: AttemptRows) -> tuple[str, str, int]:
+    """Return a key by which all writers touch cases in one order, so that none waits for another in a ring."""
+    return attempt.case["scenario"], attempt.case["name"], attempt.row["attempt"]
+
+
+def _put_attempt(database: Database, run: int, attempt: AttemptRows) -> None:
+    row = {**attempt.row, "run_id": run, "case_id": put_case(database, attempt.case, attempt.labels)}
+    database.run(texts.upsert("attempts"), row)
+    number = _number(
+        database, "SELECT id FROM attempts WHERE run_id = :run_id AND case_id = :case_id AND attempt = :attempt", row
+    )
+    of = {"attempt_id": number}
+    for table in ("attempt_nodes", "evidence", "metrics"):
+        database.run(f"DELETE FROM {table} WHERE attempt_id = :attempt_id", of)
+    database.many(texts.insert("attempt_nodes"), [{**of, "node": node} for node in dict.fromkeys(attempt.nodes)])
+    database.many(texts.insert("evidence"), [{**of, "n": n, "line": line} for n, line in enumerate(attempt.evidence)])
+    database.many(
+        texts.insert("metrics"),
+        [{**of, "name": name, "value": value, "unit": unit} for name, value, unit in attempt.metrics],
+    )
+
+
+def put_case(database: Database, case: Row, labels: Mapping[str, str]) -> int:
+    """Add a case, or bring its labels up to date, and return its number. case: scenario, name, labels as JSON text."""
+    database.run(texts.insert_once("cases"), case)
+    number, known = database.ask("SELECT id, labels FROM cases WHERE scenario = :scenario AND name = :name", case)[0]
+    of = {"case_id": number}
+    if known != case["labels"]:
+        database.run("UPDATE cases SET labels = :labels WHERE id = :case_id", {**of, "labels": case["labels"]})
+        database.run("DELETE FROM case_labels WHERE case_id = :case_id", of)
+    for key, value in labels.items():
+        database.run(texts.upsert("case_labels"), {**of, "key": key, "value": value})
+    return int(number)
+
+
+def _drop_others(database: Database, run: int, attempts: Sequence[AttemptRows]) -> None:
+    """Remove attempts that the run's files no longer tell of."""
+    kept = {_in_one_order(attempt) for attempt in attempts}
+    found = database.ask(
+        "SELECT a.id, c.scenario, c.name, a.attempt FROM attempts a JOIN cases c ON c.id = a.case_id WHERE a.run_id = :run",
+        {"run": run},
+    )
+    for number, *place in found:
+        if tuple(place) not in kept:
+            database.run("DELETE FROM attempts WHERE id = :id", {"id": number})
+
+
+def _number(database: Database, text: str, values: Row) -> int:
+    return int(database.ask(text, values)[0][0])

@@ -1,0 +1,385 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Recording a run while it goes on: one thread writes what others put into its queue, in one transaction each 100 ms.
+
+The process that is recorded forks: nothing but the thread touches the database, and it imports nothing while it works.
+A database that cannot be used never stops a run. What is missing of it then lies in the run's folder, from where the next
+run or `testcell results import` takes it up.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
+
+from . import errors, places, sqlite_file, syncing, texts
+from . import rows as reading
+from .errors import StoreError
+from .put import Plain, put, put_run
+from .sqlite_file import Patience
+from .tables import REVISION, TABLES
+
+EVERY_S = 0.1
+# How long the end of a run waits for the database, all in all, and what a locked one is given at a time.
+END_WITHIN_S = 5.0
+LOCK_WAIT_S = 0.1
+# When, what, and the fields that go with it.
+Event = tuple[float, str, dict[str, Any]]
+Queue = SimpleQueue["Event | None"]
+Columns = tuple[float, str, str, str, str, "float | None", str]
+ENCODE = json.JSONEncoder(default=str).encode
+NAMES = TABLES["events"].given[1:]
+INSERT = f"INSERT INTO events ({', '.join(TABLES['events'].given)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+MENDED = "db_corrupt"
+NEXT = "this run lies in its folder, and is taken up by the next run or by `testcell results import`"
+
+
+class Outdated(StoreError):
+    """The database has other tables than this program writes."""
+
+
+class Sink(Protocol):
+    """Where events go as columns. StoreError where they cannot; one of kind db_locked may be tried again."""
+
+    def write(self, rows: Sequence[Columns]) -> None: ...
+
+    def finish(self, until: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Recording:
+    """The recording of one run. Its queue may be filled before it starts; `end` says what could not be recorded."""
+
+    def __init__(self, queue: Queue, make_sink: Callable[[], Sink], log: Log) -> None:
+        self._queue = queue
+        self._make_sink = make_sink
+        self._log = log
+        self._sink: Sink | None = None
+        self._ending = threading.Event()
+        self._wrong = ""
+        self._until = float("inf")
+        self._thread = threading.Thread(target=self._work, name="testcell-recording", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write. Whatever the sink needs is imported by now."""
+        self._thread.start()
+
+    def end(self, within_s: float = END_WITHIN_S) -> str:
+        """Write what is left and the run's results, and return why that could not be done, "" when it was."""
+        self._until = time.monotonic() + within_s
+        self._ending.set()
+        self._queue.put(None)
+        self._thread.join(within_s + 1.0)
+        if self._thread.is_alive():
+            return f"the results database took longer than {within_s:g} s; {NEXT}"
+        return self._wrong
+
+    def _work(self) -> None:
+        try:
+            with self._given_up_if_not():
+                self._sink = self._make_sink()
+            self._write_all()
+            self._log.close()
+            if self._sink is not None:
+                with self._given_up_if_not():
+                    self._sink.finish(self._until)
+        finally:
+            if self._sink is not None:
+                with suppress(sqlite3.Error, StoreError):
+                    self._sink.close()
+
+    def _write_all(self) -> None:
+        """Write events until the end; those that the database cannot take now are written there with later ones."""
+        waiting: list[Event] = []
+        while not self._ending.is_set() or not self._queue.empty():
+            events = self._gathered(waiting)
+            self._log.write(events)
+            waiting += events
+            try:
+                if waiting and self._sink is not None:
+                    self._sink.write([_columns(event) for event in waiting])
+                waiting = []
+            except StoreError as exc:
+                if exc.kind != "db_locked":
+                    # A run tells its events in its folder, too: in the end they are taken from there.
+                    self._sink, waiting = Later(self._sink), []
+
+    def _gathered(self, waiting: Sequence[Event]) -> list[Event]:
+        """Return the events of the next 100 ms; without any it waits for one, unless others are to be written."""
+        found: list[Event | None] = []
+        if not waiting:
+            found.append(self._queue.get())
+        self._ending.wait(EVERY_S)
+        with suppress(Empty):
+            while True:
+                found.append(self._queue.get_nowait())
+        return [event for event in found if event is not None]
+
+    @contextmanager
+    def _given_up_if_not(self) -> Iterator[None]:
+        """Let an error of the database be what is told in the end."""
+        try:
+            yield
+        except (StoreError, sqlite3.Error, OSError) as exc:
+            self._wrong = told(exc)
+
+
+class Later:
+    """A sink that cannot take events while the run goes on, and may take its results in the end."""
+
+    def __init__(self, sink: Sink | None) -> None:
+        self._sink = sink
+
+    def write(self, rows: Sequence[Columns]) -> None:
+        """Take nothing."""
+
+    def finish(self, until: float) -> None:
+        """Put the run's results where that can be done."""
+        if self._sink is not None:
+            self._sink.finish(until)
+
+    def close(self) -> None:
+        """Give up the database."""
+        if self._sink is not None:
+            self._sink.close()
+
+
+class Log:
+    """The events of a run as JSON lines. done: called when the last one is written.
+
+    A full disk stops nothing: the stream keeps what it could not write, and tries again with what comes.
+    """
+
+    def __init__(self, path: Path, done: Callable[[], None] = lambda: None) -> None:
+        self._stream = path.open("a", encoding="utf-8")
+        self._done = done
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Add events in one piece."""
+        text = "".join(f"{ENCODE({'t': moment, 'event': event, **fields})}\n" for moment, event, fields in events)
+        with suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Write what is left, and say that this was all."""
+        with suppress(OSError):
+            self._stream.close()
+            self._done()
+
+
+def _columns(event: Event) -> Columns:
+    """Return an event as the columns of `events` but the run's number."""
+    moment, name, fields = event
+    what = fields.get("task") or fields.get("name") or ""
+    facts = fields.get("status", ""), fields.get("seconds"), fields.get("error_kind") or ""
+    return moment, name, fields.get("host", ""), what, *facts
+
+
+class FileSink:
+    """The file of SQLite, written by the standard library alone."""
+
+    def __init__(self, file: Path, run_dir: Path, clock: Callable[[], float] = time.time) -> None:
+        self._file = file
+        self._run_dir = run_dir
+        self._clock = clock
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._run = 0
+
+    def write(self, rows: Sequence[Columns]) -> None:
+        """Add events of the run, in one transaction."""
+        with self._transaction() as connection:
+            run = self._run or put_run(Plain(connection), reading.opened(self._run_dir, now=self._clock()))
+            connection.executemany(INSERT, [(run, *row) for row in rows])
+        self._run = run
+
+    def finish(self, until: float) -> None:
+        """Put the run's results, and those of other runs that the database misses; until: by the monotonic clock."""
+        try:
+            self._put_run(until)
+        except StoreError as exc:
+            if exc.kind != MENDED and not isinstance(exc, Outdated):
+                raise
+            self.close()
+            through_store(places.of_file(self._file), self._run_dir)
+            return
+        self._put_others(until)
+
+    def close(self) -> None:
+        """Give up the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _put_run(self, until: float) -> None:
+        while True:
+            try:
+                with self._transaction() as connection:
+                    recorded = connection.execute(
+                        "SELECT count(*) FROM events WHERE run_id = ?", [self._run]
+                    ).fetchone()[0]
+                    missing = recorded < reading.count_events(self._run_dir)
+                    put(Plain(connection), reading.of_run(self._run_dir, now=self._clock(), events=missing))
+                break
+            except StoreError as exc:
+                if exc.kind != "db_locked" or time.monotonic() > until:
+                    raise
+        if self._identity != sqlite_file.identity(self._file):
+            raise StoreError(MENDED, f"{self._file}: was removed or replaced while the run went on")
+
+    def _put_others(self, until: float) -> None:
+        """Take up what earlier runs of this folder could not record."""
+        with self._transaction() as connection:
+            known = syncing.known(Plain(connection), self._run_dir.parent)
+        found = syncing.look(self._run_dir.parent, known, self._clock())
+        for one in found.new:
+            if time.monotonic() > until:
+                return
+            with self._transaction() as connection:
+                put(Plain(connection), one)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = self._connection or self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as exc:
+            found = errors.of_sqlite(exc, self._file)
+            if found.kind == MENDED:
+                sqlite_file.suspect(self._file)
+            raise found from None
+        except OSError as exc:
+            raise errors.of_system(exc, self._file) from None
+
+    def _open(self) -> sqlite3.Connection:
+        wrong = sqlite_file.damage(self._file, self._clock())
+        if wrong:
+            raise StoreError(MENDED, f"{self._file} {wrong}")
+        connection = sqlite3.connect(self._file, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+        try:
+            for pragma in sqlite_file.PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}")
+            self._check_tables(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection, self._identity = connection, sqlite_file.identity(self._file)
+        return connection
+
+    def _check_tables(self, connection: sqlite3.Connection) -> None:
+        """Make the tables in an empty file; one with other tables is left to a program that can bring them up to date."""
+        if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            self._create(connection)
+        found = connection.execute(texts.VERSION).fetchall()
+        if found != [(REVISION,)]:
+            raise Outdated("config_invalid", f"{self._file}: has the tables of another version of this program")
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                for text in texts.create():
+                    connection.execute(text)
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+
+class ServerSink:
+    """A database server, through SQLAlchemy, which is imported where this is made."""
+
+    def __init__(self, store: Any, run_dir: Path) -> None:
+        self._store = store
+        self._run_dir = run_dir
+        self._ready = False
+        self._run = 0
+
+    def write(self, rows: Sequence[Columns]) -> None:
+        """Add events of the run, in one transaction."""
+        if not self._ready:
+            if self._store.version() != REVISION:
+                # To change tables takes imports, and they wait until the run's last fork is over.
+                raise Outdated(
+                    "config_invalid", "the results database has the tables of another version of this program"
+                )
+            self._ready = True
+        self._run = self._store.add_events(
+            self._run, self._run_dir, [dict(zip(NAMES, row, strict=True)) for row in rows]
+        )
+
+    def finish(self, until: float) -> None:
+        """Put the run's results, and those of other runs that the database misses."""
+        self._store.prepare()
+        self._store.sync(self._run_dir.parent)
+
+    def close(self) -> None:
+        """Give up the connections."""
+        self._store.close()
+
+
+def of_run(run_dir: Path, url: str, queue: Queue, done: Callable[[], None] = lambda: None) -> Recording:
+    """Return the recording of a run, not started yet. OSError when the run's folder takes no file.
+
+    done: called when the last event stands in the run's folder.
+    """
+    return Recording(queue, _sink_of(run_dir, url), Log(run_dir / reading.EVENTS, done))
+
+
+def _sink_of(run_dir: Path, url: str) -> Callable[[], Sink]:
+    """Return what makes the sink in the thread; whatever that imports is imported here."""
+    try:
+        place = places.place(url, run_dir.parent)
+        if place.file is not None:
+            file = place.file
+            return lambda: FileSink(file, run_dir)
+        store = _stores().Store(place, run_dir.parent, time.time, Patience(1.0, 3))
+    except StoreError as exc:
+        wrong = exc
+
+        def refused() -> Sink:
+            raise wrong
+
+        return refused
+    return lambda: ServerSink(store, run_dir)
+
+
+def through_store(place: places.Place, run_dir: Path) -> None:
+    """Let SQLAlchemy put the database in order, which takes all runs up again where it was lost."""
+    with _stores().Store(place, run_dir.parent, time.time, Patience(1.0, 3)) as store:
+        store.prepare()
+        store.sync()
+
+
+def _stores() -> Any:
+    """Return the module that needs SQLAlchemy; StoreError where that is not installed."""
+    try:
+        from . import store  # noqa: PLC0415 - a run that is recorded into a file imports no SQLAlchemy
+    except ImportError as exc:
+        why = f"{exc.name} is not installed, which this database needs; pip install SQLAlchemy alembic psycopg"
+        raise StoreError("config_invalid", why) from None
+    return store
+
+
+def told(exc: Exception) -> str:
+    kind = exc.kind if isinstance(exc, StoreError) else "internal_error"
+    return f"results database: {kind}: {exc}; {NEXT}"

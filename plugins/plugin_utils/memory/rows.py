@@ -1,0 +1,405 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A run's folder as rows of the results database: what can be believed of its files, and what in them cannot, by line and key.
+
+A file that is missing says nothing; one that is broken is named, and all the rest of the run is still taken.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..report.values import items, mapping, number, text
+from ..run import journal, owner
+from ..run.folder import RUN_ID, CaseRef
+from ..verdict.strict_json import FileProblem, parse
+from ..verdict.verdicts import VERDICTS
+from ._fields import Fields, clean
+from .put import AttemptRows, Row, RunRows
+
+MAX_JSON_BYTES = 64 * 1024 * 1024
+MAX_EVENTS_BYTES = 256 * 1024 * 1024
+MAX_CSV_BYTES = 16 * 1024 * 1024
+QUIET_S = 900.0
+SUMMARY = "summary.json"
+EVENTS = "events.jsonl"
+INVALID = "invalid"
+_EVENT = {"event": "", "host": "", "task": "", "status": "", "error_kind": ""}
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is read of a run's folder before its attempts. summary and plan are {} where there is none to believe."""
+
+    path: Path
+    summary: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    problems: list[FileProblem]
+
+
+def of_run(run_dir: Path, *, now: float, events: bool = True) -> RunRows:
+    """Return the rows of a run, finished or not. events: also those of events.jsonl, else the ones recorded stay."""
+    run = _Run(run_dir, {}, {}, [])
+    summary = _document(run, run_dir / SUMMARY)
+    run = replace(run, summary=summary or {}, plan=_document(run, run_dir / "plan.json") or {})
+    attempts = tuple(_attempts(run))
+    return RunRows(
+        run=_run_row(run, now, believed=summary is not None),
+        attempts=attempts,
+        nodes=tuple(_nodes(run)),
+        events=tuple(_events(run)) if events else None,
+        problems=tuple(run.problems),
+    )
+
+
+def opened(run_dir: Path, *, now: float) -> Row:
+    """Return the row of a run that has just begun."""
+    run = _Run(run_dir, {}, {}, [])
+    return _run_row(replace(run, plan=_document(run, run_dir / "plan.json") or {}), now, believed=False)
+
+
+def digest_of(run_dir: Path) -> str:
+    """Return the digest of summary.json with its size and time; without one the journal's size and time.
+
+    One that is too large to be read has no digest but these.
+    """
+    facts = _facts_of_file(run_dir)
+    path = run_dir / SUMMARY
+    try:
+        with path.open("rb") as stream:
+            if os.fstat(stream.fileno()).st_size > MAX_JSON_BYTES:
+                return f"too-large {facts}"
+            return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()} {facts}"
+    except OSError:
+        return f"journal {facts}"
+
+
+def unchanged(run_dir: Path, digest: str) -> bool:
+    """Decide by size and time alone whether a run is as it was when its digest was made."""
+    kind, _, facts = digest.partition(" ")
+    return facts == _facts_of_file(run_dir) and (kind != "journal") == (run_dir / SUMMARY).exists()
+
+
+def _facts_of_file(run_dir: Path) -> str:
+    for name in (SUMMARY, journal.NAME):
+        try:
+            facts = (run_dir / name).lstat()
+        except OSError:
+            continue
+        return f"{facts.st_size} {facts.st_mtime_ns}"
+    return ""
+
+
+def host_of(plan: Mapping[str, Any]) -> str:
+    """Return the host of the controller that decided a plan, "" when the plan does not tell."""
+    found = owner.PATTERN.fullmatch(text(plan.get("owner")))
+    return found["host"] if found else ""
+
+
+def _document(run: _Run, path: Path) -> dict[str, Any] | None:
+    """Return the JSON object of a file, None where there is none or it cannot be believed, which is noted."""
+    content = _content(run, path, MAX_JSON_BYTES)
+    if content is None:
+        return None
+    document, faults = parse(content, str(path))
+    run.problems.extend(faults)
+    return document
+
+
+def _content(run: _Run, path: Path, limit: int) -> bytes | None:
+    try:
+        if path.is_symlink() or not path.is_file():
+            return None
+        size = path.stat().st_size
+        if size > limit:
+            run.problems.append(FileProblem(str(path), 0, "", f"has {size} bytes, over the limit of {limit} bytes"))
+            return None
+        return path.read_bytes()
+    except OSError as exc:
+        run.problems.append(FileProblem(str(path), 0, "", f"cannot be read: {exc.strerror}"))
+        return None
+
+
+def _run_row(run: _Run, now: float, *, believed: bool) -> dict[str, Any]:
+    path = run.path / SUMMARY
+    fields = Fields(run.summary, path, run.problems)
+    finished = path.is_file()
+    state = "finished" if finished else _state(run, now)
+    run_id = run.path.name if RUN_ID.fullmatch(run.path.name) else text(run.summary.get("run_id")) or run.path.name
+    host, began = host_of(run.plan), number(run.plan.get("started_at"))
+    verdict = fields.choice("verdict", VERDICTS) if believed else ""
+    return {
+        "key": f"{run_id}@{host}",
+        "run_id": run_id,
+        "host": host,
+        "path": str(run.path.absolute()),
+        "state": state,
+        "verdict": verdict or (INVALID if finished else ""),
+        "exit_code": fields.count("exit_code"),
+        "control_ok": Fields(fields.mapping("control"), path, run.problems, ("control",)).flag("ok"),
+        "started_at": began if began is not None else fields.moment("started_at"),
+        "ended_at": fields.moment("ended_at"),
+        "seconds": fields.amount("seconds"),
+        "digest": digest_of(run.path),
+    }
+
+
+def _state(run: _Run, now: float) -> str:
+    """Return whether a run without a summary goes on. Who cannot be asked counts as alive while something is written."""
+    name, here = text(run.plan.get("owner")), owner.here()
+    found = owner.PATTERN.fullmatch(name)
+    if found and (found["host"], found["place"]) == (here.host, here.place):
+        return "unfinished" if owner.is_dead(name, here, owner.lives) else "running"
+    return "running" if now - _last_written(run.path) < QUIET_S else "unfinished"
+
+
+def _last_written(run_dir: Path) -> float:
+    """Return when something of a run was last written, in Unix seconds."""
+    found = [0.0]
+    for path in (run_dir, run_dir / journal.NAME, run_dir / EVENTS):
+        try:
+            found.append(path.lstat().st_mtime)
+        except OSError:
+            continue
+    return max(found)
+
+
+def _attempts(run: _Run) -> Iterator[AttemptRows]:
+    """Yield the attempts that the summary tells of, or without one those that have a result of their own."""
+    path = run.path / SUMMARY
+    listed = Fields(run.summary, path, run.problems).listed("cases") if run.summary else None
+    if listed is None:
+        yield from _attempts_on_disk(run)
+        return
+    seen = set()
+    for index, entry in enumerate(listed):
+        found = _attempt(run, Fields(entry, path, run.problems, ("cases", index)))
+        if found is not None and found[0] not in seen:
+            seen.add(found[0])
+            yield found[1]
+
+
+def _attempts_on_disk(run: _Run) -> Iterator[AttemptRows]:
+    for ref in _planned(run):
+        path = ref.folder(run.path) / "result_summary.json"
+        document = _document(run, path)
+        if document is not None:
+            found = _attempt(
+                run,
+                Fields(
+                    {**document, "scenario": ref.scenario, "case": ref.case, "attempt": ref.attempt}, path, run.problems
+                ),
+            )
+            if found is not None:
+                yield found[1]
+
+
+def _planned(run: _Run) -> Iterator[CaseRef]:
+    """Yield the attempts that a plan tells of; names that would lead out of the run's folder are left out."""
+    for case in items(run.plan.get("cases")):
+        ref = mapping(mapping(case).get("ref"))
+        names, attempt = (ref.get("scenario"), ref.get("case")), ref.get("attempt")
+        if all(isinstance(name, str) for name in names) and isinstance(attempt, int) and not isinstance(attempt, bool):
+            found = CaseRef(str(names[0]), str(names[1]), attempt)
+            if found.scenario and _inside(found.folder(Path())):
+                yield found
+
+
+def _inside(relative: Path) -> bool:
+    return not relative.is_absolute() and ".." not in relative.parts
+
+
+def _attempt(run: _Run, fields: Fields) -> tuple[CaseRef, AttemptRows] | None:
+    """Return an attempt and what names it, None when nothing does. One that holds a fault is never a pass."""
+    before = len(run.problems)
+    scenario, case, attempt = fields.word("scenario"), fields.words("case"), fields.count("attempt", least=1)
+    if scenario is None or case is None or attempt is None:
+        return None
+    ref = CaseRef(scenario, case, attempt)
+    folder = ref.folder(Path())
+    if not _inside(folder):
+        fields.refuse("scenario", "leads out of the run's folder")
+        return None
+    facts = _facts(run, folder)
+    row = _outcome(run, fields, facts)
+    labels = {
+        clean(key): clean(value if isinstance(value, str) else json.dumps(value))
+        for key, value in fields.mapping("labels").items()
+    }
+    seconds = row["seconds"]
+    began = facts.moment("started_at")
+    row |= {
+        "attempt": attempt,
+        "started_at": began,
+        "ended_at": None if began is None or seconds is None else began + seconds,
+        "path": folder.as_posix(),
+    }
+    failure = Fields(fields.mapping("failure"), fields.path, run.problems, (*fields.at, "failure"))
+    metrics = tuple(_figures(run, fields, run.path / folder / "performance_results.csv"))
+    if len(run.problems) > before:
+        row |= _unbelievable(row, run.problems[before])
+    return ref, AttemptRows(
+        case={
+            "scenario": clean(scenario),
+            "name": clean(case),
+            "labels": json.dumps(labels, sort_keys=True, ensure_ascii=False),
+        },
+        row=row,
+        labels=labels,
+        nodes=tuple(clean(node) for node in items(facts.data.get("nodes")) if isinstance(node, str)),
+        evidence=tuple(clean(line) for line in items(failure.data.get("evidence")) if isinstance(line, str)),
+        metrics=metrics,
+    )
+
+
+def _facts(run: _Run, folder: Path) -> Fields:
+    path = run.path / folder / "test_metadata.json"
+    return Fields(_document(run, path) or {}, path, run.problems)
+
+
+def _outcome(run: _Run, fields: Fields, facts: Fields) -> dict[str, Any]:
+    """Return what an attempt ended in, as columns."""
+    control, result, failure = (
+        Fields(fields.mapping(name), fields.path, run.problems, (*fields.at, name))
+        for name in ("control", "result", "failure")
+    )
+    reasons = [clean(reason) for reason in items(fields.data.get("reasons")) if isinstance(reason, str)]
+    return {
+        "verdict": fields.choice("verdict", VERDICTS) or INVALID,
+        "control_ok": control.flag("ok"),
+        "result_ok": result.flag("ok"),
+        **{name: failure.words(name) or "" for name in ("error_kind", "owner", "step", "node", "service", "rule")},
+        "message": failure.words("message") or next(iter(reasons), ""),
+        "retriable": failure.flag("retriable"),
+        "during_fault": failure.flag("during_fault"),
+        "seconds": fields.amount("seconds"),
+    }
+
+
+def _unbelievable(row: Row, problem: FileProblem) -> dict[str, Any]:
+    """Return what becomes of an attempt whose files hold a fault: no pass, and the fault as its failure where it has none."""
+    verdict = INVALID if row["verdict"] == "pass" else row["verdict"]
+    if row["error_kind"]:
+        return {"verdict": verdict}
+    why = {"error_kind": "result_invalid", "owner": "test", "retriable": False, "step": "report"}
+    return {"verdict": verdict, "message": clean(problem.render()), **why}
+
+
+def _figures(run: _Run, fields: Fields, path: Path) -> Iterator[tuple[str, float, str]]:
+    """Yield name, value and unit of each figure: the headline of the summary, then what only the table has."""
+    headline = Fields(fields.mapping("metrics"), fields.path, run.problems, (*fields.at, "metrics"))
+    seen = set()
+    for name in headline.data:
+        value = headline.amount(name)
+        if value is not None and name not in seen:
+            seen.add(name)
+            yield clean(name), value, _unit(name)
+    for name, value, unit in _table(run, path):
+        if name not in seen:
+            seen.add(name)
+            yield name, value, unit
+
+
+def _unit(name: str) -> str:
+    if "_ms_" in name:
+        return "ms"
+    return {"output_tokens_per_s": "tokens/s", "requests_per_s": "requests/s"}.get(name, "requests")
+
+
+def _table(run: _Run, path: Path) -> Iterator[tuple[str, float, str]]:
+    """Yield the figures of performance_results.csv; a row that is none is noted by its line."""
+    content = _content(run, path, MAX_CSV_BYTES)
+    if not content:
+        return
+    reader = csv.DictReader(io.StringIO(content.decode("utf-8", "backslashreplace"), newline=""))
+    try:
+        for row in reader:
+            written = row.get("value") or ""
+            if not written:
+                continue
+            value = _amount(written)
+            if value is None or not row.get("metric"):
+                what = f"is {written[:40]!r}; expected a finite number from 0"
+                run.problems.append(FileProblem(str(path), reader.line_num, "value", what))
+                continue
+            statistic = row.get("statistic") or "value"
+            name = row["metric"] if statistic == "value" else f"{row['metric']}_{statistic}"
+            yield clean(name), value, clean(row.get("unit") or "")
+    except csv.Error as exc:
+        run.problems.append(FileProblem(str(path), reader.line_num, "", f"is not CSV: {exc}"))
+
+
+def _amount(written: str) -> float | None:
+    try:
+        value = number(float(written))
+    except ValueError:
+        return None
+    return value if value is not None and value >= 0 else None
+
+
+def _nodes(run: _Run) -> Iterator[Row]:
+    """Yield the nodes of a run: whether each was left clean, and what is known of it."""
+    verify, addresses = mapping(run.summary.get("verify")), mapping(run.plan.get("addresses"))
+    planned = [node for case in items(run.plan.get("cases")) for node in items(mapping(case).get("nodes"))]
+    for node in dict.fromkeys(n for n in (items(run.summary.get("nodes")) or planned) if isinstance(n, str)):
+        said = mapping(verify.get(node)).get("clean")
+        facts = {"address": addresses[node]} if isinstance(addresses.get(node), str) else {}
+        yield {
+            "node": clean(node),
+            "clean": said if isinstance(said, bool) else None,
+            "facts": json.dumps(facts, sort_keys=True),
+        }
+
+
+def count_events(run_dir: Path) -> int:
+    """Return how many events a run has told, by lines alone."""
+    try:
+        with (run_dir / EVENTS).open("rb") as stream:
+            return sum(piece.count(b"\n") for piece in iter(lambda: stream.read(1 << 20), b""))
+    except OSError:
+        return 0
+
+
+def _events(run: _Run) -> Iterator[Row]:
+    """Yield the events of a run; a last line that was cut short is left out."""
+    path = run.path / EVENTS
+    content = _content(run, path, MAX_EVENTS_BYTES)
+    for index, line in enumerate(io.BytesIO(content or b"")):
+        found = _parsed(line)
+        row = event_row(found) if isinstance(found, dict) else None
+        if row is not None:
+            yield row
+        elif line.endswith(b"\n") and line.strip():
+            run.problems.append(FileProblem(str(path), index + 1, "", "is no event"))
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def event_row(event: Mapping[str, Any]) -> Row | None:
+    """Return an event as columns, None when it has no time or no name. A play's name stands as its task."""
+    moment, name = number(event.get("t")), event.get("event")
+    if moment is None or not isinstance(name, str):
+        return None
+    words = {key: clean(value) for key in _EVENT if isinstance(value := event.get(key), str)}
+    named = {"task": clean(event["name"])} if isinstance(event.get("name"), str) else {}
+    return {**_EVENT, "t": float(moment), "seconds": number(event.get("seconds")), **named, **words}
+
+
+def without_events(found: RunRows) -> RunRows:
+    """Return rows that leave the events that are recorded as they are."""
+    return replace(found, events=None)
