@@ -13,7 +13,8 @@ description:
     the folder is known.
   - The same goes into the results database, and at the end the run's results with it, see docs/reference/database.md. A
     database that cannot be used is told and changes nothing of the run.
-  - It records and never judges. Results are recorded by status, never by content, so that no secret gets there.
+  - It records and never judges. Results are recorded by status, never by content, so that no secret gets there. Of what failed it
+    also records the error kind, its owner, and whether a retry can help.
 version_added: 0.1.0
 author: Testcell contributors
 """
@@ -89,7 +90,8 @@ class CallbackModule(CallbackBase):
         host, task = result.host.get_name(), result.task
         began = self._began.pop((host, task._uuid), None)
         seconds = None if began is None else round(time.time() - began, 3)
-        self._record("result", host=host, task=self._name_of(task), status=status, seconds=seconds)
+        cause = _cause(result.result, host) if status in ("failed", "unreachable") else {}
+        self._record("result", host=host, task=self._name_of(task), status=status, seconds=seconds, **cause)
 
     def _name_of(self, task: Any) -> str:
         """Return a task's name, which Ansible puts together anew for each host."""
@@ -111,3 +113,11 @@ class CallbackModule(CallbackBase):
         if wrong:
             self._display.warning(wrong)
         self._recording = None
+
+
+def _cause(result: Any, host: str) -> dict[str, Any]:
+    """Return kind, owner and retry rule of a result that failed, and no word of its content."""
+    from ..plugin_utils.classify import task  # noqa: PLC0415 - most runs need no rules
+
+    found = task.of_result(result, host=host)
+    return {"error_kind": found.error_kind, "owner": found.owner, "retriable": found.retriable}

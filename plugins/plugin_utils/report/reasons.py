@@ -51,7 +51,7 @@ def account(failure: Any) -> Account:
     if not facts:
         return Account("", (), ())
     kind, message = text(facts.get("error_kind")) or "unknown", text(facts.get("message"))
-    named = [(name, text(facts.get(name))) for name in ("step", "node", "service", "owner")]
+    named = [(name, text(facts.get(name))) for name in ("step", "node", "service", "owner", "rule", "during_fault")]
     retriable = facts.get("retriable")
     if isinstance(retriable, bool):
         named.append(("retriable", "yes" if retriable else "no"))

@@ -20,7 +20,7 @@ from ..run.folder import point_latest
 from ..run.plan import CasePlan, RunPlan
 from ..scenario.model import ValiditySpec
 from ..verdict import clients, failure, verdicts
-from . import care, proving, record
+from . import care, causes, proving, record
 from .cell import LOST
 
 ARTIFACTS = "test_artifacts"
@@ -113,6 +113,7 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
     decided = verdicts.combine(
         control_ok=control_ok, script_exit=ended.get("exit_code"), judgement=judgement, failures=found, at=now
     )
+    decided = causes.refine(decided, case, case.ref.folder(plan.run_dir))
     helped = _helped(board)
     if helped and decided.verdict == "pass":
         decided = replace(decided, verdict="flaky", result_ok=False)

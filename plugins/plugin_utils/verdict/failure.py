@@ -15,7 +15,10 @@ from . import kinds
 
 @dataclass(frozen=True)
 class Failure:
-    """One thing that went wrong. step, node and service are "" where none is concerned; at: Unix time in seconds."""
+    """One thing that went wrong. step, node and service are "" where none is concerned; at: Unix time in seconds.
+
+    during_fault: the fault that was active on the target, "" where none was; rule: the rule that told the kind by a text.
+    """
 
     error_kind: str
     message: str
@@ -26,6 +29,8 @@ class Failure:
     retriable: bool
     evidence: tuple[str, ...]
     at: float
+    during_fault: str = ""
+    rule: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the failure as plain JSON values."""
@@ -55,8 +60,8 @@ def of(
 
 
 def from_dict(data: Mapping[str, Any]) -> Failure:
-    """Return the failure that as_dict() gave; keys that a failure does not have are left out."""
-    known = {field.name: data[field.name] for field in fields(Failure)}
+    """Return the failure that as_dict() gave, also one of an earlier version; keys that a failure does not have are left out."""
+    known = {field.name: data[field.name] for field in fields(Failure) if field.name in data}
     return Failure(**{**known, "evidence": tuple(known["evidence"])})
 
 

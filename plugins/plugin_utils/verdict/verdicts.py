@@ -50,7 +50,7 @@ def combine(
     """
     root = failures_of.first(f for f in failures if f.error_kind not in CONCLUSIONS)
     if root is not None:
-        verdict = _of_failure(root)
+        verdict = of_failure(root)
         reasons = (root.message, *(judgement.reasons if judgement else ()))
         return CaseVerdict(verdict, control_ok, False, root, reasons)
     if not control_ok:
@@ -59,7 +59,8 @@ def combine(
     return _of_result(script_exit, judgement, failures_of.first(failures), at)
 
 
-def _of_failure(root: Failure) -> str:
+def of_failure(root: Failure) -> str:
+    """Return the verdict that follows from a case's first failure, a conclusion excepted."""
     if root.error_kind == "cancelled":
         return "cancelled"
     return "error" if is_of_the_cell(root) else "fail"

@@ -13,6 +13,7 @@ import typer
 
 from testcell import __version__
 from testcell.cli import (
+    classify,
     cleanup,
     config,
     health,
@@ -110,6 +111,7 @@ _add(_results, "import", memory.import_runs)
 _add(_results, "export", memory.export)
 _add(_results, "db", memory.database)
 _add(app, "verify", proving.verify)
+_add(app, "classify", classify.classify)
 _add(app, "resume", resume.resume, numbered.WaitCommand)
 _add(app, "cleanup", cleanup.cleanup)
 _lab = _group("lab", "Make test nodes on this machine.")

@@ -53,3 +53,15 @@ def test_the_last_events_of_a_run_that_is_over_are_proved_too(tmp_path):
     recorder.v2_playbook_on_stats(SimpleNamespace(processed={}, summarize=lambda host: {}))
     found = verify.folder(run)
     assert found.findings == () and not any("came after the proof" in note for note in found.notes)
+
+
+def test_what_failed_is_recorded_with_its_kind_and_not_with_its_words(tmp_path):
+    recorder = CallbackModule()
+    recorder.v2_runner_on_ok(ended("enginelab.testcell.resolve_run", "localhost", run_dir=str(tmp_path)))
+    recorder.v2_runner_on_failed(ended("ansible.builtin.copy", "node1", msg="/secret: No space left on device"))
+    refused = "Task failed: ssh: connect to host node2 port 22: Connection refused"
+    recorder.v2_runner_on_unreachable(ended("ansible.builtin.ping", "node2", unreachable=True, msg=refused))
+    recorder.v2_playbook_on_stats(SimpleNamespace(processed={}, summarize=lambda host: {}))
+    found = [(e.get("error_kind"), e.get("owner"), e.get("retriable")) for e in lines(tmp_path)[:-1]]
+    assert found == [(None, None, None), ("disk_full", "node", False), ("ssh_refused", "network", True)]
+    assert "/secret" not in (tmp_path / "events.jsonl").read_text()

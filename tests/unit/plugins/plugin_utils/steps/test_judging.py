@@ -27,6 +27,7 @@ def report(
     verified=True,
     recovered=None,
     lost=False,
+    logs=None,
 ):
     """Return the record and the result note of one case whose board says what the arguments say."""
     case = build.case(services=[build.service("a")])
@@ -55,6 +56,10 @@ def report(
     results = case.ref.folder(run.run_dir) / "test_artifacts" / "results"
     results.mkdir(parents=True)
     (results / "data").write_text("x")
+    for name, text in (logs or {}).items():
+        path = case.ref.folder(run.run_dir) / "nodes" / "n1" / "services" / f"{name}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     document = judging.report_case(run, case, board, shared, 100.0)
     return run, document, shared
 
@@ -94,6 +99,15 @@ def test_the_first_error_is_never_overwritten(tmp_path, build):
     _, document, _ = report(tmp_path, build, fail="container_exited", later=("cleanup_failed", "transfer_failed"))
     assert document["failure"]["error_kind"] == "container_exited"
     assert "later: then cleanup_failed" in document["warnings"]
+
+
+def test_a_failure_that_wraps_another_is_told_by_what_the_collected_log_says(tmp_path, build):
+    run, document, shared = report(tmp_path, build, fail="container_exited", logs={"a": "CUDA out of memory\n"})
+    assert (document["verdict"], document["failure"]["error_kind"]) == ("fail", "gpu_oom")
+    assert "(container_exited); its cause: CUDA out of memory" in document["failure"]["message"]
+    written = json.loads((run.run_dir / "s" / "failure.json").read_text())
+    assert (written["rule"], written["during_fault"]) == ("gpu-oom", "")
+    assert judging.report_run(run, shared, 101.0)["cases"][0]["failure"]["error_kind"] == "gpu_oom"
 
 
 def test_f39_a_node_that_only_waited_is_not_the_cause_even_if_it_told_first(tmp_path, build):

@@ -1,0 +1,132 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The cause behind a failure that only says that something ended: what the collected logs say, where they say it clearly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..classify import decide, stream
+from ..classify import rules as rules_of
+from ..classify.decide import Result
+from ..classify.facts import Facts
+from ..classify.rules import SPECIFIC, Rules
+from ..classify.stream import Scan
+from ..report.escape import one_line
+from ..run.plan import CasePlan
+from ..verdict import kinds, verdicts
+from ..verdict.failure import Failure
+from ..verdict.verdicts import CaseVerdict
+from .script import LOG
+
+# Kinds that say that something ended, or was not ready, and not why.
+OF_SERVICES = frozenset(
+    {
+        "container_exited",
+        "service_died",
+        "service_flapping",
+        "service_unhealthy",
+        "health_timeout",
+        "engine_dead",
+        "engine_start_failed",
+    }
+)
+OF_THE_TEST = frozenset({"test_failed", "bench_failed"})
+# What a service's log may tell of. Its refused or late requests are not among it: services ask each other before all are up.
+TOLD_BY_SERVICES = frozenset({"node", "docker", "engine"})
+TOLD_BY_THE_TEST = TOLD_BY_SERVICES | {"http", "test"}
+PIECE_BYTES = 1 << 20
+# Of a longer log the beginning and the end are read.
+HALF_BYTES = 4 << 20
+
+
+def refine(decided: CaseVerdict, case: CasePlan, case_dir: Path, *, rules: Rules | None = None) -> CaseVerdict:
+    """Return the verdict with the cause as its failure, where that only wraps one and the files of the case tell it.
+
+    The verdict never gets better by it: it stays, or becomes that of the cause where this is graver.
+    """
+    found = decided.failure
+    if found is None or found.error_kind not in OF_SERVICES | OF_THE_TEST:
+        return decided
+    for node, service, result in _told(found, case, case_dir, rules or rules_of.own()):
+        if _is_cause(found, result):
+            return _by(decided, found, replace(result, node=node, service=service))
+    return decided
+
+
+def _told(found: Failure, case: CasePlan, case_dir: Path, rules: Rules) -> Iterator[tuple[str, str, Result]]:
+    """Yield what each file says that may tell of the cause, and whose it is."""
+    if found.error_kind in OF_THE_TEST:
+        yield found.node, "", decide.decide(_scan(case_dir / LOG, rules))
+        return
+    for service in case.services:
+        if found.service in ("", service.name):
+            base = case_dir / "nodes" / service.node / "services" / service.name
+            seen = _scan(base.with_name(f"{service.name}.log"), rules)
+            yield (
+                service.node,
+                service.name,
+                decide.decide(seen, facts=_facts(base.with_name(f"{service.name}.inspect.json"))),
+            )
+
+
+def _scan(path: Path, rules: Rules) -> Scan:
+    """Return what a log shows, by its beginning and its end; a log that is not there shows nothing."""
+    scanner = stream.Scanner(rules)
+    try:
+        with path.open("rb") as log:
+            size = log.seek(0, 2)
+            for start, end in ((0, min(size, HALF_BYTES)), (max(HALF_BYTES, size - HALF_BYTES), size)):
+                log.seek(start)
+                for at in range(start, end, PIECE_BYTES):
+                    scanner.feed(log.read(min(PIECE_BYTES, end - at)))
+    except OSError:
+        return Scan((), (), 0)
+    return scanner.finish()
+
+
+def _facts(path: Path) -> Facts | None:
+    """Return what the engine said about a container; None where nothing of it came home."""
+    try:
+        records: Any = json.loads(path.read_bytes())
+        return Facts(state=dict(records[0]["State"]))
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _is_cause(found: Failure, result: Result) -> bool:
+    """Tell whether a result is clear and says more than the failure, of things that such a file can tell of."""
+    told = TOLD_BY_THE_TEST if found.error_kind in OF_THE_TEST else TOLD_BY_SERVICES
+    kind = kinds.get(result.error_kind)
+    if kind.name in OF_SERVICES | OF_THE_TEST | {"cancelled"} or kind.group not in told:
+        return False
+    # what a service says of a Docker engine that comes and goes is not said of ours
+    return result.tier == SPECIFIC and not result.calm and not (kind.group == "docker" and kind.retriable)
+
+
+def _by(decided: CaseVerdict, found: Failure, result: Result) -> CaseVerdict:
+    cause = Failure(
+        error_kind=result.error_kind,
+        message=f"{found.message} ({found.error_kind}); its cause: {one_line(result.evidence[0])}",
+        step=found.step,
+        node=result.node or found.node,
+        service=result.service or found.service,
+        owner=result.owner,
+        retriable=result.retriable,
+        evidence=tuple(dict.fromkeys((*result.evidence, *found.evidence))),
+        at=found.at,
+        during_fault=found.during_fault,
+        rule=result.rule,
+    )
+    reasons = tuple(cause.message if reason == found.message else reason for reason in decided.reasons)
+    if found.error_kind in verdicts.CONCLUSIONS:
+        return replace(decided, failure=cause, reasons=reasons)
+    verdict = min((decided.verdict, verdicts.of_failure(cause)), key=verdicts.GRAVITY.index)
+    control_ok = decided.control_ok and verdict != "error"
+    return replace(decided, verdict=verdict, control_ok=control_ok, failure=cause, reasons=reasons)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import re
+
+import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.classify import anchors, decide, facts, reading, rules
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.classify.anchors import Anchor
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import InputError
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import kinds
+
+OWN = rules.own().rules
+
+
+def test_every_kind_can_be_found():
+    by_text = {rule.kind for rule in OWN}
+    by_reading = {reading.of_status(status) for status in range(300, 600)} | {
+        reading.of_exit(code) for code in (1, 124)
+    }
+    by_fact = {kind for kind, _tier in facts._EXCEPTIONS.values()} | set(facts.ERRNO_KINDS.values())
+    assert set(kinds.KINDS) - by_text - by_reading - by_fact == {decide.UNKNOWN}
+    assert decide.classify("").error_kind == decide.UNKNOWN
+
+
+def test_ids_are_not_given_twice_and_kinds_are_known():
+    assert len({rule.id for rule in OWN}) == len(OWN)
+    assert {rule.kind for rule in OWN if rule.kind} <= set(kinds.KINDS)
+
+
+def test_no_rule_of_ours_makes_every_line_worth_a_look():
+    assert [unit.pattern for unit in rules.own().units if not unit.words.some] == []
+
+
+ANCHORS = {
+    "no space left": (Anchor("space"),),
+    r"no space left on (?:the )?device": (Anchor("space"),),
+    r"(?:alpha|beta gamma) x": (Anchor("alpha"), Anchor("gamma")),
+    r"alpha|beta": (Anchor("alpha"), Anchor("beta")),
+    r"colou?r": (Anchor("colo"),),
+    r"(?:maybe)?sure": (Anchor("sure", inside=True),),
+    r"first.*second": (Anchor("second"),),
+    r"\d+ apples?": (Anchor("apple"),),
+    r"[a-z]+zone": (Anchor("zone", inside=True),),
+    r"\bthing\.json": (Anchor("thing"),),
+    r"\d+ \w+": (),
+    r"(?:alpha|\d+)": (),
+    r"(?!never)always": (Anchor("always", inside=True),),
+}
+
+
+@pytest.mark.parametrize(("pattern", "words"), ANCHORS.items(), ids=ANCHORS)
+def test_the_words_that_a_match_needs_are_found(pattern, words):
+    assert set(anchors.of(pattern).some) == set(words)
+
+
+def test_a_pattern_begins_where_a_word_begins_and_its_gaps_end():
+    pattern = rules.compiled("cart .*horse")
+    assert pattern.search("A cart before the HORSE") and not pattern.search("descart horse")
+    assert not pattern.search("cart " + "x" * 400 + " horse") and not pattern.search("cart seahorse")
+
+
+def write(tmp_path, text):
+    path = tmp_path / "mine.yml"
+    path.write_text(text)
+    return path
+
+
+MINE = """rules:
+  - id: frob
+    kind: gpu_fault
+    patterns: the frobnicator (?:broke|burst)
+    near: [left side]
+    unless: [as planned]
+    hint: get a new one
+"""
+
+
+def test_a_users_rule_comes_first_and_needs_what_it_says(tmp_path):
+    known = rules.load([write(tmp_path, MINE + "  - {id: mine-full, kind: test_failed, patterns: [no space left]}\n")])
+    found = decide.classify("left side\nThe Frobnicator burst", rules=known)
+    assert (found.error_kind, found.rule, found.hint) == ("gpu_fault", "frob", "get a new one")
+    assert decide.classify("right side\nthe frobnicator burst", rules=known).error_kind == "unknown"
+    assert decide.classify("left side\nthe frobnicator burst as planned", rules=known).error_kind == "unknown"
+    assert decide.classify("No space left on device", rules=known).rule == "mine-full"
+    assert decide.classify("No space left on device").rule == "disk-full"
+
+
+def test_a_users_rule_may_match_any_line(tmp_path):
+    known = rules.load([write(tmp_path, "rules: [{id: a, kind: gpu_fault, patterns: ['e1234']}]\n")])
+    assert decide.classify("x\n\ny E1234\nz", rules=known).error_kind == "gpu_fault"
+
+
+WRONG = {
+    "kind": ("rules:\n  - id: a\n    kind: gpu_om\n    patterns: [xyz]\n", r"mine\.yml:3:11: rules\[0\]\.kind: unknown error kind; got 'gpu_om'; did you mean gpu_oom\?"),
+    "no kind": ("rules:\n  - id: a\n    patterns: [xyz]\n", r"mine\.yml:2:5: rules\[0\]: the key kind is missing"),
+    "pattern": ("rules:\n  - id: a\n    kind: gpu_oom\n    patterns: ['x(y']\n", r"mine\.yml:4:16: rules\[0\]\.patterns\[0\]: is no pattern: "),
+    "empty match": ("rules:\n  - id: a\n    kind: gpu_oom\n    patterns: ['x*']\n", r"mine\.yml:4:16: .*matches an empty line"),
+    "twice": ("rules:\n  - {id: a, kind: gpu_oom, patterns: [xyz]}\n  - {id: a, kind: gpu_oom, patterns: [xyz]}\n", r"mine\.yml:3:10: .*given twice; first at line 2"),
+    "retriable": ("rules:\n  - {id: a, kind: gpu_oom, patterns: [xyz], retriable: true}\n", r"mine\.yml:2:56: .*gpu_oom is not retriable, whatever the case"),
+    "noise with a kind": ("rules:\n  - {id: a, kind: gpu_oom, tier: noise, patterns: [xyz]}\n", r"mine\.yml:2:19: .*noise is evidence for nothing"),
+    "tier": ("rules:\n  - {id: a, kind: gpu_oom, tier: loud, patterns: [xyz]}\n", r"mine\.yml:2:\d+: rules\[0\]\.tier: "),
+    "key": ("rules:\n  - {id: a, kind: gpu_oom, pattern: xyz}\n", r"did you mean patterns\?"),
+    "empty": ("# nothing\n", r"mine\.yml: the file is empty"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_in_a_file_of_rules_is_told_with_its_place(tmp_path, text, said):
+    with pytest.raises(InputError) as refused:
+        rules.load([write(tmp_path, text)])
+    assert re.search(said, str(refused.value)), str(refused.value)
+
+
+def test_a_kind_whose_retry_depends_may_be_said_to_be_retriable(tmp_path):
+    known = rules.load(
+        [write(tmp_path, "rules: [{id: ours, kind: port_conflict, patterns: [taken by ours], retriable: true}]\n")]
+    )
+    assert decide.classify("port taken by ours", rules=known).retriable is True

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import tracemalloc
+
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.classify import decide, rules, stream
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+LINES = st.sampled_from(
+    [
+        b"INFO ready",
+        b"\x1b[31mERROR\x1b[0m CUDA out of memory",
+        b"WARNING No space left on device",
+        b"write /var/lib/docker/overlay2/abcdefabcdef/diff/x: no space",
+        b"left on device",
+        b"Engine core initialization failed.",
+        b"a\\nssh: connect to host n1 port 22: Connection refused\\n",
+        b"\xff\x00\xfe",
+        b"x" * 9000,
+        b"",
+        b"10%\r20%\r",
+    ]
+)
+
+
+def cut(content, places):
+    borders = [0, *sorted(place % (len(content) + 1) for place in places), len(content)]
+    return [content[start:end] for start, end in zip(borders, borders[1:], strict=False)]
+
+
+def read(pieces):
+    scanner = stream.Scanner(rules.own())
+    for piece in pieces:
+        scanner.feed(piece)
+    return decide.decide(scanner.finish())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=2000))
+def test_no_bytes_are_too_odd(content):
+    found = decide.classify(content)
+    assert found.error_kind and len(found.evidence) <= 3
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(LINES, max_size=40), st.lists(st.integers(0, 10**6), max_size=5), st.sampled_from([64, 4096]))
+def test_where_a_log_is_cut_does_not_matter(lines, places, chunk):
+    content = b"\n".join(lines)
+    whole = read([content])
+    before, stream.CHUNK_BYTES = stream.CHUNK_BYTES, max(chunk, 1 << 14)
+    try:
+        assert read(cut(content, places)) == whole
+    finally:
+        stream.CHUNK_BYTES = before
+
+
+def test_a_log_of_many_chunks_is_the_same_in_any_pieces():
+    head = b"".join(b"INFO step %d of many is done, nothing to see\n" % n for n in range(20_000))
+    content = head + b"RuntimeError: CUDA out of memory\n" + head + b"No space left on device\n" + head
+    assert read([content]) == read([content[at : at + 70_001] for at in range(0, len(content), 70_001)])
+    assert read([content]).error_kind == "gpu_oom"
+
+
+def test_memory_does_not_grow_with_the_log():
+    def peak(times):
+        piece = b"".join(b"ERROR %d: the frobnicator has failed with an exception\n" % n for n in range(4000))
+        scanner = stream.Scanner(rules.own())
+        tracemalloc.start()
+        for _ in range(times):
+            scanner.feed(piece)
+        scanner.finish()
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(1)  # what is made once: compiled patterns, indexes
+    assert peak(6) <= 1.5 * peak(2)
+
+
+def test_a_line_that_never_ends_is_read_in_constant_memory():
+    scanner = stream.Scanner(rules.own())
+    for _ in range(64):
+        scanner.feed(b"x" * 100_000)
+        assert len(scanner._waiting) <= 2 * stream.CHUNK_BYTES
+    scanner.feed(b" No space left on device")
+    assert decide.decide(scanner.finish()).error_kind == "disk_full"
