@@ -33,6 +33,14 @@ options:
     description: No scenario with one of these tags, as a comma list.
     type: str
     default: ""
+  cases:
+    description: Only these of their cases, each C(SCENARIO/CASE), C(CASE) or C(LABEL=VALUE), as a comma list; empty means all.
+    type: str
+    default: ""
+  avoid_nodes:
+    description: Nodes to leave out, as a comma list.
+    type: str
+    default: ""
   dry_run:
     description: Show the plan and touch nothing.
     type: bool
@@ -120,7 +128,17 @@ from ._keeping import keeping
 SPEC: dict[str, dict[str, Any]] = {
     **{
         name: {"type": "str", "default": ""}
-        for name in ("project_dir", "results_dir", "scenario", "tags", "skip_tags", "run_id", "resume")
+        for name in (
+            "project_dir",
+            "results_dir",
+            "scenario",
+            "tags",
+            "skip_tags",
+            "cases",
+            "avoid_nodes",
+            "run_id",
+            "resume",
+        )
     },
     "dry_run": {"type": "bool", "default": False},
     "lease_ttl_s": {"type": "int", "default": 180},
@@ -150,7 +168,7 @@ class ActionModule(ActionBase):
 
     def _resumed(self, args: dict[str, Any], extra: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return what is left of a run whose controller has died; its plan is decided already."""
-        given = [name for name in ("scenario", "tags", "skip_tags", "dry_run") if args[name]]
+        given = [name for name in ("scenario", "tags", "skip_tags", "cases", "avoid_nodes", "dry_run") if args[name]]
         if given or self._task.check_mode:
             message = f"a run goes on as it was decided; leave out {', '.join(given) or 'check mode'}"
             raise InputError([Problem("-e", key=resuming.KEY, message=message)])

@@ -21,7 +21,10 @@ SAME_START_S = 1.5
 
 @dataclass(frozen=True)
 class AttemptRows:
-    """One attempt with its case. case: scenario, name, labels; row: the columns of `attempts` but its two references."""
+    """One attempt with its case. case: scenario, name, labels; row: the columns of `attempts` but its two references.
+
+    revision: what was tested, "" where that is not known.
+    """
 
     case: Row
     row: Row
@@ -29,6 +32,7 @@ class AttemptRows:
     nodes: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
     metrics: tuple[tuple[str, float, str], ...] = ()
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ def _put_attempt(database: Database, run: int, attempt: AttemptRows) -> None:
         database, "SELECT id FROM attempts WHERE run_id = :run_id AND case_id = :case_id AND attempt = :attempt", row
     )
     of = {"attempt_id": number}
-    for table in ("attempt_nodes", "evidence", "metrics"):
+    for table in ("attempt_nodes", "evidence", "metrics", "attempt_revisions"):
         database.run(f"DELETE FROM {table} WHERE attempt_id = :attempt_id", of)
     database.many(texts.insert("attempt_nodes"), [{**of, "node": node} for node in dict.fromkeys(attempt.nodes)])
     database.many(texts.insert("evidence"), [{**of, "n": n, "line": line} for n, line in enumerate(attempt.evidence)])
@@ -134,6 +138,8 @@ def _put_attempt(database: Database, run: int, attempt: AttemptRows) -> None:
         texts.insert("metrics"),
         [{**of, "name": name, "value": value, "unit": unit} for name, value, unit in attempt.metrics],
     )
+    if attempt.revision:
+        database.run(texts.insert("attempt_revisions"), {**of, "revision": attempt.revision})
 
 
 def put_case(database: Database, case: Row, labels: Mapping[str, str]) -> int:

@@ -241,7 +241,7 @@ def _attempt(run: _Run, fields: Fields) -> tuple[CaseRef, AttemptRows] | None:
     row |= {
         "attempt": attempt,
         "started_at": began,
-        "ended_at": None if began is None or seconds is None else began + seconds,
+        "ended_at": _run_ended(run) if began is None or seconds is None else began + seconds,
         "path": folder.as_posix(),
     }
     failure = Fields(fields.mapping("failure"), fields.path, run.problems, (*fields.at, "failure"))
@@ -259,7 +259,22 @@ def _attempt(run: _Run, fields: Fields) -> tuple[CaseRef, AttemptRows] | None:
         nodes=tuple(clean(node) for node in items(facts.data.get("nodes")) if isinstance(node, str)),
         evidence=tuple(clean(line) for line in items(failure.data.get("evidence")) if isinstance(line, str)),
         metrics=metrics,
+        revision=_revision(facts),
     )
+
+
+def _run_ended(run: _Run) -> float | None:
+    """Return the end of a run for an attempt that has no times of its own, as one that was skipped has none."""
+    return Fields(run.summary, run.path / SUMMARY, []).moment("ended_at")
+
+
+def _revision(facts: Fields) -> str:
+    """Return one short name for the images of all services, "" where not each of them is known."""
+    services = [mapping(service) for service in items(facts.data.get("services"))]
+    images = sorted(f"{text(one.get('name'))}={text(one.get('image_id'))}" for one in services)
+    if not images or any(image.endswith("=") for image in images):
+        return ""
+    return hashlib.sha256("\n".join(images).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 def _facts(run: _Run, folder: Path) -> Fields:
@@ -281,9 +296,15 @@ def _outcome(run: _Run, fields: Fields, facts: Fields) -> dict[str, Any]:
         **{name: failure.words(name) or "" for name in ("error_kind", "owner", "step", "node", "service", "rule")},
         "message": failure.words("message") or next(iter(reasons), ""),
         "retriable": failure.flag("retriable"),
-        "during_fault": failure.flag("during_fault"),
+        "during_fault": _during_fault(failure),
         "seconds": fields.amount("seconds"),
     }
+
+
+def _during_fault(failure: Fields) -> bool | None:
+    """Return whether a fault was active: its name is told, "" for none; None where nothing is known."""
+    told = failure.data.get("during_fault")
+    return bool(told) if isinstance(told, str) else failure.flag("during_fault")
 
 
 def _unbelievable(row: Row, problem: FileProblem) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 # The migration that these tables are the outcome of.
-REVISION = "0001"
+REVISION = "0002"
 KINDS = ("id", "int", "real", "bool", "text")
 
 
@@ -64,6 +64,12 @@ _COLUMNS: Mapping[str, str] = {
     "events": "id:id run_id:runs t:real event:text host:text task:text status:text seconds:real? error_kind:text",
     "expected": "case_id:cases wanted:int since:real",
     "case_quarantines": "id:id case_id:cases owner:text reason:text since:real until:real? lifted_at:real?",
+    "attempt_revisions": "attempt_id:attempts revision:text",
+    "scenario_changes": "scenario:text digest:text changed_at:real",
+    "upkeep_rounds": "id:id host:text sort:text state:text started_at:real ended_at:real? report:text",
+    "upkeep_runs": "key:text round_id:upkeep_rounds run_id:text path:text state:text avoid:text started_at:real",
+    "upkeep_steps": "id:id round_id:upkeep_rounds case_id:cases run_key:text source:text action:text reason:text "
+    "cost_s:real decided_at:real",
 }
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "runs": ("key",),
@@ -75,6 +81,9 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "metrics": ("attempt_id", "name"),
     "run_nodes": ("run_id", "node"),
     "expected": ("case_id",),
+    "attempt_revisions": ("attempt_id",),
+    "scenario_changes": ("scenario",),
+    "upkeep_runs": ("key",),
 }
 # The first index of attempts answers every question of the analysis by itself: the table is not read for it.
 _INDEXES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -83,9 +92,11 @@ _INDEXES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "attempts": {
         "attempts_by_outcome": ("case_id", "verdict", "error_kind", "owner", "node", "ended_at", "attempt"),
         "attempts_by_end": ("ended_at",),
+        "attempts_by_case": ("case_id", "ended_at"),
     },
     "events": {"events_by_run": ("run_id",)},
     "case_quarantines": {"case_quarantines_by_case": ("case_id",)},
+    "upkeep_steps": {"upkeep_steps_by_time": ("decided_at",)},
 }
 
 

@@ -19,6 +19,7 @@ from .inventory import Scope
 class Asked:
     """What the caller asked for. hosts: inventory name -> connection variables; overrides: what beats all layers.
 
+    cases: which of the scenarios' cases, as `exact_cases` reads them; avoid_nodes: nodes to leave out; both comma lists.
     sources: the inventories as they were named. scope: what --limit leaves, None without one. access: None where nobody
     wants to know whether ssh would reach the nodes. refused: what the reader of the inventory found wrong with it.
     wrong: what is wrong with the settings of the run that could not be taken. database_url: what the environment says of it.
@@ -28,6 +29,8 @@ class Asked:
     hosts: Mapping[str, Mapping[str, Any]]
     tags: str = ""
     skip_tags: str = ""
+    cases: str = ""
+    avoid_nodes: str = ""
     project_dir: str = ""
     results_dir: str = ""
     run_id: str = ""

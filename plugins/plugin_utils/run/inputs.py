@@ -50,7 +50,7 @@ def read(asked: Asked, project: Path) -> Inputs:
     """Return layers and inventory with what is wrong in them and in the settings of the run; the scenarios are not read."""
     defaults = project / DEFAULTS_FILE
     stack, wrong = layers.examine(defaults if defaults.exists() else None, asked.variables, asked.overrides)
-    found = inventory.examine(asked.hosts, asked.scope)
+    found = inventory.examine(asked.hosts, asked.scope, words(asked.avoid_nodes))
     bad = _inventory_problems(asked, found)
     problems = [*wrong, *bad, *run_problems(asked), *_access_problems(asked, found)]
     return Inputs(
@@ -102,6 +102,11 @@ def run_problems(asked: Asked) -> list[Problem]:
     if asked.min_free_bytes < 0:
         problems.append(wrong("min_free_bytes", "is negative", asked.min_free_bytes, "0 or more"))
     return problems
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Return the words of a comma list."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def wait_allowed() -> str:

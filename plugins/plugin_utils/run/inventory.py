@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..deploy.placement import LOCAL
-from ..problems import Problem, describe, in_order, show
+from ..problems import Problem, describe, in_order, nearest, show
 from ..scenario.known import Known
 from ..scenario.node_names import RULE_NODE, RULE_USER, is_ipv6, wrong_host, wrong_node_name, wrong_user
 from . import install_variables
@@ -63,19 +63,19 @@ class Found:
         return Known(tuple(node.name for node in self.nodes), self.left_out, self.hosts)
 
 
-def examine(hosts: Hosts, scope: Scope | None = None) -> Found:
-    """Return the nodes of an inventory with all that is wrong with them. hosts: name -> host variables.
+def examine(hosts: Hosts, scope: Scope | None = None, avoid: Sequence[str] = ()) -> Found:
+    """Return the nodes of an inventory with all that is wrong with them. hosts: name -> host variables; avoid: nodes to leave out.
 
     `localhost` is Ansible's own host and no node; the controller as a node is called `local`, and it is the one node
     of an inventory that names no other host. scope: None for the whole inventory.
     """
     named = {name: facts for name, facts in hosts.items() if name != CONTROLLER}
-    left_out = {name: why for name, facts in named.items() if (why := _left_out(name, facts, scope))}
+    left_out = {name: why for name, facts in named.items() if (why := _left_out(name, facts, scope, avoid))}
     if scope is not None and LOCAL not in (*named, *scope.names):
         left_out[LOCAL] = f"--limit {show(scope.limit)}"
     nodes = {name: facts for name, facts in named.items() if name not in left_out}
     problems = [problem for name, facts in nodes.items() for problem in _host_problems(name, facts)]
-    problems += _twice(nodes)
+    problems += [*_twice(nodes), *_not_there(avoid, named)]
     entries = tuple(NodeEntry(name, address_of(name, facts), is_local(facts)) for name, facts in nodes.items())
     addresses = {text for name, facts in nodes.items() for text in _hosts_of(name, facts)}
     return Found(
@@ -141,10 +141,12 @@ def _connection(facts: Mapping[str, Any]) -> str:
     return str(facts.get("ansible_connection", "ssh")).rpartition(".")[2]
 
 
-def _left_out(name: str, facts: Mapping[str, Any], scope: Scope | None) -> str:
+def _left_out(name: str, facts: Mapping[str, Any], scope: Scope | None, avoid: Sequence[str]) -> str:
     """Return why the run does not use a host, "" when it does."""
     if not is_enabled(facts):
         return f"testcell_enabled={str(facts['testcell_enabled']).lower()}"
+    if name in avoid:
+        return "avoid_nodes"
     return f"--limit {show(scope.limit)}" if scope is not None and name not in scope.names else ""
 
 
@@ -197,6 +199,14 @@ def _twice(nodes: Hosts) -> Iterator[Problem]:
         if first != name:
             message = f"is the same machine as node {show(first)}: {place[0]}:{place[1]}"
             yield _problem(name, "ansible_host", message, "", "")
+
+
+def _not_there(avoid: Sequence[str], named: Hosts) -> Iterator[Problem]:
+    """Report nodes that are to be left out and are not there."""
+    for name in avoid:
+        if name not in named:
+            message = f"the inventory has no node {show(name)}"
+            yield Problem("-e", key="avoid_nodes", message=message, suggestion=nearest(name, named))
 
 
 def _problem(name: str, key: str, message: str, got: str, allowed: str) -> Problem:

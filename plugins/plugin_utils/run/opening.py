@@ -18,7 +18,7 @@ from ..deploy.placement import LOCAL
 from ..problems import InputError, Problem, describe
 from ..scenario import run_settings, selection
 from ..scenario.model import Scenario
-from . import disk, inputs, inventory, limits, reserve, resolve
+from . import disk, exact_cases, inputs, inventory, limits, reserve, resolve
 from .asked import Asked
 from .folder import create_run, owner_of
 from .plan import CasePlan, RunPlan, save
@@ -41,7 +41,10 @@ def decide(asked: Asked, project: Path, now: float, owner: str) -> RunPlan:
     """Return the plan of a run that has no folder yet; InputError names all that is wrong."""
     read = inputs.read(asked, project)
     request = run_settings.request(
-        read.layers, names=_words(asked.scenario), tags=_words(asked.tags), skip_tags=_words(asked.skip_tags)
+        read.layers,
+        names=inputs.words(asked.scenario),
+        tags=inputs.words(asked.tags),
+        skip_tags=inputs.words(asked.skip_tags),
     )
     chosen = inputs.with_errors(read.errors, lambda: _selected(read, asked, request))
     between = run_settings.inter_scenario(read.layers)
@@ -51,6 +54,7 @@ def decide(asked: Asked, project: Path, now: float, owner: str) -> RunPlan:
         read.inventory.nodes,
         resolve.Between(1 + between.retry_count, between.wait_between_scenarios_s),
         estimates.past_starts(results, [scenario.name for scenario in chosen]),
+        exact_cases.of(inputs.words(asked.cases), chosen),
     )
     _check_forks(asked, len(_used(cases)))
     room = disk.low(results, disk.look(results), run_settings.disk_limits(read.layers))
@@ -127,7 +131,3 @@ def _check_forks(asked: Asked, nodes: int) -> None:
         message = f"{nodes} nodes deploy at the same time and need a fork each; give --forks {nodes} or set forks in ansible.cfg"
         problem = Problem("ansible.cfg", 0, 0, "forks", message, describe(asked.forks), f"{nodes} or more")
         raise InputError([problem])
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())

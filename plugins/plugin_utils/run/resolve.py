@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -34,11 +34,15 @@ class Between:
 
 
 def cases(
-    scenarios: Sequence[Scenario], nodes: Sequence[NodeEntry], between: Between, past: Mapping[str, Starts]
+    scenarios: Sequence[Scenario],
+    nodes: Sequence[NodeEntry],
+    between: Between,
+    past: Mapping[str, Starts],
+    wanted: Callable[[matrix.Case], bool] = lambda case: True,
 ) -> tuple[CasePlan, ...]:
     """Return the cases in order, each attempt of a case after the one before. Raise InputError with all problems.
 
-    past: scenario -> starts of its services in earlier runs.
+    past: scenario -> starts of its services in earlier runs. wanted: which of the scenarios' cases are to be run.
     """
     names = [node.name for node in nodes]
     problems = [problem for scenario in scenarios for problem in _node_problems(scenario, nodes)]
@@ -46,7 +50,7 @@ def cases(
         raise InputError(problems)
     plans: list[CasePlan] = []
     for scenario in scenarios:
-        for case in matrix.expand(scenario):
+        for case in filter(wanted, matrix.expand(scenario)):
             for attempt in range(1, between.attempts + scenario.recovery.set_aside_nodes + 1):
                 wait = between.wait_s if plans else 0.0
                 made = _case(len(plans), scenario, case, attempt, names, wait, past.get(scenario.name, ()))

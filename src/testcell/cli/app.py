@@ -30,6 +30,7 @@ from testcell.cli import (
     run,
     scenarios,
     status,
+    upkeep,
 )
 from testcell.cli.settings import Format, LogLevel, Settings, State, StrictCommand, StrictGroup, configure_logging
 
@@ -110,6 +111,14 @@ _add(_results, "unpack", keeping.unpack)
 _add(_results, "import", memory.import_runs)
 _add(_results, "export", memory.export)
 _add(_results, "db", memory.database)
+_add(app, "incomplete", upkeep.incomplete)
+_add(app, "maintain", upkeep.maintain)
+_add(app, "retest", upkeep.retest)
+_add(app, "monitor", upkeep.monitor)
+_quarantine = _group("quarantine", "Cases that are set aside because they are unsteady.")
+_add(_quarantine, "show", upkeep.quarantine_show)
+_add(_quarantine, "add", upkeep.quarantine_add)
+_add(_quarantine, "lift", upkeep.quarantine_lift)
 _add(app, "verify", proving.verify)
 _add(app, "classify", classify.classify)
 _add(app, "resume", resume.resume, numbered.WaitCommand)

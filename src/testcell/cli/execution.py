@@ -41,12 +41,16 @@ ANSIBLE_CODES = {
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be run. excluded: nodes to leave out; overrides: settings that beat every layer."""
+    """What is to be run. cases: a comma list of those that are wanted, "" for all.
+
+    excluded: nodes to leave out; overrides: settings that beat every layer.
+    """
 
     scenario: str
     results_dir: Path
     tags: str = ""
     skip_tags: str = ""
+    cases: str = ""
     excluded: tuple[str, ...] = ()
     overrides: Mapping[str, str] = field(default_factory=dict)
 
@@ -56,6 +60,7 @@ class Request:
             "scenario": self.scenario,
             "scenario_tags": self.tags,
             "skip_tags_scenarios": self.skip_tags,
+            "cases": self.cases,
             "results_dir": str(self.results_dir),
             "testcell_run_id": run_id,
         }
@@ -80,7 +85,25 @@ def attend(
     excluded: tuple[str, ...] = (),
     nodes: int,
 ) -> int:
-    """Run site.yml with these variables to the end of the run in run_dir and return the exit code."""
+    """Run site.yml with these variables to the end of the run in run_dir, show its verdict and return the exit code."""
+    outcome, summary = carry_out(settings, found, run_dir, variables, excluded=excluded, nodes=nodes)
+    settings.emit({**summary, "path": str(run_dir)}, lambda: verdict_page.page(summary, run_dir))
+    return code_of(outcome, summary)
+
+
+def carry_out(
+    settings: Settings,
+    found: Inventory,
+    run_dir: Path,
+    variables: Mapping[str, str],
+    *,
+    excluded: tuple[str, ...] = (),
+    nodes: int,
+) -> tuple[Outcome, dict[str, Any]]:
+    """Run site.yml with these variables to the end of the run in run_dir; return how that ended, and the summary.
+
+    CliError where there is no summary.
+    """
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import results
 
     from testcell import runner
@@ -107,13 +130,13 @@ def attend(
         summary = None
     if summary is None:
         summary = reclaiming.close(settings, found, variables, run_dir, outcome)
-    return _finish(settings, run_dir, outcome, summary)
-
-
-def _finish(settings: Settings, run_dir: Path, outcome: Outcome, summary: dict[str, Any] | None) -> int:
     if summary is None:
         raise explain(outcome)
-    settings.emit({**summary, "path": str(run_dir)}, lambda: verdict_page.page(summary, run_dir))
+    return outcome, summary
+
+
+def code_of(outcome: Outcome, summary: Mapping[str, Any]) -> int:
+    """Return the exit code of a run: by the signal that ended it, else by its summary."""
     return exits.of_signal(outcome.signal) if outcome.signal else exits.of_summary(summary)
 
 

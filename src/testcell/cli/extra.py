@@ -25,6 +25,8 @@ RESERVED = {
     "scenario": "give the names as arguments",
     "scenario_tags": "use --tags",
     "skip_tags_scenarios": "use --skip-tags",
+    "cases": "use --case",
+    "avoid_nodes": "use --limit '!NODE'",
     "results_dir": "use --results-dir",
     "dry_run": "use --dry-run",
     "testcell_run_id": "it is decided by the run",

@@ -5,14 +5,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from testcell.cli import execution, extra, inputs, jobs, reclaiming
 from testcell.cli.errors import CliError
-from testcell.cli.settings import WAIT, FormatOption, InventoryOption, ResultsDirOption, WaitOption, of, results_dir
+from testcell.cli.settings import (
+    WAIT,
+    FormatOption,
+    InventoryOption,
+    ResultsDirOption,
+    Settings,
+    WaitOption,
+    of,
+    results_dir,
+)
 from testcell.exits import Exit
+
+if TYPE_CHECKING:
+    from testcell.inventory import Inventory
 
 
 def resume(
@@ -29,9 +43,8 @@ def resume(
     Finished cases are not run again. The case that it was in goes on where its test had begun, if that still runs or has
     ended by itself; else what can be had of it comes home and lies beside, and it is run anew. Then follows the rest.
     """
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import resuming, salvage
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import resuming
 
-    from testcell import closing
     from testcell import inventory as inventories
 
     given = extra.as_variables(extra.parse(ctx, variables))
@@ -41,11 +54,23 @@ def resume(
         if said := why(run_dir):
             raise CliError(f"{run_dir}: {said}", code)
     found = inputs.inventory(lambda: inventories.load(settings.project(), inventory or ()))
-    used = closing.nodes_of(run_dir)
     waits = {} if wait is None else {WAIT: str(wait)}
-    asked = {**given, **waits, "results_dir": str(run_dir.parent)}
+    asked, nodes = prepared(settings, found, run_dir, {**given, **waits})
+    raise typer.Exit(execution.attend(settings, found, run_dir, asked, nodes=nodes))
+
+
+def prepared(
+    settings: Settings, found: Inventory, run_dir: Path, given: Mapping[str, str]
+) -> tuple[dict[str, str], int]:
+    """Bring home what can be had of the case that a dead run was in; return the variables to go on with, and its nodes' number."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import resuming, salvage
+
+    from testcell import closing
+
+    used = closing.nodes_of(run_dir)
+    asked = {**given, "results_dir": str(run_dir.parent)}
     if salvage.open_case(run_dir) is not None:
         local = jobs.needs_local(used, found)
         work = jobs.Work(settings.project(), found, with_local=local, verbose=settings.verbose)
         reclaiming.collect(work, asked, run_dir, spare=True)
-    raise typer.Exit(execution.attend(settings, found, run_dir, {**asked, resuming.KEY: run_id}, nodes=len(used)))
+    return {**asked, resuming.KEY: run_dir.name}, len(used)

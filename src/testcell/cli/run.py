@@ -48,6 +48,10 @@ def run(
     everything: Annotated[bool, typer.Option("--all", help="All enabled scenarios.")] = False,
     tags: Annotated[str, typer.Option(metavar="TAG,...", help="Only scenarios with one of these tags.")] = "",
     skip_tags: Annotated[str, typer.Option(metavar="TAG,...", help="No scenario with one of these tags.")] = "",
+    cases: Annotated[
+        list[str] | None,
+        typer.Option("--case", metavar="CASE", help="Only this case: SCENARIO/CASE, CASE or LABEL=VALUE; repeatable."),
+    ] = None,
     inventory: InventoryOption = None,
     limit: Annotated[
         str, typer.Option(metavar="NODES", help="Only these nodes: names, wildcards, !name, comma separated.")
@@ -88,6 +92,7 @@ def run(
         scenario="all" if everything else ",".join(names or ()),
         tags=tags,
         skip_tags=skip_tags,
+        cases=",".join(cases or ()),
         overrides=overrides,
         excluded=tuple(inputs.inventory(lambda: found.outside(limit))) if limit else (),
         results_dir=results_dir(settings, where),
@@ -119,6 +124,7 @@ def _plan(
         scenario=request.scenario,
         tags=request.tags,
         skip_tags=request.skip_tags,
+        cases=request.cases,
         results_dir=str(request.results_dir),
         scope=Scope(limit, kept) if limit else None,
         forks=len(found.nodes) + 1,

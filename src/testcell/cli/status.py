@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from importlib import metadata
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from testcell import __version__, engine
 from testcell.cli import inputs
 from testcell.cli.errors import CliError
-from testcell.cli.output import Table
+from testcell.cli.output import Part, Table
 from testcell.cli.settings import FormatOption, OutputOption, ResultsDirOption, Settings, of, results_dir
 from testcell.project import Project
 
@@ -25,9 +27,15 @@ PACKAGES = ("ansible-core", "ansible-runner")
 
 
 def status(
-    ctx: typer.Context, where: ResultsDirOption = None, form: FormatOption = None, target: OutputOption = None
+    ctx: typer.Context,
+    by: Annotated[
+        str, typer.Option("--by", metavar="LABEL,...", help="Group cases by these labels. [default: model]")
+    ] = "",
+    where: ResultsDirOption = None,
+    form: FormatOption = None,
+    target: OutputOption = None,
 ) -> None:
-    """Say what is here; no node is contacted."""
+    """Say what is here, how complete the results are, and what is wrong with them; no node is contacted."""
     settings = of(ctx, form, target)
     project = settings.project()
     document = {
@@ -38,7 +46,45 @@ def status(
         "scenarios": _part(lambda: _scenarios(project)),
         "last_run": _part(lambda: _last_run(settings, where)),
     }
-    settings.emit(document, lambda: [Table(("what", "state"), [(k, _words(v)) for k, v in document.items()])])
+    tables: list[Part] = []
+    document["maintenance"] = _part(lambda: _maintenance(settings, where, by, tables))
+    settings.emit(document, lambda: [_page(document), *tables])
+
+
+def _page(document: dict[str, Any]) -> Table:
+    shown = {name: value for name, value in document.items() if name != "maintenance"}
+    told = {name: value for name, value in document["maintenance"].items() if name not in ("groups", "missed")}
+    return Table(("what", "state"), [(k, _words(v)) for k, v in {**shown, "maintenance": told}.items()])
+
+
+def _maintenance(settings: Settings, where: Path | None, by: str, tables: list[Part]) -> dict[str, Any]:
+    """Return how complete the results are and what maintenance did last; the tables for people are added to tables."""
+    from testcell.cli import upkeep, upkeep_screen
+
+    if not results_dir(settings, where).is_dir():
+        return {"state": "no results yet"}
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import rounds, survey
+
+    labels = tuple(word.strip() for word in by.split(",") if word.strip())
+    with upkeep.desk(settings, where, None, without_nodes=True) as work:
+        seen, last = work.look(), rounds.last(work.store)
+    if seen.facts.cases:
+        tables += ["", upkeep_screen.groups(seen, labels), *upkeep_screen.missed(seen.missed())]
+    return {
+        "configuration": work.config.file or "built-in",
+        "last_round": None if last is None else last.as_dict(),
+        "decisions": dict(Counter(decision.action for decision in seen.decisions).most_common()),
+        "next_step": _next_step([decision.action for decision in seen.decisions]),
+        "missed": [dict(group.labels) for group in seen.missed()],
+        "groups": survey.as_document(seen, labels),
+    }
+
+
+def _next_step(actions: Sequence[str]) -> str:
+    """Return the command that a person would call next, "" where there is nothing to do."""
+    if any(action in ("rerun", "rerun_elsewhere", "quarantine") for action in actions):
+        return "testcell maintain"
+    return "testcell incomplete" if actions else ""
 
 
 def _versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ import pytest
 import typer.main
 import yaml
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.classify import rules
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import upkeep_config
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import (
     catalog,
     layers,
@@ -331,3 +332,22 @@ def test_the_readme_is_short_and_leads_to_every_page():
 
 def test_the_helpers_see_the_tables():
     assert len(rows("scenario.md")) > len(scenario_keys()) > len(leaves(settings.VALIDITY))
+
+
+def test_every_key_of_maintenance_is_explained_with_its_type_and_default():
+    text = (REFERENCE / "configuration.md").read_text()
+    table = re.search(r"^\| maintenance key \|.*?\n\n", text, re.MULTILINE | re.DOTALL)
+    found = {cells[0]: cells[1:] for cells in map(_cells, table[0].strip().splitlines()[2:])}
+    wanted = {
+        f"{section}.{name}": key
+        for section, part in upkeep_config.SPEC.keyed().items()
+        for name, key in part.spec.keyed().items()
+    }
+    assert set(found) == set(wanted)
+    wrong = [name for name, key in wanted.items() if not found[name][0].startswith(type_of(key.spec))]
+    wrong += [name for name, key in wanted.items() if yaml.safe_load(found[name][1]) != key.default]
+    assert wrong == []
+
+
+def _cells(line):
+    return [cell.strip() for cell in line.strip("|").split("|")]

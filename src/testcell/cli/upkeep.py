@@ -1,0 +1,422 @@
+# SPDX-License-Identifier: MIT
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that the others start at once
+
+"""`incomplete`, `maintain`, `retest`, `monitor` and `quarantine`: which cases need what, and having it done."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from testcell.cli import extra, inputs, memory, output, upkeep_screen
+from testcell.cli.errors import CliError, usage
+from testcell.cli.output import Line, Part, Table
+from testcell.cli.settings import (
+    FormatOption,
+    InventoryOption,
+    OutputOption,
+    ResultsDirOption,
+    Settings,
+    of,
+    results_dir,
+)
+from testcell.exits import Exit, of_signal
+
+if TYPE_CHECKING:
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.facts import Case
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.store import Store
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.survey import Scope, Survey
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.upkeep_config import Config
+
+    from testcell.inventory import Inventory
+    from testcell.upkeep import Done
+
+INTERVAL_S = 3600
+LabelsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[LABELS]...", help="Only cases with LABEL=VALUE, or with a value, scenario or name."),
+]
+ModelsOption = Annotated[
+    list[str] | None, typer.Option("--models", metavar="MODEL,...", help="Only these models; may be repeated.")
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option("--completion-threshold", min=0, max=1, help="Completion asked for. [default: 0.8, or as configured]"),
+]
+AutoOption = Annotated[bool, typer.Option("--auto-maintain", help="Only cases that failed or got no answer.")]
+IncrementalOption = Annotated[bool, typer.Option("--incremental-retest", help="Only cases that are missing.")]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What maintenance works with: the database, the configuration, the scenarios and the nodes."""
+
+    settings: Settings
+    store: Store
+    config: Config
+    found: Inventory
+    results: Path
+    wanted: tuple[str, ...]
+
+    def look(self) -> Survey:
+        """Return what there is to see now."""
+        from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import survey
+
+        catalog = inputs.scenarios(self.settings.project(), self.wanted)
+        nodes = self.found.names or ["local"]
+        return survey.survey(self.store, self.config, catalog.scenarios, tuple(catalog.broken), nodes)
+
+
+@contextmanager
+def desk(
+    settings: Settings,
+    where: Path | None,
+    inventory: Sequence[str] | None,
+    threshold: float | None = None,
+    *,
+    without_nodes: bool = False,
+) -> Iterator[Desk]:
+    """Give all that maintenance works with; wrong configuration is a CliError with exit code 3.
+
+    without_nodes: where no inventory can be read, only the controller is known as a node.
+    """
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import survey, upkeep_config
+
+    from testcell import inventory as inventories
+
+    project = settings.project()
+    config = inputs.checked(lambda: upkeep_config.load(upkeep_config.find(project.root)))
+    try:
+        found = inputs.inventory(lambda: inventories.read(project, inventory or ()))
+    except CliError:
+        if not without_nodes:
+            raise
+        found = inventories.Inventory((), ())
+    with memory.opened(settings, where) as store:
+        yield Desk(
+            settings,
+            store,
+            survey.with_threshold(config, threshold),
+            found,
+            results_dir(settings, where),
+            tuple(inventory or ()),
+        )
+
+
+def incomplete(
+    ctx: typer.Context,
+    labels: LabelsArgument = None,
+    inventory: InventoryOption = None,
+    where: ResultsDirOption = None,
+    form: FormatOption = None,
+    target: OutputOption = None,
+) -> None:
+    """Say which cases have not simply passed: since when, how often, whose fault, and what is next."""
+    settings = of(ctx, form, target)
+    with desk(settings, where, inventory) as work:
+        seen = work.look()
+        found = _chosen(ctx, lambda: seen.incomplete(_choice(labels)))
+    decided = {decision.case.id: decision for decision in seen.decisions}
+    document = [upkeep_screen.case_document(case, what, decided.get(case.id)) for case, what in found]
+    settings.emit(document, lambda: [upkeep_screen.incomplete(seen, found)])
+
+
+def maintain(
+    ctx: typer.Context,
+    labels: LabelsArgument = None,
+    auto: AutoOption = False,
+    incremental: IncrementalOption = False,
+    threshold: ThresholdOption = None,
+    models: ModelsOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and why.")] = False,
+    inventory: InventoryOption = None,
+    where: ResultsDirOption = None,
+    variables: extra.ExtraOption = None,
+    form: FormatOption = None,
+    target: OutputOption = None,
+) -> None:
+    """Run again what can be helped, and nothing else."""
+    settings = of(ctx, form, target)
+    given = extra.parse(ctx, variables)
+    scope = _scope(labels, auto, incremental, models)
+    with desk(settings, where, inventory, threshold) as work:
+        if dry_run:
+            _show_decisions(settings, work.look(), scope)
+            return
+        document, code = one_round(work, scope, given, "maintain")
+    settings.emit(document, lambda: _page(document))
+    raise typer.Exit(code)
+
+
+def retest(
+    ctx: typer.Context,
+    labels: LabelsArgument = None,
+    threshold: ThresholdOption = None,
+    script: Annotated[
+        Path | None, typer.Option("--script", metavar="FILE", help="The script. [default: auto_retest_incomplete.sh]")
+    ] = None,
+    inventory: InventoryOption = None,
+    where: ResultsDirOption = None,
+    form: FormatOption = None,
+) -> None:
+    """Write a script that runs what is incomplete and can be helped."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import batches, survey
+
+    settings = of(ctx, form)
+    path = (script or Path(batches.SCRIPT)).absolute()
+    with desk(settings, where, inventory, threshold) as work:
+        seen = work.look()
+        _chosen(ctx, lambda: seen.incomplete(_choice(labels)))
+        wanted = survey.decisions_of(seen, _scope(labels, False, False, None))
+        found = batches.split(wanted, work.config.auto_retest.batch_size)
+        options = [*_inventory_words(work.found), "--results-dir", str(work.results)]
+    _write_script(path, batches.script(found, str(settings.project().root), options), batches.MARK)
+    count = sum(map(len, found))
+    document = {"script": str(path), "runs": len(found), "cases": count}
+    settings.emit(document, lambda: [f"{path} runs {count} case(s) in {len(found)} run(s); next: {path}"])
+
+
+def monitor(
+    ctx: typer.Context,
+    interval: Annotated[int, typer.Option("--interval", min=1, max=604_800, metavar="SECONDS")] = INTERVAL_S,
+    rounds: Annotated[int, typer.Option("--rounds", min=0, help="End after so many rounds; 0 goes on.")] = 0,
+    threshold: ThresholdOption = None,
+    models: ModelsOption = None,
+    inventory: InventoryOption = None,
+    where: ResultsDirOption = None,
+    variables: extra.ExtraOption = None,
+    form: FormatOption = None,
+) -> None:
+    """Maintain every hour, until it is asked to end."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import rounds as remembered
+
+    from testcell import upkeep_watch
+
+    settings = of(ctx, form)
+    given, scope, stop = extra.parse(ctx, variables), _scope(None, False, False, models), upkeep_watch.Stop()
+
+    def once() -> None:
+        with desk(settings, where, inventory, threshold) as work:
+            document, code = one_round(work, scope, given, remembered.MONITOR, stop)
+        output.note(f"{time.strftime('%Y-%m-%d %H:%M:%S')} round over, code {code}: {document['report']}")
+        if code in (Exit.INTERRUPTED, Exit.TERMINATED, Exit.HANGUP):
+            stop.ask(code - 128)
+
+    def last() -> float | None:
+        with memory.opened(settings, where) as store:
+            found = remembered.last(store, remembered.MONITOR)
+        return None if found is None else found.started_at
+
+    with stop.on_signals():
+        upkeep_watch.watch(once, last, interval_s=interval, rounds=rounds, clock=time.time, stop=stop, wait=stop.wait)
+    if stop.signal:
+        raise typer.Exit(of_signal(stop.signal))
+
+
+def one_round(
+    work: Desk, scope: Scope, overrides: Mapping[str, str], sort: str, stop: Callable[[], bool] = lambda: False
+) -> tuple[dict[str, Any], int]:
+    """Carry out a round, write its report and return that with the exit code; CliError with code 6 where another goes on."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import rounds
+
+    from testcell import upkeep
+    from testcell.cli.upkeep_runs import Runs
+
+    try:
+        with rounds.alone(work.store):
+            number = rounds.begin(work.store, sort)
+            began = work.store.clock()
+            runner = Runs(work.settings, work.found, work.results, overrides)
+            done = upkeep.maintain(work.store, number, work.look, scope, runner, stop=stop)
+            code = _code(done)
+            document = _report(work, scope, done, began, code)
+            path = _write_report(work.results, document, began)
+            state = rounds.INTERRUPTED if done.interrupted or stop() else rounds.DONE
+            rounds.end(work.store, number, state, str(path))
+    except rounds.BusyError as exc:
+        raise CliError(str(exc), Exit.LEASE_HELD) from None
+    return {**document, "report": str(path)}, code
+
+
+def _code(done: Done) -> int:
+    """Return the exit code of a round: the signal that ended it, else what kept runs from their end, else the thresholds."""
+    if done.interrupted:
+        return done.interrupted
+    broken = [run.code for run in done.runs if run.code not in (Exit.PASS, Exit.TEST_FAILED, Exit.NO_DATA)]
+    if broken:
+        return max(broken)
+    return Exit.NO_DATA if done.after.missed() else Exit.PASS
+
+
+def _report(work: Desk, scope: Scope, done: Done, began: float, code: int) -> dict[str, Any]:
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import survey
+
+    return {
+        "schema_version": 1,
+        "started_at": began,
+        "ended_at": work.store.clock(),
+        "exit_code": int(code),
+        "configuration": work.config.file or None,
+        "scope": {"models": list(scope.models), "sorts": list(scope.sorts)},
+        "before": survey.as_document(done.before),
+        "after": survey.as_document(done.after),
+        "missed": [dict(group.labels) for group in done.after.missed()],
+        **done.as_dict(),
+        "decisions": [decision.as_dict() for decision in survey.decisions_of(done.after, scope)],
+    }
+
+
+def _write_report(results: Path, document: Mapping[str, Any], began: float) -> Path:
+    """Write the report of a round as a new file beside the runs and return its path."""
+    stamp = time.strftime("%Y%m%d_%H%M%S", time.localtime(began))
+    for number in range(1, 1000):
+        path = results / f"auto_maintenance_report_{stamp}{'' if number == 1 else f'_{number}'}.json"
+        try:
+            with path.open("x", encoding="utf-8") as stream:
+                json.dump(document, stream, indent=1, ensure_ascii=False)
+        except FileExistsError:
+            continue
+        return path
+    raise CliError(f"a thousand reports are named {stamp} already in {results}")
+
+
+def _write_script(path: Path, text: str, mark: str) -> None:
+    """Write a script that can be run; a file that is no such script of ours is left alone."""
+    if path.is_symlink() or (path.exists() and mark not in path.read_text(errors="replace")[:200]):
+        raise CliError(
+            f"{path} exists, and is no script of `testcell retest`; name another one with --script", Exit.USAGE
+        )
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def _inventory_words(found: Inventory) -> list[str]:
+    return [word for source in found.sources for word in ("-i", source)]
+
+
+def _scope(labels: Sequence[str] | None, auto: bool, incremental: bool, models: Sequence[str] | None) -> Scope:
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import survey
+
+    return survey.scope(auto, incremental, models or (), _choice(labels))
+
+
+def _choice(labels: Sequence[str] | None) -> Any:
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import choice
+
+    return choice.parse(labels or ())
+
+
+def _chosen(ctx: typer.Context, load: Callable[[], Any]) -> Any:
+    try:
+        return inputs.checked(load)
+    except CliError as exc:
+        usage(ctx, exc.message)
+
+
+def _show_decisions(settings: Settings, seen: Survey, scope: Scope) -> None:
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import survey
+
+    wanted = survey.decisions_of(seen, scope)
+    document = [decision.as_dict() for decision in wanted]
+    settings.emit(document, lambda: [upkeep_screen.decisions(wanted)])
+
+
+def _page(document: Mapping[str, Any]) -> list[Part]:
+    left = [one for one in document["decisions"] if one["action"] not in ("leave",)]
+    rows = [(_title(one), one["action"], one["reason"]) for one in left]
+    parts: list[Part] = [Table(("case", "next", "why"), rows[: upkeep_screen.MOST_ROWS])] if rows else []
+    if document["stopped"]:
+        parts.append(Line(f"stopped: {document['stopped']}", "yellow"))
+    parts += [
+        Line(f"missed: {', '.join(f'{k} {v or chr(45)}' for k, v in one.items())}", "yellow")
+        for one in document["missed"]
+    ]
+    counts = f"{len(document['reruns'])} case(s) run again in {len(document['runs'])} run(s), {len(document['set_aside'])} set aside"
+    return [*parts, counts, f"report: {document['report']}"]
+
+
+def _title(one: Mapping[str, Any]) -> str:
+    return f"{one['scenario']}/{one['case']}" if one["case"] else str(one["scenario"])
+
+
+# --- quarantine -------------------------------------------------------------------------------------------------
+
+
+def quarantine_show(
+    ctx: typer.Context, where: ResultsDirOption = None, form: FormatOption = None, target: OutputOption = None
+) -> None:
+    """List the cases that are set aside, with owner, reason and end."""
+    settings = of(ctx, form, target)
+    with desk(settings, where, None, without_nodes=True) as work:
+        seen = work.look()
+    held = [case for case in seen.facts.cases if case.quarantine and case.quarantine.holds(seen.facts.now)]
+    document = [
+        {"scenario": case.scenario, "case": case.name, **(upkeep_screen.quarantine_document(case) or {})}
+        for case in held
+    ]
+    settings.emit(document, lambda: [_set_aside_table(held)])
+
+
+def quarantine_add(
+    ctx: typer.Context,
+    case: Annotated[str, typer.Argument(metavar="CASE", help="SCENARIO/CASE, or a scenario without a matrix.")],
+    owner: Annotated[str, typer.Option("--owner", help="Who answers for it.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why.")],
+    days: Annotated[float, typer.Option("--days", min=0.01, max=365, help="For how long.")] = 7.0,
+    where: ResultsDirOption = None,
+    form: FormatOption = None,
+) -> None:
+    """Set a case aside: it is counted, shown, and not run by maintenance until it ends."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import rounds
+
+    settings = of(ctx, form)
+    with desk(settings, where, None, without_nodes=True) as work:
+        found = _case(work.look(), case)
+        rounds.set_aside(work.store, found, by=owner, reason=reason, days=days)
+    settings.emit({"case": found.title, "days": days}, lambda: [f"{found.title} is set aside for {days:g} day(s)"])
+
+
+def quarantine_lift(
+    ctx: typer.Context,
+    case: Annotated[str, typer.Argument(metavar="CASE", help="SCENARIO/CASE, or a scenario without a matrix.")],
+    where: ResultsDirOption = None,
+    form: FormatOption = None,
+) -> None:
+    """End the quarantine of a case before its time."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import rounds
+
+    settings = of(ctx, form)
+    with desk(settings, where, None, without_nodes=True) as work:
+        found = _case(work.look(), case)
+        lifted = rounds.lift(work.store, found)
+    word = "is no longer set aside" if lifted else "was not set aside"
+    settings.emit({"case": found.title, "lifted": lifted}, lambda: [f"{found.title} {word}"])
+
+
+def _case(seen: Survey, title: str) -> Case:
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import nearest, show
+
+    found = next((case for case in seen.facts.cases if case.title == title), None)
+    if found is None:
+        near = nearest(title, [case.title for case in seen.facts.cases], cutoff=0.5)
+        raise CliError(f"there is no case {show(title)}", Exit.USAGE, hint=f"did you mean {near}?" if near else "")
+    return found
+
+
+def _set_aside_table(held: Sequence[Case]) -> Table:
+    rows = [
+        (case.title, case.quarantine.owner, upkeep_screen.moment(case.quarantine.since),
+         upkeep_screen.moment(case.quarantine.until), case.quarantine.reason)
+        for case in held if case.quarantine
+    ]  # fmt: skip
+    return Table(("case", "owner", "since", "until", "why"), rows, note=f"{len(rows)} case(s) set aside")

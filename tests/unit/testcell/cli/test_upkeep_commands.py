@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""The commands of maintenance on a new project, and with a database filled by rows."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.store import open_store
+from upkeep_store import fill
+
+from testcell.exits import Exit
+
+
+@pytest.fixture
+def filled(project):
+    """A project with one night of five cases of two models, beside its own scenario that was never run."""
+    words = {"a": "pass", "b:x": "gpu_oom", "c:x": "gpu_oom", "d:x": "ssh_timeout", "e": "image_not_found"}
+    with open_store(results_dir=project / "results") as store:
+        fill(store, "20260101_000000", time.time() - 3600, words)
+    return project
+
+
+def test_a_new_project_has_one_case_that_is_missing(project, cli):
+    (found,) = cli("incomplete", "--format", "json").json
+    assert (found["scenario"], found["state"], found["next"]["action"]) == ("example", "missing", "rerun")
+    (decision,) = cli("maintain", "--dry-run", "--format", "json").json
+    assert decision["reason"] == "has not been run"
+
+
+def test_incomplete_says_whose_fault_and_what_is_next(filled, cli):
+    found = {one["case"] or one["scenario"]: one for one in cli("incomplete", "--format", "json").json}
+    told = {name: (one["state"], one["owner"], one["next"]["action"]) for name, one in found.items()}
+    assert told == {
+        "b": ("failing", "engine", "needs_person"),
+        "c": ("failing", "engine", "needs_person"),
+        "d": ("no_answer", "network", "rerun"),
+        "e": ("no_answer", "image", "needs_person"),
+        "example": ("missing", None, "rerun"),
+    }
+    page = cli("incomplete", "x").out
+    assert "a retry cannot help; the engine is to blame" in page and "image_not_found" not in page
+
+
+def test_status_tells_groups_by_any_label(filled, cli):
+    found = cli("status", "--format", "json").json["maintenance"]
+    by_model = {group["labels"]["model"]: group for group in found["groups"]}
+    assert by_model["x"]["patterns"]["high_failure"] == "certain" or by_model["x"]["failure"]["count"] == 2
+    assert found["next_step"] == "testcell maintain" and found["last_round"] is None
+    groups = cli("status", "--by", "model,scenario", "--format", "json").json["maintenance"]["groups"]
+    assert {tuple(group["labels"].values()) for group in groups} == {("m", "s"), ("x", "s"), ("", "example")}
+
+
+@pytest.mark.parametrize(
+    ("words", "cases"),
+    [
+        (("--auto-maintain",), {"b", "c", "d", "e"}),
+        (("--incremental-retest",), {""}),
+        (("--models", "x"), {"b", "c", "d"}),
+        (("--models", "x,m"), {"b", "c", "d", "e"}),
+        (("case=d",), {"d"}),
+    ],
+)
+def test_maintain_looks_at_what_is_wanted(filled, cli, words, cases):
+    found = cli("maintain", *words, "--dry-run", "--format", "json").json
+    assert {one["case"] for one in found} == cases
+
+
+def test_the_threshold_decides_what_is_missing(filled, cli):
+    found = cli("maintain", "--incremental-retest", "--completion-threshold", "0", "--dry-run", "--format", "json").json
+    assert [one["action"] for one in found] == ["leave"]
+
+
+def test_a_quarantine_is_shown_and_ends_by_command(filled, cli):
+    assert cli("quarantine", "add", "s/b", "--owner", "anna", "--reason", "unsteady").code == 0
+    (held,) = cli("quarantine", "show", "--format", "json").json
+    assert (held["case"], held["owner"], held["reason"]) == ("b", "anna", "unsteady")
+    found = next(one for one in cli("incomplete", "--format", "json").json if one["case"] == "b")
+    assert found["next"]["action"] == "leave" and "set aside by anna" in found["next"]["reason"]
+    assert cli("quarantine", "lift", "s/b", "--format", "json").json["lifted"] is True
+    assert cli("quarantine", "show", "--format", "json").json == []
+
+
+WRONG = [
+    (("incomplete", "gpt"), Exit.USAGE, "no case is meant by 'gpt'"),
+    (("quarantine", "add", "s/bb", "--owner", "a", "--reason", "b"), Exit.USAGE, "there is no case 's/bb'"),
+    (("maintain", "--completion-threshold", "80", "--dry-run"), Exit.USAGE, "completion-threshold"),
+    (("monitor", "--interval", "0"), Exit.USAGE, "interval"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "said"), WRONG)
+def test_wrong_words_are_named(filled, cli, words, code, said):
+    found = cli(*words)
+    assert (found.code, said in found.err) == (code, True), found.err
+
+
+def test_a_wrong_configuration_is_named_by_its_line(project, cli):
+    path = project / "config" / "auto_maintenance_config.yaml"
+    path.write_text("auto_retest:\n  batch_size: 0\n")
+    found = cli("maintain", "--dry-run")
+    assert found.code == Exit.INVALID_INPUT
+    assert "auto_maintenance_config.yaml:2:15: auto_retest.batch_size: is out of range" in found.err
+
+
+def test_a_file_that_is_no_script_of_ours_is_left_alone(project, cli):
+    path = project / "auto_retest_incomplete.sh"
+    path.write_text("#!/bin/sh\necho mine\n")
+    assert cli("retest").code == Exit.USAGE and path.read_text().endswith("echo mine\n")
+    path.unlink()
+    assert cli("retest").code == 0 and cli("retest").code == 0
+    assert path.stat().st_mode & 0o100 and "--case example" in path.read_text()
+
+
+def test_a_round_without_work_writes_its_report_and_says_what_is_missed(filled, cli):
+    found = cli("maintain", "case=b", "--format", "json")
+    assert found.code == Exit.NO_DATA
+    report = json.loads(Path(found.json["report"]).read_text())
+    assert report["reruns"] == [] and {"model": "x"} in report["missed"]
+    assert cli("status", "--format", "json").json["maintenance"]["last_round"]["state"] == "done"
