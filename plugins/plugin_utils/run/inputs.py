@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from .folder import RUN_ID
 from .inventory import CONTROLLER, INVENTORY, Found
 
 DEFAULTS_FILE = Path("config") / "defaults.yaml"
+RULES_FILE = Path("config") / "classify_rules.yml"
 LEASE_TTL_S = range(30, 86_401)
 WAIT_S = range(604_801)
 
@@ -32,13 +34,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Inputs:
-    """What was read. known: what scenarios may name, None while the inventory is wrong; problems: warnings as well."""
+    """What was read. known: what scenarios may name, None while the inventory is wrong; problems: warnings as well.
+
+    rules: the project's file of rules for failures, "" where it has none.
+    """
 
     layers: Layers
     inventory: Found
     known: Known | None
     root: Path
     problems: tuple[Problem, ...]
+    rules: str = ""
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -52,14 +58,29 @@ def read(asked: Asked, project: Path) -> Inputs:
     stack, wrong = layers.examine(defaults if defaults.exists() else None, asked.variables, asked.overrides)
     found = inventory.examine(asked.hosts, asked.scope, words(asked.avoid_nodes))
     bad = _inventory_problems(asked, found)
-    problems = [*wrong, *bad, *run_problems(asked), *_access_problems(asked, found)]
+    rules = project / RULES_FILE if (project / RULES_FILE).exists() else None
+    problems = [*wrong, *bad, *run_problems(asked), *_access_problems(asked, found), *_rule_problems(rules)]
     return Inputs(
         layers=stack,
         inventory=found,
         known=None if any(problem.is_error for problem in bad) else found.known,
         root=project / run_settings.scenarios_root(stack),
         problems=inventory_files.placed(problems, asked.sources),
+        rules=str(rules.absolute()) if rules else "",
     )
+
+
+def _rule_problems(file: Path | None) -> tuple[Problem, ...]:
+    """Return what is wrong with the project's rules for failures."""
+    if file is None:
+        return ()
+    # Few projects have rules of their own, and the room of rules takes time to load.
+    rules = importlib.import_module("..classify.rules", __package__)
+    try:
+        rules.load([file])
+    except InputError as exc:
+        return tuple(exc.problems)
+    return ()
 
 
 def scenarios(inputs: Inputs, asked: Asked) -> Catalog:

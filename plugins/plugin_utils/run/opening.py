@@ -73,6 +73,7 @@ def decide(asked: Asked, project: Path, now: float, owner: str) -> RunPlan:
         cases=cases,
         warnings=tuple(room),
         database_url=run_settings.database_url(read.layers, asked.database_url),
+        classify_rules=read.rules,
     )
 
 

@@ -140,7 +140,8 @@ class RunPlan:
     environment: what the caller gave; empty in the plan of a run that is over, which keeps the names only.
     generation: how often the run has gone on under another controller. wait_s: for how long a case waits for nodes that other
     runs hold; 0 is not at all. warnings: of the run as a whole, when it was decided. database_url: where the run is recorded,
-    "" for the file beside the runs; it may hold a password, and is in no file of a run that is over.
+    "" for the file beside the runs; it may hold a password, and is in no file of a run that is over. classify_rules: the
+    project's file of rules for failures, "" where it has none.
     """
 
     run_id: str
@@ -158,6 +159,7 @@ class RunPlan:
     wait_s: int = 0
     warnings: tuple[str, ...] = ()
     database_url: str = field(default="", repr=False)
+    classify_rules: str = ""
 
     @property
     def run_dir(self) -> Path:

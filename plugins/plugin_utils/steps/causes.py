@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,15 +46,17 @@ PIECE_BYTES = 1 << 20
 HALF_BYTES = 4 << 20
 
 
-def refine(decided: CaseVerdict, case: CasePlan, case_dir: Path, *, rules: Rules | None = None) -> CaseVerdict:
+def refine(
+    decided: CaseVerdict, case: CasePlan, case_dir: Path, *, rules: Callable[[], Rules] = rules_of.own
+) -> CaseVerdict:
     """Return the verdict with the cause as its failure, where that only wraps one and the files of the case tell it.
 
-    The verdict never gets better by it: it stays, or becomes that of the cause where this is graver.
+    The verdict never gets better by it: it stays, or becomes that of the cause where this is graver. rules: loads them.
     """
     found = decided.failure
     if found is None or found.error_kind not in OF_SERVICES | OF_THE_TEST:
         return decided
-    for node, service, result in _told(found, case, case_dir, rules or rules_of.own()):
+    for node, service, result in _told(found, case, case_dir, rules()):
         if _is_cause(found, result):
             return _by(decided, found, replace(result, node=node, service=service))
     return decided

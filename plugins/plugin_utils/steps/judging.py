@@ -11,8 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..classify import rules as rules_of
+from ..classify.rules import Rules
 from ..deploy.board import Board
 from ..node import line as node_line
+from ..problems import InputError
 from ..report import case_files, cleaning, run_files, verification
 from ..run import journal, reserve
 from ..run import plan as run_plan
@@ -113,12 +116,13 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
     decided = verdicts.combine(
         control_ok=control_ok, script_exit=ended.get("exit_code"), judgement=judgement, failures=found, at=now
     )
-    decided = causes.refine(decided, case, case.ref.folder(plan.run_dir))
+    told: list[str] = []
+    decided = causes.refine(decided, case, case.ref.folder(plan.run_dir), rules=lambda: _rules(plan, told))
     helped = _helped(board)
     if helped and decided.verdict == "pass":
         decided = replace(decided, verdict="flaky", result_ok=False)
     notes = judgement.notes if judgement else ()
-    decided = replace(decided, reasons=(*decided.reasons, *notes, *helped))
+    decided = replace(decided, reasons=(*decided.reasons, *notes, *helped, *told))
     return {
         "verdict": decided.verdict,
         "control": {"ok": decided.control_ok},
@@ -128,6 +132,15 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
         "checks": [check.as_dict() for check in judgement.checks] if judgement else [],
         "benchmark": measured.benchmark if measured else None,
     }
+
+
+def _rules(plan: RunPlan, told: list[str]) -> Rules:
+    """Return the rules for failures: the project's and ours; told gets a sentence where the project's cannot be read any more."""
+    try:
+        return rules_of.load([Path(plan.classify_rules)] if plan.classify_rules else [])
+    except InputError as exc:
+        told.append(f"{plan.classify_rules} was changed since the run began and cannot be used: {exc}")
+        return rules_of.own()
 
 
 def _causes(found: list[failure.Failure], lost: bool) -> list[failure.Failure]:

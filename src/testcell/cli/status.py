@@ -136,5 +136,5 @@ def _words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_words(item)}" for name, item in value.items() if item not in (None, [], ""))
+        return ", ".join(f"{name} {_words(item)}" for name, item in value.items() if item not in (None, [], "", {}))
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

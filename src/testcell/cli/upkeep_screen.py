@@ -24,8 +24,8 @@ RIGHT = frozenset({"done", "failing", "flaky", "missing", "set aside", "times"})
 
 
 def groups(seen: Survey, by: Sequence[str]) -> Table:
-    """Return how complete each group is, what is wrong in it and whose fault that is."""
-    found = seen.groups(by)
+    """Return how complete each group is, what is wrong in it and whose fault that is; one that nobody asks for is left out."""
+    found = [group for group in seen.groups(by) if group.expected]
     labels = list(found[0].labels) if found else list(by)
     steps = _steps_by_group(seen, labels)
     rows = [

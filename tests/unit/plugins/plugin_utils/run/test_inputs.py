@@ -118,6 +118,14 @@ def test_an_inventory_that_does_not_exist_is_named(project, tmp_path):
     assert f"{tmp_path}/none: the inventory does not exist" in message and "holds no host" not in message
 
 
+def test_the_projects_rules_for_failures_are_part_of_the_plan_once_they_can_be_read(project):
+    spoil(project, "config/classify_rules.yml", "rules: [{id: ours, kind: gpu_oops, patterns: [x]}]\n")
+    message = str(refusal(project))
+    assert "config/classify_rules.yml:1:26: rules[0].kind: unknown error kind; got 'gpu_oops'" in message
+    spoil(project, "config/classify_rules.yml", "rules: [{id: ours, kind: gpu_oom, patterns: [x]}]\n")
+    assert decide(project).classify_rules == str(project / "config" / "classify_rules.yml")
+
+
 def test_a_limit_that_leaves_out_a_node_the_case_needs_is_an_error_with_its_name(project):
     limit = "localhost,node2"
     message = str(refusal(project, scope=Scope(limit, frozenset({"node2", "localhost"}))))

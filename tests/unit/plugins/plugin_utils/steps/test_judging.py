@@ -27,12 +27,13 @@ def report(
     verified=True,
     recovered=None,
     lost=False,
+    rules="",
     logs=None,
 ):
     """Return the record and the result note of one case whose board says what the arguments say."""
     case = build.case(services=[build.service("a")])
     case = build.replace(case, test=build.replace(case.test, client="script", result_paths=("results/",)))
-    run = build.plan(tmp_path, case)
+    run = build.replace(build.plan(tmp_path, case), classify_rules=rules)
     run.run_dir.mkdir(parents=True)
     journal.append(
         run.run_dir, {"t": 1.0, "step": "prep", "phase": "begin", "scenario": "other", "case": "", "attempt": 1}
@@ -108,6 +109,18 @@ def test_a_failure_that_wraps_another_is_told_by_what_the_collected_log_says(tmp
     written = json.loads((run.run_dir / "s" / "failure.json").read_text())
     assert (written["rule"], written["during_fault"]) == ("gpu-oom", "")
     assert judging.report_run(run, shared, 101.0)["cases"][0]["failure"]["error_kind"] == "gpu_oom"
+
+
+def test_the_projects_rules_for_failures_come_first(tmp_path, build):
+    rules = tmp_path / "rules.yml"
+    rules.write_text("rules: [{id: ours, kind: gpu_fault, patterns: ['out of memory on our cards']}]\n")
+    logs = {"a": "CUDA out of memory on our cards\n"}
+    _, document, _ = report(tmp_path / "1", build, fail="container_exited", logs=logs, rules=str(rules))
+    assert (document["failure"]["error_kind"], document["failure"]["rule"]) == ("gpu_fault", "ours")
+    rules.write_text("rules: {}\n")
+    _, document, _ = report(tmp_path / "2", build, fail="container_exited", logs=logs, rules=str(rules))
+    assert document["failure"]["error_kind"] == "gpu_oom"
+    assert document["reasons"][-1].startswith(f"{rules} was changed since the run began and cannot be used: ")
 
 
 def test_f39_a_node_that_only_waited_is_not_the_cause_even_if_it_told_first(tmp_path, build):
