@@ -39,6 +39,11 @@ def plain(value: Any) -> Any:
     return json.loads(json.dumps(value, default=str))
 
 
+def variables_of(task_vars: dict[str, Any], extra: Collection[str]) -> dict[str, Any]:
+    """Return our own variables but for those of extra, which beat all others and are read by themselves."""
+    return {key: plain(value) for key, value in task_vars.items() if key.startswith("testcell_") and key not in extra}
+
+
 def hosts(task_vars: dict[str, Any], extra: Collection[str] = ()) -> dict[str, dict[str, Any]]:
     """Return the connection variables of every host in inventory order, and those about installing that are not in extra."""
     hostvars = task_vars["hostvars"]

@@ -80,7 +80,7 @@ from ..plugin_utils.memory.store import open_store
 from ..plugin_utils.problems import InputError, refusal
 from ..plugin_utils.run import inputs, opening
 from ..plugin_utils.scenario import run_settings
-from ._inventory import asked_of, plain
+from ._inventory import asked_of, plain, variables_of
 
 SPEC: dict[str, dict[str, Any]] = {
     "project_dir": {"type": "str", "default": ""},
@@ -112,11 +112,11 @@ class ActionModule(ActionBase):
 
     def _decided(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         extra = plain(load_extra_vars(self._loader))
-        ours = {
-            key: plain(value) for key, value in task_vars.items() if key.startswith("testcell_") and key not in extra
-        }
         asked = opening.Asked(
-            scenario="", variables=ours, overrides=extra, **asked_of(task_vars, self._loader, reach=False, extra=extra)
+            scenario="",
+            variables=variables_of(task_vars, extra),
+            overrides=extra,
+            **asked_of(task_vars, self._loader, reach=False, extra=extra),
         )
         project = opening.project_dir(args["project_dir"], Path.cwd(), Path(__file__))
         read = inputs.read(asked, project)

@@ -62,7 +62,7 @@ from ansible.utils.vars import load_extra_vars
 from ..plugin_utils.health import standard
 from ..plugin_utils.problems import InputError, refusal
 from ..plugin_utils.run import opening
-from ._inventory import asked_of, plain
+from ._inventory import asked_of, plain, variables_of
 
 SPEC: dict[str, dict[str, Any]] = {
     "project_dir": {"type": "str", "default": ""},
@@ -88,11 +88,10 @@ class ActionModule(ActionBase):
 
     def _resolve(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         extra = plain(load_extra_vars(self._loader))
-        ours = {key: plain(value) for key, value in task_vars.items() if key.startswith("testcell_")}
         asked = opening.Asked(
             **args,
             **asked_of(task_vars, self._loader, reach=False, extra=extra),
-            variables={key: value for key, value in ours.items() if key not in extra},
+            variables=variables_of(task_vars, extra),
             overrides=extra,
             forks=sys.maxsize,
         )

@@ -122,7 +122,7 @@ from ..plugin_utils.memory.places import VARIABLE
 from ..plugin_utils.problems import InputError, Problem, refusal
 from ..plugin_utils.run import install_variables, opening, owner, plan, view
 from ..plugin_utils.steps import resuming
-from ._inventory import asked_of, hosts, plain
+from ._inventory import asked_of, hosts, plain, variables_of
 from ._keeping import keeping
 
 SPEC: dict[str, dict[str, Any]] = {
@@ -187,11 +187,7 @@ class ActionModule(ActionBase):
             **asked_of(task_vars, self._loader, reach=not args["dry_run"], extra=extra),
             database_url=os.environ.get(VARIABLE, ""),
             wrong=tuple(install_variables.problems(extra, "-e")),
-            variables={
-                key: plain(value)
-                for key, value in task_vars.items()
-                if key.startswith("testcell_") and key not in extra
-            },
+            variables=variables_of(task_vars, extra),
             overrides=extra,
             forks=int(context.CLIARGS.get("forks") or 5),
         )

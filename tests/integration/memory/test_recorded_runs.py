@@ -4,43 +4,27 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 
+import own_project
 import pytest
 import sqlalchemy as sa
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import schema
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.store import open_store
 
-from testcell import engine, starting
-
 pytestmark = pytest.mark.docker
-IMAGE = "testcell/engine-sim:1"
 
 
 @pytest.fixture
 def run(tmp_path):
     """Return a function that runs the example of a new project, recorded at a URL."""
-    if not engine.ask().answers:
-        pytest.skip("no Docker engine answers here")
-    if subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True, check=False, timeout=30).returncode:
-        pytest.skip(f"{IMAGE} is not there; make it with `make images`")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    starting.start(tmp_path / "p")
-    for path in (tmp_path / "p" / "scenarios" / "001_example").iterdir():
-        path.write_text(path.read_text().replace("18100", port))
-    hosts = tmp_path / "p" / "inventories" / "local"
-    hosts.write_text(hosts.read_text().rstrip() + f" testcell_node_root={tmp_path / 'node'}\n")
+    project = own_project.made(tmp_path)
 
     def started(url):
         environ = {**os.environ, "TESTCELL_DATABASE_URL": url}
         words = [sys.executable, "-m", "testcell", "--verbose", "run", "example"]
-        return subprocess.run(
-            words, cwd=tmp_path / "p", env=environ, capture_output=True, text=True, timeout=200, check=False
-        )
+        return subprocess.run(words, cwd=project, env=environ, capture_output=True, text=True, timeout=200, check=False)
 
     return started
 

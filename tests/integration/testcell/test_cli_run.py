@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,12 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import own_project
 import pytest
 
-from testcell import engine, starting
-
 pytestmark = pytest.mark.docker
-IMAGE = "testcell/engine-sim:1"
 TESTCELL = (sys.executable, "-m", "testcell")
 Start = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -28,19 +25,7 @@ Start = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Return a starter project whose node keeps its files below tmp_path and whose engine has a free port."""
-    if not engine.ask().answers:
-        pytest.skip("no Docker engine answers here")
-    if subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True, check=False, timeout=30).returncode:
-        pytest.skip(f"{IMAGE} is not there; make it with `make images`")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    starting.start(tmp_path / "p")
-    for path in (tmp_path / "p" / "scenarios" / "001_example").iterdir():
-        path.write_text(path.read_text().replace("18100", port))
-    hosts = tmp_path / "p" / "inventories" / "local"
-    hosts.write_text(hosts.read_text().rstrip() + f" testcell_node_root={tmp_path / 'node'}\n")
-    return tmp_path / "p"
+    return own_project.made(tmp_path)
 
 
 @pytest.fixture

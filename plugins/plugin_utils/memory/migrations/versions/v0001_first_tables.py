@@ -8,6 +8,13 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.columns import (
+    flag,
+    number,
+    real,
+    reference,
+    text,
+)
 
 revision = "0001"
 down_revision = None
@@ -16,19 +23,19 @@ down_revision = None
 def upgrade() -> None:
     op.create_table(
         "runs",
-        _number("id", primary_key=True),
-        _text("key"),
-        _text("run_id"),
-        _text("host"),
-        _text("path"),
-        _text("state"),
-        _text("verdict"),
-        _number("exit_code", nullable=True),
-        _flag("control_ok"),
-        _real("started_at"),
-        _real("ended_at"),
-        _real("seconds"),
-        _text("digest"),
+        number("id", primary_key=True),
+        text("key"),
+        text("run_id"),
+        text("host"),
+        text("path"),
+        text("state"),
+        text("verdict"),
+        number("exit_code", nullable=True),
+        flag("control_ok"),
+        real("started_at"),
+        real("ended_at"),
+        real("seconds"),
+        text("digest"),
         sa.UniqueConstraint("key"),
     )
     op.create_index("runs_by_start", "runs", ["started_at"])
@@ -36,22 +43,22 @@ def upgrade() -> None:
     _attempts()
     op.create_table(
         "run_nodes",
-        _reference("run_id", "runs", primary_key=True),
-        _text("node", primary_key=True),
-        _flag("clean"),
-        _text("facts"),
+        reference("run_id", "runs", primary_key=True),
+        text("node", primary_key=True),
+        flag("clean"),
+        text("facts"),
     )
     op.create_table(
         "events",
-        _number("id", primary_key=True),
-        _reference("run_id", "runs"),
-        _real("t", nullable=False),
-        _text("event"),
-        _text("host"),
-        _text("task"),
-        _text("status"),
-        _real("seconds"),
-        _text("error_kind"),
+        number("id", primary_key=True),
+        reference("run_id", "runs"),
+        real("t", nullable=False),
+        text("event"),
+        text("host"),
+        text("task"),
+        text("status"),
+        real("seconds"),
+        text("error_kind"),
     )
     op.create_index("events_by_run", "events", ["run_id"])
 
@@ -59,34 +66,34 @@ def upgrade() -> None:
 def _cases() -> None:
     op.create_table(
         "cases",
-        _number("id", primary_key=True),
-        _text("scenario"),
-        _text("name"),
-        _text("labels"),
+        number("id", primary_key=True),
+        text("scenario"),
+        text("name"),
+        text("labels"),
         sa.UniqueConstraint("scenario", "name"),
     )
     op.create_table(
         "case_labels",
-        _reference("case_id", "cases", primary_key=True),
-        _text("key", primary_key=True),
-        _text("value"),
+        reference("case_id", "cases", primary_key=True),
+        text("key", primary_key=True),
+        text("value"),
     )
     op.create_index("case_labels_by_value", "case_labels", ["key", "value"])
     op.create_table(
         "expected",
-        _reference("case_id", "cases", primary_key=True),
-        _number("wanted"),
-        _real("since", nullable=False),
+        reference("case_id", "cases", primary_key=True),
+        number("wanted"),
+        real("since", nullable=False),
     )
     op.create_table(
         "case_quarantines",
-        _number("id", primary_key=True),
-        _reference("case_id", "cases"),
-        _text("owner"),
-        _text("reason"),
-        _real("since", nullable=False),
-        _real("until"),
-        _real("lifted_at"),
+        number("id", primary_key=True),
+        reference("case_id", "cases"),
+        text("owner"),
+        text("reason"),
+        real("since", nullable=False),
+        real("until"),
+        real("lifted_at"),
     )
     op.create_index("case_quarantines_by_case", "case_quarantines", ["case_id"])
 
@@ -94,26 +101,26 @@ def _cases() -> None:
 def _attempts() -> None:
     op.create_table(
         "attempts",
-        _number("id", primary_key=True),
-        _reference("run_id", "runs"),
-        _reference("case_id", "cases"),
-        _number("attempt"),
-        _text("verdict"),
-        _flag("control_ok"),
-        _flag("result_ok"),
-        _text("error_kind"),
-        _text("owner"),
-        _flag("retriable"),
-        _text("step"),
-        _text("node"),
-        _text("service"),
-        _text("message"),
-        _text("rule"),
-        _flag("during_fault"),
-        _real("started_at"),
-        _real("ended_at"),
-        _real("seconds"),
-        _text("path"),
+        number("id", primary_key=True),
+        reference("run_id", "runs"),
+        reference("case_id", "cases"),
+        number("attempt"),
+        text("verdict"),
+        flag("control_ok"),
+        flag("result_ok"),
+        text("error_kind"),
+        text("owner"),
+        flag("retriable"),
+        text("step"),
+        text("node"),
+        text("service"),
+        text("message"),
+        text("rule"),
+        flag("during_fault"),
+        real("started_at"),
+        real("ended_at"),
+        real("seconds"),
+        text("path"),
         sa.UniqueConstraint("run_id", "case_id", "attempt"),
     )
     outcome = ["case_id", "verdict", "error_kind", "owner", "node", "ended_at", "attempt"]
@@ -121,44 +128,19 @@ def _attempts() -> None:
     op.create_index("attempts_by_end", "attempts", ["ended_at"])
     op.create_table(
         "attempt_nodes",
-        _reference("attempt_id", "attempts", primary_key=True),
-        _text("node", primary_key=True),
+        reference("attempt_id", "attempts", primary_key=True),
+        text("node", primary_key=True),
     )
     op.create_table(
         "evidence",
-        _reference("attempt_id", "attempts", primary_key=True),
-        _number("n", primary_key=True),
-        _text("line"),
+        reference("attempt_id", "attempts", primary_key=True),
+        number("n", primary_key=True),
+        text("line"),
     )
     op.create_table(
         "metrics",
-        _reference("attempt_id", "attempts", primary_key=True),
-        _text("name", primary_key=True),
-        _real("value", nullable=False),
-        _text("unit"),
+        reference("attempt_id", "attempts", primary_key=True),
+        text("name", primary_key=True),
+        real("value", nullable=False),
+        text("unit"),
     )
-
-
-def _number(name: str, *, nullable: bool = False, primary_key: bool = False) -> sa.Column[int]:
-    kind = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-    return sa.Column(name, kind, nullable=nullable, primary_key=primary_key, autoincrement=name == "id")
-
-
-def _reference(name: str, table: str, *, primary_key: bool = False) -> sa.Column[int]:
-    kind, target = (
-        sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-        sa.ForeignKey(f"{table}.id", ondelete="CASCADE"),
-    )
-    return sa.Column(name, kind, target, nullable=False, primary_key=primary_key, autoincrement=False)
-
-
-def _text(name: str, *, primary_key: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text(), nullable=False, primary_key=primary_key)
-
-
-def _real(name: str, *, nullable: bool = True) -> sa.Column[float]:
-    return sa.Column(name, sa.Double(), nullable=nullable)
-
-
-def _flag(name: str) -> sa.Column[bool]:
-    return sa.Column(name, sa.Boolean(), nullable=True)
