@@ -40,7 +40,7 @@ lint: setup ## style of Python, Ansible, YAML and shell
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/yamllint -s .
-	@$(BIN)/shellcheck -x setup/baseline setup/docker setup/images setup/lab setup/lib.sh setup/tool setup/venv .ci/run images/base/install-packages images/node/entry images/node/ready scenarios/*/run_test.sh
+	@$(BIN)/shellcheck -x setup/baseline setup/docker setup/images setup/lab setup/lib.sh setup/postgres setup/tool setup/venv .ci/run images/base/install-packages images/node/entry images/node/ready scenarios/*/run_test.sh
 	@$(BIN)/ansible-lint --offline --strict
 
 types: setup ## types of Python
@@ -68,7 +68,7 @@ strace rsync:
 	@setup/tool $@
 
 postgres:
-	@setup/tool initdb postgresql '/usr/lib/postgresql/*/bin'
+	@setup/postgres
 
 syscall-sweep: setup images strace ## a fault in each call that changes a run's folder, or in POINTS of them
 	@$(BIN)/python bench/syscall_sweep.py $(POINTS)

@@ -18,18 +18,23 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
 USER = "postgres"
+# Whose processes the server's are where we are root, which it refuses: its own user, where its package is installed.
+USERS = (USER, "nobody")
+UNPACKED = ROOT / ".cache" / "postgres"
 START_WITHIN_S = 60.0
 
 
 @contextmanager
 def server() -> Iterator[str]:
     """Give the URL of a running server, with its password; skip where PostgreSQL is not installed (make postgres)."""
-    programs = _programs()
+    found = _programs()
     # The server refuses root, and its user cannot look into pytest's folders.
     folder = Path(tempfile.mkdtemp(prefix="testcell-postgres-"))
     password, port = secrets.token_hex(8), _free_port()
     try:
+        programs = _within_reach(found, folder)
         (folder / "password").write_text(password)
         _give(folder)
         made = [
@@ -83,22 +88,42 @@ def _wait(process: subprocess.Popen[bytes], folder: Path, port: int) -> None:
 
 
 def _programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    """Return the folder of the programs: the system's, else what setup/postgres has laid out."""
     on_path = shutil.which("initdb")
-    if not found and not on_path:
+    for base in (Path("/"), UNPACKED):
+        found = sorted(base.glob("usr/lib/postgresql/*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+        if found:
+            return found[-1].parent
+    if not on_path:
         pytest.skip("PostgreSQL is not installed; make postgres")
-    return (found[-1] if found else Path(str(on_path))).parent
+    return Path(on_path).parent
+
+
+def _within_reach(programs: Path, folder: Path) -> Path:
+    """Return programs, or a copy of what is laid out in the checkout, which the server's user may not look into."""
+    if not programs.is_relative_to(UNPACKED):
+        return programs
+    shutil.copytree(UNPACKED / "usr", folder / "usr", symlinks=True)
+    return folder / programs.relative_to(UNPACKED)
+
+
+def _its_user() -> pwd.struct_passwd:
+    known = {user.pw_name: user for user in pwd.getpwall()}
+    return next(known[name] for name in USERS if name in known)
 
 
 def _as_its_user() -> list[str]:
-    return ["setpriv", "--reuid", USER, "--regid", USER, "--init-groups"] if os.geteuid() == 0 else []
+    if os.geteuid() != 0:
+        return []
+    user = _its_user()
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
 
 
 def _give(folder: Path) -> None:
     if os.geteuid() == 0:
-        facts = pwd.getpwnam(USER)
+        user = _its_user()
         for path in (folder, *folder.iterdir()):
-            os.chown(path, facts.pw_uid, facts.pw_gid)
+            os.chown(path, user.pw_uid, user.pw_gid)
 
 
 def _free_port() -> int:

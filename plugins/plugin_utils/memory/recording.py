@@ -275,8 +275,7 @@ class FileSink:
             raise StoreError(MENDED, f"{self._file} {wrong}")
         connection = sqlite3.connect(self._file, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
         try:
-            for pragma in sqlite_file.PRAGMAS:
-                connection.execute(f"PRAGMA {pragma}")
+            sqlite_file.set_up(connection, LOCK_WAIT_S)
             self._check_tables(connection)
         except BaseException:
             connection.close()

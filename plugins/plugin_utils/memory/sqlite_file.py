@@ -24,6 +24,7 @@ CHECK_EVERY_S = 3600.0
 # A check of the whole file goes at some 200 MB/s; what is over after this time is left to `results db --check`.
 CHECK_FOR_S = 0.2
 STEPS_BETWEEN_LOOKS = 20_000
+SWITCH_PAUSE_S = 0.02
 PRAGMAS = ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON")
 SIDES = ("", "-wal", "-shm")
 
@@ -39,6 +40,24 @@ class Patience:
     def seconds(self) -> float:
         """Return the time of all tries together."""
         return self.wait_s * self.tries
+
+
+def set_up(connection: sqlite3.Connection, wait_s: float) -> None:
+    """Set a new connection up. wait_s: how long others are waited for; SQLite itself waits for nobody when a file becomes a WAL one."""
+    until = time.monotonic() + wait_s
+    for pragma in PRAGMAS:
+        while not _took(connection, pragma, last=time.monotonic() >= until):
+            time.sleep(SWITCH_PAUSE_S)
+
+
+def _took(connection: sqlite3.Connection, pragma: str, *, last: bool) -> bool:
+    try:
+        connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.OperationalError as exc:
+        if last or not errors.is_busy(exc):
+            raise
+        return False
+    return True
 
 
 def damage(path: Path, now: float, *, whole: bool = False) -> str:

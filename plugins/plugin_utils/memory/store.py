@@ -303,7 +303,7 @@ def _engine(place: places.Place, patience: Patience) -> sa.Engine:
         sa.URL.create(places.SQLITE, database=str(place.file)),
         connect_args={"timeout": patience.wait_s, "check_same_thread": False},
     )
-    sa.event.listen(engine, "connect", _set_up)
+    sa.event.listen(engine, "connect", lambda connection, _record: _set_up(connection, patience))
     sa.event.listen(engine, "begin", _begin)
     return engine
 
@@ -318,11 +318,10 @@ def _server(place: places.Place) -> sa.Engine:
         raise StoreError("config_invalid", f"database_url of {place.dialect} is no URL that can be read") from None
 
 
-def _set_up(connection: sqlite3.Connection, _record: object) -> None:
+def _set_up(connection: sqlite3.Connection, patience: Patience) -> None:
     # Transactions are begun by us alone: the driver's own way has no BEGIN IMMEDIATE.
     connection.isolation_level = None
-    for pragma in sqlite_file.PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+    sqlite_file.set_up(connection, patience.seconds)
 
 
 def _begin(connection: sa.Connection) -> None:
