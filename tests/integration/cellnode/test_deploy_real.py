@@ -157,9 +157,10 @@ def test_a_health_check_that_the_engine_asks_rarely_is_asked_by_us(deploying):
     text = services({"a": health("ls /tmp/up", "60s")}, a="sleep 0.4; touch /tmp/up; sleep 60")
     deployment = deploying(text, {"a": {"kind": "container"}})
     deployment.tell(start=["a"])
-    deployment.hears("a", "running")
-    deployment.hears("a", "ready")
-    deployment.finish()
+    running = deployment.hears("a", "running")
+    ready = deployment.hears("a", "ready")
+    assert 0.2 <= ready["t"] - running["t"] < 30.0
+    assert deployment.finish()["a"]["state"] == "ready"
 
 
 @pytest.mark.tries(3)
@@ -240,7 +241,7 @@ def test_a_removed_container_is_gone(deploying, docker_cli, looks):
     docker_cli("rm", "-f", looks("a", "{{.Id}}"))
     deployment.hears("a", "failed", after_ready=True, complete=False, exit_code=137)
     deployment.hears("a", "explained", after_ready=True)
-    deployment.finish()
+    assert deployment.finish()["a"]["state"] == "failed"
 
 
 def test_a_service_that_flaps_fails_anew_each_time(deploying):
