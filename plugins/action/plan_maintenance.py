@@ -72,15 +72,21 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
-from ..plugin_utils.memory import batches, rounds, survey, upkeep_config
 from ..plugin_utils.memory.decisions import Decision
 from ..plugin_utils.memory.errors import StoreError
 from ..plugin_utils.memory.places import VARIABLE
-from ..plugin_utils.memory.store import open_store
 from ..plugin_utils.problems import InputError, refusal
 from ..plugin_utils.run import inputs, opening
 from ..plugin_utils.scenario import run_settings
 from ._inventory import asked_of, plain, variables_of
+
+# A plain checkout runs scenarios without these libraries, and must not only say so by a traceback.
+MISSING = ""
+try:
+    from ..plugin_utils.memory import batches, rounds, survey, upkeep_config
+    from ..plugin_utils.memory.store import open_store
+except ImportError as exc:
+    MISSING = f"maintenance needs the Python package {exc.name}; install what meta/execution-environment.yml names"
 
 SPEC: dict[str, dict[str, Any]] = {
     "project_dir": {"type": "str", "default": ""},
@@ -101,6 +107,8 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
+        if MISSING:
+            raise AnsibleActionFail(MISSING)
         _, args = self.validate_argument_spec(SPEC)
         try:
             return {"changed": False, "maintenance": self._decided(plain(args), task_vars or {})}
