@@ -29,6 +29,10 @@ class Beside:
         self._busy = True
         self._todo.put((work, given))
 
+    def idle(self) -> bool:
+        """Return whether nothing is at work now."""
+        return not self._busy or not self._done.empty()
+
     def wait(self) -> None:
         """Return when the work is done; what it raised is raised here."""
         if self._busy:

@@ -154,10 +154,18 @@ OS_ERROR_KINDS = {28: "disk_full", 122: "disk_full", 30: "fs_readonly", 5: "io_e
 OS_ERROR_KINDS.update({24: "resource_limit", 23: "resource_limit", 11: "resource_limit", 12: "node_oom"})
 
 
+# How Python and the dynamic loader say that a limit of the process was reached.
+LIMIT_SAID = (
+    (RuntimeError, "can't start new thread"),
+    (ImportError, "failed to map segment"),
+    (ImportError, "cannot allocate memory"),
+)
+
+
 def error_kind(exc: Exception) -> str:
     """Return the error kind of what stopped an operation: the system, one of its limits, or else a fault of ours."""
-    threadless = isinstance(exc, RuntimeError) and "can't start new thread" in str(exc)
-    if threadless or isinstance(exc, MemoryError):  # the kernel refuses memory to one that has a limit of its own
+    said = any(isinstance(exc, kind) and words in str(exc).lower() for kind, words in LIMIT_SAID)
+    if said or isinstance(exc, MemoryError):  # the kernel refuses memory to one that has a limit of its own
         return "resource_limit"
     return os_error_kind(exc) if isinstance(exc, OSError) else "internal_error"
 

@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import time
-from contextlib import suppress
 
+from . import pipes
 from .logfile import CappedLog
 
-F_SETPIPE_SZ = 1031
 READ_BYTES = 1 << 20
 READS = 8  # reads in a row before limits and requests are looked at again
 
@@ -29,8 +27,7 @@ class Output:
         """Make the pipe and return its writing end."""
         self.fd, writer = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.fd, False)
-        with suppress(OSError):  # the kernel's limit for pipes may be lower
-            fcntl.fcntl(self.fd, F_SETPIPE_SZ, READ_BYTES)
+        pipes.widen(self.fd)
         return writer
 
     def take(self) -> None:

@@ -69,9 +69,9 @@ class Patterns:
         return Step(below, direct, self.matched(below))
 
     def settled(self, states: States) -> Step | None:
-        """Return the step of every name where all patterns are matched already, None where it takes a look."""
-        whole = all(done == len(self._parts[index]) for index, done in states)
-        return Step(states, True, self.matched(states)) if whole and states else None
+        """Return the step that is the same for every name, None where it takes a look at the name."""
+        looks = any(part != "**" for index, done in states for part in self._parts[index][done : done + 1])
+        return None if looks or not states else self.step(states, "")
 
     def matched(self, states: States) -> frozenset[int]:
         """Return the patterns that these states match."""

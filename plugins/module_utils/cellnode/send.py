@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import digests, frames, squeeze
+from . import digests, frames, pipes, squeeze
 from .beneath import case_parts, folder
 from .context import Context, error_kind
 from .errors import CellError
@@ -109,6 +109,8 @@ def _have(args: dict[str, Any]) -> dict[str, frames.Entry]:
 
 def answer(opened: Callable[[], tuple[Context, dict[str, Any]]], out_fd: int) -> None:
     """Write the stream of a request to a descriptor. opened: returns the request's surroundings and arguments."""
+
+    pipes.widen(out_fd)  # the next frame is made while this one is on its way
 
     def write(piece: frames.Bytes) -> None:
         rest = memoryview(piece)

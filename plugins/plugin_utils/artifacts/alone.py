@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,15 @@ def _result(wanted: Wanted, fetched: Fetched, brought: Brought, node: str) -> di
     content = {"schema_version": partial.SCHEMA, "node": node, "source": dict(wanted.base), **found}
     rewritten = fetched.changed or not path.exists()
     if rewritten:
-        atomic.write_json(path, {**content, "files": fetched.listed()})
+        atomic.write_bytes(path, _document(content, fetched.listed))
     return {**found, "changed": rewritten, "manifest": str(path)}
+
+
+def _document(content: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return the manifest's JSON with a line for each file."""
+    head = atomic.encoded({**content, "files": []}).removesuffix(b"[]\n}\n")
+    lines = ",\n    ".join(map(json.JSONEncoder(ensure_ascii=False).encode, files))
+    return head + f"[\n    {lines}\n  ]\n}}\n".encode("utf-8", "backslashreplace")
 
 
 def absent(wanted: Wanted, missing: Sequence[str]) -> str:

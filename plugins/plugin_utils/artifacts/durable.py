@@ -21,13 +21,13 @@ MANY = 32
 
 def sync(folder_fd: int, files: int) -> None:
     """Make the files and folders below an open folder durable. files: about how many there are."""
-    if not _at_once(folder_fd, files):
+    if not at_once(folder_fd, files):
         _each(folder_fd)
 
 
 def sync_names(folder_fd: int, paths: Collection[str]) -> None:
     """Make the names of durable files durable that were moved below an open folder; what else is there is left alone."""
-    if _at_once(folder_fd, len(paths)):
+    if at_once(folder_fd, len(paths)):
         return
     folders = Folders(folder_fd)
     try:
@@ -48,7 +48,7 @@ def _on_the_way(paths: Iterable[str]) -> set[str]:
     return found
 
 
-def _at_once(folder_fd: int, files: int) -> bool:
+def at_once(folder_fd: int, files: int) -> bool:
     """Make all of the file system durable where that is cheaper, and return whether that was done."""
     syncfs = _syncfs()
     if files < MANY or syncfs is None:

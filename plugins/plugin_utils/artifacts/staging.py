@@ -20,6 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ...module_utils.cellnode.beside import Beside
 from ...module_utils.cellnode.walk import Folders
 from ..run import atomic
 from . import durable, paths, tree
@@ -34,6 +35,8 @@ BLOCK_BYTES = 1 << 20
 # Past the page cache go files that would fill it: their bytes are on the disk when the last one has come.
 DIRECT_BYTES = 8 << 20
 PAGE_BYTES = 4096
+# So many bytes are worth a look at the disk: fewer at a time keep it from other work, more are waited for at the end.
+SETTLE_BYTES = 12 << 20
 
 
 class NameTaken(Exception):
@@ -61,6 +64,8 @@ class Staging:
         self.folder = folder
         self.proved = {one.path: one for one in proved}
         self.partial = dict(partial) if partial else None
+        self._settling = Beside()
+        self._unsettled = 0  # bytes of small files since the disk was last asked for
         with atomic.naming(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._base = os.open(folder, FOLDER_FLAGS)
@@ -78,6 +83,9 @@ class Staging:
         finally:
             os.close(fd)
         self.proved[entry.path] = entry
+        self._unsettled += entry.size
+        if self._unsettled >= SETTLE_BYTES:
+            self.settle()
 
     def take(self, entry: Entry) -> None:
         """Take a file that somebody else has put here as whole and proved; artifact_corrupt where it is not that file."""
@@ -147,6 +155,15 @@ class Staging:
         os.rename(self.folder / split(path)[0] / split(path)[1], name, dst_dir_fd=self._folder(prefix))
         self.proved[to] = self.proved.pop(path)._replace(path=to)
 
+    def settle(self) -> None:
+        """Begin to bring what is here to the disk while other things are done, so that `publish` has less to wait for.
+
+        What the disk says is raised by the next call or by `publish`: it says so once.
+        """
+        if self._settling.idle():
+            self._unsettled = 0
+            self._settling.start(durable.at_once, self._base, len(self.proved))
+
     def publish(self, destination: Path) -> None:
         """Put all files in place, durably: by one rename where the destination is absent, else file by file.
 
@@ -155,6 +172,7 @@ class Staging:
         self.drop_partial()
         with atomic.naming(destination):
             os.fchmod(self._base, ALL_BITS & ~self._umask)
+            self._settling.wait()
             durable.sync(self._base, len(self.proved))
             destination.parent.mkdir(parents=True, exist_ok=True)
             if destination.exists():
@@ -171,6 +189,7 @@ class Staging:
 
     def close(self) -> None:
         """Let go of the open folders."""
+        self._settling.end()
         self._folders.close()
         if self._base >= 0:
             os.close(self._base)

@@ -14,6 +14,7 @@ import base64
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ class Fetched:
     partial: bool = False
     changed: bool = True
 
+    @cached_property
     def listed(self) -> list[dict[str, Any]]:
         """Return the files as a manifest lists them, sorted by path."""
         return [here.listed(entry, self.algorithm) for entry in sorted(self.files)]
@@ -175,6 +177,8 @@ class Transfer:
         self._arrived = {entry.path: entry for entry in arrived.files}
         self._refused, self._missing = arrived.refused, arrived.missing
         self.done = not arrived.more
+        if self.done:
+            self._staging.settle()
         self._receiver = None
 
     def break_off(self, failure: Failure) -> None:
@@ -198,12 +202,14 @@ class Transfer:
         there = tuple(entry for path, entry in self._arrived.items() if path not in self._staging.proved)
         changed = bool(self._staging.proved) or not self.wanted.destination.exists()
         files = (*there, *self._moved())
+        proofs = self.figures.algorithm, self._refused, self._missing
+        fetched = Fetched(self.wanted.destination, files, *proofs, changed=changed)
         if changed:
+            _ = fetched.listed  # made while the disk is still at work
             self._staging.publish(self.wanted.destination)
         partial.remove(self.wanted.destination)
         self.figures.files, self.figures.bytes = len(files), sum(entry.size for entry in files)
-        proofs = self.figures.algorithm, self._refused, self._missing
-        return Fetched(self.wanted.destination, files, *proofs, changed=changed)
+        return fetched
 
     def keep(self) -> Fetched:
         """Keep what a transfer that failed has proved, apart from its destination, and return it."""

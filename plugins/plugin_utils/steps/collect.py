@@ -115,7 +115,7 @@ def _note(cell: Cell, brought: Brought) -> dict[str, Any]:
 def _files(cell: Cell, fetched: Fetched) -> list[dict[str, Any]]:
     """Return the entries of a manifest, their paths from the case's folder."""
     folder = fetched.folder.relative_to(cell.case_dir).as_posix()
-    return [{**entry, "path": f"{folder}/{entry['path']}"} for entry in fetched.listed()]
+    return [{**entry, "path": f"{folder}/{entry['path']}"} for entry in fetched.listed]
 
 
 def _failed(cell: Cell, failure: Failure) -> Exception:

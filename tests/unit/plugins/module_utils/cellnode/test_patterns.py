@@ -10,7 +10,9 @@ def _matches(pattern: str, path: str) -> bool:
     patterns = Patterns([pattern])
     states = patterns.start()
     for name in path.split("/"):
-        states = patterns.step(states, name).states
+        step = patterns.step(states, name)
+        assert patterns.settled(states) in (None, step)
+        states = step.states
     return bool(patterns.matched(states))
 
 
@@ -34,6 +36,15 @@ def _matches(pattern: str, path: str) -> bool:
 def test_pattern_matches_names_and_all_below(pattern, yes, no):
     assert [path for path in yes if not _matches(pattern, path)] == []
     assert [path for path in no if _matches(pattern, path)] == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "settled"),
+    [(["**"], True), (["."], True), (["**", "."], True), (["*.csv"], False), (["**/a"], False), ([], False)],
+)
+def test_names_are_not_looked_at_where_all_of_them_match(texts, settled):
+    patterns = Patterns(texts)
+    assert (patterns.settled(patterns.start()) is not None) == settled
 
 
 @pytest.mark.parametrize("pattern", ["/etc/*", "../x", "a//b", "a/../b", "a\\b", "a/./b"])

@@ -81,11 +81,25 @@ def test_f13_too_little_memory_is_told(limited, what):
         (OSError(11, "Resource temporarily unavailable"), "resource_limit"),
         (RuntimeError("can't start new thread"), "resource_limit"),
         (MemoryError(), "resource_limit"),
+        (ImportError("/usr/lib/x.so: failed to map segment from shared object"), "resource_limit"),
+        (ImportError("x.so: cannot allocate memory in static TLS block"), "resource_limit"),
+        (ImportError("No module named x"), "internal_error"),
         (OSError(28, "No space left on device"), "disk_full"),
         (RuntimeError("anything else"), "internal_error"),
         (ValueError("x"), "internal_error"),
     ],
-    ids=["F13-descriptors", "F13-processes", "F13-threads", "F13-memory", "F26-disk", "other", "fault"],
+    ids=[
+        "F13-descriptors",
+        "F13-processes",
+        "F13-threads",
+        "F13-memory",
+        "F13-library",
+        "F13-loader",
+        "module",
+        "F26-disk",
+        "other",
+        "fault",
+    ],
 )
 def test_what_stopped_an_operation_has_its_kind(exc, kind):
     assert context.error_kind(exc) == kind

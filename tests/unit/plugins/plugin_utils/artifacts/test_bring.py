@@ -94,7 +94,7 @@ def test_files_arrive_whole_and_proved_with_mode_and_time(way, put, tmp_path):
     brought = bring(way, wanted(tmp_path / "to"))
     assert brought.failures == []
     assert streams.content(tmp_path / "to") == {os.fsencode(path): data for path, data in CONTENT.items()}
-    listed = {entry["path"]: entry for entry in brought.fetched[0].listed()}
+    listed = {entry["path"]: entry for entry in brought.fetched[0].listed}
     assert {path: (entry["size"], entry["digest"]) for path, entry in listed.items()} == {
         path: (len(data), f"sha256:{hashlib.sha256(data).hexdigest()}") for path, data in CONTENT.items()
     }
@@ -453,7 +453,7 @@ def test_what_is_not_proved_has_no_digest_and_the_report_says_so(way, put, tmp_p
     assert brought.failures == [] and streams.content(tmp_path / "to") == {
         os.fsencode(path): data for path, data in CONTENT.items()
     }
-    assert {entry["digest"] for entry in brought.fetched[0].listed()} == {""}
+    assert {entry["digest"] for entry in brought.fetched[0].listed} == {""}
     assert (brought.report["integrity"], brought.report["algorithm"]) == (integrity, "none")
 
 

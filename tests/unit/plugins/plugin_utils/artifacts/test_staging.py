@@ -8,6 +8,7 @@ import os
 import odd
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import durable, tree
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import staging as module
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.errors import ArtifactError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.frames import Entry
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.staging import Staging
@@ -81,6 +82,31 @@ def test_f26_what_the_disk_refuses_at_the_last_moment_leaves_the_destination_abs
     assert caught.value.filename == str(tmp_path / "to")
     assert not (tmp_path / "to").exists()
     assert content(staging.folder) == {b"a": b"1"}
+
+
+def test_f26_what_the_disk_says_once_while_files_come_still_keeps_the_destination_absent(
+    staging, tmp_path, monkeypatch
+):
+    said = iter([-1])
+    monkeypatch.setattr(durable, "MANY", 0)
+    monkeypatch.setattr(durable, "_syncfs", lambda: lambda fd: next(said, 0))
+    monkeypatch.setattr(durable.ctypes, "get_errno", lambda: 5)
+    staging.put(entry("a"), b"1")
+    staging.settle()
+    with pytest.raises(OSError, match="Input/output error"):
+        staging.publish(tmp_path / "to")
+    assert not (tmp_path / "to").exists()
+
+
+def test_the_disk_is_asked_as_files_come_and_at_the_end_of_all(staging, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(durable, "MANY", 0)
+    monkeypatch.setattr(durable, "_syncfs", lambda: lambda fd: asked.append(len(content(staging.folder))) or 0)
+    monkeypatch.setattr(module, "SETTLE_BYTES", 3)
+    for name in "abcd":
+        staging.put(entry(name), b"1")
+    staging.publish(tmp_path / "to")
+    assert (len(asked), asked[-1]) == (2, 4)
 
 
 @pytest.mark.parametrize("many", [0, 1000], ids=["file-system", "each-file"])
