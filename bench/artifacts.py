@@ -194,10 +194,8 @@ def new_file_system(folder: Path) -> Iterator[Path]:
     place.mkdir()
     with image.open("wb") as stream:
         stream.truncate(DISK_BYTES)
-    made = subprocess.run(["mkfs.ext4", "-q", "-F", "-i", "8192", str(image)], capture_output=True).returncode == 0
-    mounted = (
-        made and subprocess.run(["mount", "-o", "loop", str(image), str(place)], capture_output=True).returncode == 0
-    )
+    make, mount = ["mkfs.ext4", "-q", "-F", "-i", "8192", str(image)], ["mount", "-o", "loop", str(image), str(place)]
+    mounted = all(subprocess.run(words, check=False, capture_output=True).returncode == 0 for words in (make, mount))
     try:
         yield place
     finally:
