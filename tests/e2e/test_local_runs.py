@@ -78,11 +78,13 @@ def test_an_engine_that_throttles_gets_what_it_takes_and_the_result_says_so(resu
     assert ours(run) == []
 
 
-def test_a_crashed_service_has_its_log_and_exit_code_in_the_results(results, project):
-    folder = project(faults="crash_after_s=2:3", script="sleep 20\n")
+def test_a_crashed_service_has_its_log_its_exit_code_and_the_cause_in_the_results(results, project):
+    folder = project(faults="crash_after_s=2:3,crash_kind=gpu_oom", script="sleep 20\n")
     run = run_site(LOCAL, results, testcell_project_dir=folder, scenario="probe")
     failure = run.case()["failure"]
     assert failure["service"] == "engine" and failure["evidence"]
+    assert (failure["error_kind"], failure["owner"], failure["retriable"]) == ("gpu_oom", "engine", False)
+    assert "; its cause: " in failure["message"]
     assert "Traceback" in run.file("nodes/local/services/engine.log")
     details = json.loads(run.file("result_summary.json"))
     assert details["services"][0]["exit_code"] == 3

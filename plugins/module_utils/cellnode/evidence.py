@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import beneath, durable, known, sampler, system
+from . import beneath, durable, gpus, known, sampler, system
 from .context import Context, os_error_kind
 from .engine import Engine, engine_of
 from .errors import CellError
@@ -88,19 +88,22 @@ class Collection:
 
 
 def evidence(ctx: Context, args: Json) -> Json:
-    """Write the evidence below evidence/ and return {containers: [...], missing: [...], hidden: {file: secrets}}.
+    """Write the evidence below evidence/ and return {containers: [...], missing: [...], hidden: {file: secrets}, gpus}.
 
     basic: exit states, and logs of what ended badly; standard: all logs, records, events; comprehensive: the machine.
-    args: mode, log_cap_bytes, raw (logs are kept with their secrets), age_s (seconds since the case began).
+    args: mode, log_cap_bytes, raw (logs are kept with their secrets), age_s (seconds since the case began), look (the
+    case failed, and gpus says how the cards are now: {cards, error}, else None).
     """
     mode = choice(args, "mode", MODES, "standard")
     cap = integer(args, "log_cap_bytes", DEFAULT_LOG_CAP, 1024, 1 << 30)
     age_s = number(args, "age_s", 0.0, 0.0, 1e9)
+    seen = gpus.read(ctx.environ, users=False) if flag(args, "look", False) else None
+    cards = {"cards": list(seen.cards), "error": seen.error} if seen else None
     kept = Collection(ctx, engine_of(ctx), raw=flag(args, "raw", False))
     records = _records(kept)
     states = [state_of(record) for record in records]
     if ctx.check:
-        return {"containers": states, "missing": kept.missing, "hidden": {}}
+        return {"containers": states, "missing": kept.missing, "hidden": {}, "gpus": cards}
     kept.scrubber = Scrubber((*ctx.secrets, *(value for record in records for value in known.of_record(record))))
     kept.keep_record("", "state.json", [{"containers": states}])
     for record, state, name in zip(records, states, file_names(states)):
@@ -112,7 +115,7 @@ def evidence(ctx: Context, args: Json) -> Json:
         _keep_system(kept, ctx.clock.unix() - age_s)
     if kept.hidden:
         kept.keep("", "hidden.json", _json(kept.hidden))
-    return {"containers": states, "missing": kept.missing, "hidden": kept.hidden}
+    return {"containers": states, "missing": kept.missing, "hidden": kept.hidden, "gpus": cards}
 
 
 def _records(kept: Collection) -> list[Json]:

@@ -2,20 +2,21 @@
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The cause behind a failure that only says that something ended: what the collected logs say, where they say it clearly."""
+"""The cause behind a failure that only says that something ended, where it is clear: by a look at the node, then by the logs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..classify import decide, stream
 from ..classify import rules as rules_of
 from ..classify.decide import Result
-from ..classify.facts import Facts
+from ..classify.facts import Fact, Facts
 from ..classify.rules import SPECIFIC, Rules
 from ..classify.stream import Scan
 from ..report.escape import one_line
@@ -46,25 +47,53 @@ PIECE_BYTES = 1 << 20
 HALF_BYTES = 4 << 20
 
 
+def of_gpus(before: Mapping[str, Any], now: Mapping[str, Any] | None) -> tuple[Fact, ...]:
+    """Return what a look at a node's GPUs after the failure says. before: its facts; now: {cards, error}, None without a look."""
+    if now is None:
+        return ()
+    error = [] if before.get("gpu_error") else [str(now["error"])]
+    cards = {card["uuid"]: card for card in now["cards"]}
+    faults = [
+        f"GPU {card['index']} ({card['name']}) reports {card['fault']}" for card in cards.values() if card["fault"]
+    ]
+    gone = [
+        f"GPU {card['index']} ({card['name']}, {card['uuid']}) was there before and is not any more"
+        for card in before.get("gpus") or ()
+        if card["uuid"] not in cards
+    ]
+    said = [text for text in (*error, *faults, *(gone if not now["error"] else ())) if text]
+    return tuple(Fact("gpu_fault", SPECIFIC, text, "gpus") for text in said)
+
+
 def refine(
-    decided: CaseVerdict, case: CasePlan, case_dir: Path, *, rules: Callable[[], Rules] = rules_of.own
+    decided: CaseVerdict,
+    case: CasePlan,
+    case_dir: Path,
+    *,
+    rules: Callable[[], Rules] = rules_of.own,
+    probes: Mapping[str, Sequence[Fact]] = MappingProxyType({}),
 ) -> CaseVerdict:
     """Return the verdict with the cause as its failure, where that only wraps one and the files of the case tell it.
 
     The verdict never gets better by it: it stays, or becomes that of the cause where this is graver. rules: loads them.
+    probes: node -> what was seen there after the failure.
     """
     found = decided.failure
     if found is None or found.error_kind not in OF_SERVICES | OF_THE_TEST:
         return decided
-    for node, service, result in _told(found, case, case_dir, rules()):
+    for node, service, result in _told(found, case, case_dir, rules(), probes):
         if _is_cause(found, result):
             return _by(decided, found, replace(result, node=node, service=service))
     return decided
 
 
-def _told(found: Failure, case: CasePlan, case_dir: Path, rules: Rules) -> Iterator[tuple[str, str, Result]]:
+def _told(
+    found: Failure, case: CasePlan, case_dir: Path, rules: Rules, probes: Mapping[str, Sequence[Fact]]
+) -> Iterator[tuple[str, str, Result]]:
     """Yield what each file says that may tell of the cause, and whose it is."""
     if found.error_kind in OF_THE_TEST:
+        for node in sorted(probes):
+            yield node, "", decide.decide(stream.Scanner(rules).finish(), probes=probes[node])
         yield found.node, "", decide.decide(_scan(case_dir / LOG, rules))
         return
     for service in case.services:
@@ -74,7 +103,11 @@ def _told(found: Failure, case: CasePlan, case_dir: Path, rules: Rules) -> Itera
             yield (
                 service.node,
                 service.name,
-                decide.decide(seen, facts=_facts(base.with_name(f"{service.name}.inspect.json"))),
+                decide.decide(
+                    seen,
+                    facts=_facts(base.with_name(f"{service.name}.inspect.json")),
+                    probes=probes.get(service.node, ()),
+                ),
             )
 
 

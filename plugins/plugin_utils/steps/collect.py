@@ -60,12 +60,22 @@ def await_engine(cell: Cell) -> None:
 def _bring(cell: Cell) -> Brought:
     """Ask for all at once: evidence is made first, and put in place first."""
     policy, measured = policy_of(cell), speeds()
-    wish = {"mode": cell.case.collection_mode, "raw": cell.case.keep_raw_logs, "age_s": _age_s(cell)}
+    wish = {
+        "mode": cell.case.collection_mode,
+        "raw": cell.case.keep_raw_logs,
+        "age_s": _age_s(cell),
+        "look": _failed_by_now(cell),
+    }
     gathering = ("evidence", {**wish, "log_cap_bytes": EVIDENCE_LOG_CAP_BYTES})
     with ExitStack() as begun:
         transfers = [begun.enter_context(closing(Transfer(wanted, policy, measured))) for wanted in _wanted(cell)]
         begun.pop_all()  # from here on who brings them closes them
     return Bringing(cell.client, policy, Pace(sleep=cell.sleep)).bring(transfers, [gathering])
+
+
+def _failed_by_now(cell: Cell) -> bool:
+    """Tell whether the case has failed, so that a look at its nodes may say why."""
+    return bool(cell.failed or (cell.board.read("test") or {}).get("exit_code"))
 
 
 def policy_of(cell: Cell) -> Policy:
@@ -103,6 +113,7 @@ def _note(cell: Cell, brought: Brought) -> dict[str, Any]:
     ]
     return {
         "containers": answer.get("containers", []),
+        "gpus": answer.get("gpus"),
         "files": [entry for fetched in brought.fetched for entry in _files(cell, fetched)],
         "missing": [*answer.get("missing", []), *missing],
         "refused": [one for fetched in brought.fetched for one in fetched.refused],

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..classify import rules as rules_of
+from ..classify.facts import Fact
 from ..classify.rules import Rules
 from ..deploy.board import Board
 from ..node import line as node_line
@@ -117,7 +118,8 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
         control_ok=control_ok, script_exit=ended.get("exit_code"), judgement=judgement, failures=found, at=now
     )
     told: list[str] = []
-    decided = causes.refine(decided, case, case.ref.folder(plan.run_dir), rules=lambda: _rules(plan, told))
+    folder = case.ref.folder(plan.run_dir)
+    decided = causes.refine(decided, case, folder, rules=lambda: _rules(plan, told), probes=_probes(board))
     helped = _helped(board)
     if helped and decided.verdict == "pass":
         decided = replace(decided, verdict="flaky", result_ok=False)
@@ -131,6 +133,14 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
         "reasons": list(decided.reasons),
         "checks": [check.as_dict() for check in judgement.checks] if judgement else [],
         "benchmark": measured.benchmark if measured else None,
+    }
+
+
+def _probes(board: Board) -> dict[str, tuple[Fact, ...]]:
+    """Return node -> what a look at it after the failure says."""
+    before = board.notes("facts.")
+    return {
+        node: causes.of_gpus(before.get(node, {}), note.get("gpus")) for node, note in board.notes("collected.").items()
     }
 
 

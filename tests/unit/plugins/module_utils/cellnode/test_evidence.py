@@ -108,6 +108,11 @@ def test_no_secret_is_kept(ask):
     assert [json.loads(line)["Action"] for line in kept["services/events.jsonl"].splitlines()] == ["start", "die"]
 
 
+@pytest.mark.parametrize(("look", "seen"), [(False, None), (True, {"cards": [], "error": ""})])
+def test_the_cards_are_looked_at_where_that_is_asked_for(ask, look, seen):
+    assert ask(Engine(), look=look)[0]["gpus"] == seen
+
+
 class Talking(Engine):
     """An engine whose services write their secrets and another's, in pieces that cut them."""
 

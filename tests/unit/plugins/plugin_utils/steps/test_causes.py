@@ -11,7 +11,7 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict.verdict
 OOM = "INFO loading\nERROR torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB\nEngineCore encountered an issue.\n"
 
 
-def refined(tmp_path, build, kind, *, verdict="fail", service="a", log=None, inspect=None, test_log=None):
+def refined(tmp_path, build, kind, *, verdict="fail", service="a", log=None, inspect=None, test_log=None, probes=None):
     """Return the verdict after a look at the files that the arguments say."""
     case = build.case(services=[build.service("a"), build.service("b")])
     folder = tmp_path / "nodes" / "n1" / "services"
@@ -24,7 +24,7 @@ def refined(tmp_path, build, kind, *, verdict="fail", service="a", log=None, ins
         (tmp_path / "test.log").write_text(test_log)
     found = failure.of(kind, "it ended", at=5.0, step="deploy", node="n1", service=service, evidence=("bye",))
     reasons = (found.message, "another")
-    return causes.refine(CaseVerdict(verdict, True, False, found, reasons), case, tmp_path)
+    return causes.refine(CaseVerdict(verdict, True, False, found, reasons), case, tmp_path, probes=probes or {})
 
 
 def test_the_cause_takes_the_place_of_what_only_wraps_it(tmp_path, build):
@@ -75,6 +75,49 @@ def test_what_the_engine_says_of_a_container_comes_before_its_log(tmp_path, buil
 def test_a_cause_of_the_node_makes_the_verdict_graver_and_never_better(tmp_path, build):
     found = refined(tmp_path, build, "container_exited", log={"a": "write: no space left on device\n"})
     assert (found.failure.error_kind, found.verdict, found.control_ok) == ("disk_full", "error", False)
+
+
+def card(index, fault=""):
+    return {"index": index, "name": "H100", "uuid": f"GPU-{index}", "fault": fault}
+
+
+LOOKS = {
+    "no look": ({}, None, []),
+    "all well": ({"gpus": [card(0)]}, {"cards": [card(0)], "error": ""}, []),
+    "no GPU at all": ({}, {"cards": [], "error": ""}, []),
+    "a fault": ({"gpus": [card(0)]}, {"cards": [card(0, "ERR!")], "error": ""}, ["GPU 0 (H100) reports ERR!"]),
+    "one is gone": (
+        {"gpus": [card(0), card(1)]},
+        {"cards": [card(0)], "error": ""},
+        ["GPU 1 (H100, GPU-1) was there before and is not any more"],
+    ),
+    "the tool fails now": (
+        {"gpus": [card(0)]},
+        {"cards": [], "error": "nvidia-smi did not answer within 10 s"},
+        ["nvidia-smi did not answer within 10 s"],
+    ),
+    "the tool failed before": ({"gpu_error": "no driver"}, {"cards": [], "error": "no driver"}, []),
+}
+
+
+@pytest.mark.parametrize(("before", "now", "said"), LOOKS.values(), ids=LOOKS)
+def test_a_look_at_the_gpus_says_what_became_of_them(before, now, said):
+    found = causes.of_gpus(before, now)
+    assert [fact.text for fact in found] == said
+    assert {fact.kind for fact in found} <= {"gpu_fault"}
+
+
+@pytest.mark.parametrize(("kind", "node"), [("service_died", "n1"), ("test_failed", "n2"), ("bench_failed", "n1")])
+def test_a_look_at_the_node_comes_before_what_a_log_says(tmp_path, build, kind, node):
+    seen = {node: causes.of_gpus({}, {"cards": [card(0, "ERR!")], "error": ""})}
+    found = refined(tmp_path, build, kind, log={"a": OOM}, test_log=OOM, probes=seen).failure
+    assert (found.error_kind, found.owner, found.node, found.retriable) == ("gpu_fault", "node", node, False)
+    assert found.message.endswith("its cause: GPU 0 (H100) reports ERR!")
+
+
+def test_a_look_at_a_node_says_nothing_of_services_on_another(tmp_path, build):
+    seen = {"n2": causes.of_gpus({}, {"cards": [card(0, "ERR!")], "error": ""})}
+    assert refined(tmp_path, build, "service_died", probes=seen).failure.error_kind == "service_died"
 
 
 @pytest.mark.parametrize("verdict", verdicts.VERDICTS[1:-1])

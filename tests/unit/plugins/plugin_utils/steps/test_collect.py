@@ -92,6 +92,24 @@ def test_one_exchange_is_all_that_small_files_take(cell):
     assert [[op for op, _ in exchange] for exchange in step.client.asked] == [["evidence", "send", "send"]]
 
 
+@pytest.mark.parametrize(
+    ("notes", "look"),
+    [
+        ({}, False),
+        ({"test": {"state": "exited", "exit_code": 0}}, False),
+        ({"test": {"state": "exited", "exit_code": 2}}, True),
+        ({"failure": {"error_kind": "service_died", "node": "n1", "message": "x"}}, True),
+    ],
+    ids=["nothing-yet", "passed", "test-failed", "case-failed"],
+)
+def test_nodes_are_looked_at_where_the_case_has_failed(cell, notes, look):
+    step = cell("n1", FILES)
+    for name, note in notes.items():
+        step.board.post(name, note)
+    collect.gather(step)
+    assert [args["look"] for exchange in step.client.asked for op, args in exchange if op == "evidence"] == [look]
+
+
 def test_a_node_that_runs_no_test_gives_evidence_only(cell):
     step = cell("n2", FILES)
     assert collect.gather(step)["files"] == 2

@@ -29,6 +29,7 @@ def report(
     lost=False,
     rules="",
     logs=None,
+    notes=None,
 ):
     """Return the record and the result note of one case whose board says what the arguments say."""
     case = build.case(services=[build.service("a")])
@@ -50,6 +51,8 @@ def report(
         board.post("recovered.a", recovered)
     if lost:
         board.post("lost.n2", {"why": "another run has it"})
+    for name, note in (notes or {}).items():
+        board.post(name, note)
     if snapshot:
         board.post("snapshot.n1", {})
     if snapshot and verified is not None:
@@ -109,6 +112,23 @@ def test_a_failure_that_wraps_another_is_told_by_what_the_collected_log_says(tmp
     written = json.loads((run.run_dir / "s" / "failure.json").read_text())
     assert (written["rule"], written["during_fault"]) == ("gpu-oom", "")
     assert judging.report_run(run, shared, 101.0)["cases"][0]["failure"]["error_kind"] == "gpu_oom"
+
+
+def test_a_failure_that_wraps_another_is_told_by_what_was_seen_on_its_node(tmp_path, build):
+    card = {"index": 0, "name": "H100", "uuid": "GPU-0", "fault": ""}
+    versions = {"engine": {}, "compose": [], "python": "3", "kernel": "6"}
+    notes = {
+        "facts.n1": {**versions, "gpus": [card], "warnings": [], "clock_offset_s": 0.0},
+        "collected.n1": {
+            "files": [],
+            "missing": [],
+            "refused": [],
+            "containers": [],
+            "gpus": {"cards": [], "error": ""},
+        },
+    }
+    _, document, _ = report(tmp_path, build, fail="container_exited", notes=notes)
+    assert (document["failure"]["error_kind"], document["failure"]["node"]) == ("gpu_fault", "n1")
 
 
 def test_the_projects_rules_for_failures_come_first(tmp_path, build):
