@@ -46,6 +46,11 @@ def quiet(chance: random.Random) -> str:
     return f"(EngineCore_0 pid=123) INFO 01-02 03:04:05 [loggers.py:118] Engine 000: {told}"
 
 
+def repeating(chance: random.Random) -> str:
+    """Return a line of one failure that no rule knows, with numbers of its own."""
+    return f"ERROR {chance.randrange(10**6)}: the frobnicator has failed with an exception in {chance.random():.6f} s"
+
+
 def failing() -> Lines:
     """Return what makes lines of the failures of many projects, each with a number of its own."""
     entries = [json.loads(line) for line in MESSAGES.read_text().splitlines()]
@@ -107,7 +112,7 @@ def figures(folder: Path, mebibytes: int) -> Iterator[dict[str, object]]:
     expressions.write_text(patterns())
     empty.write_bytes(b"")
     seen: list[Took] = []
-    for name, line in (("quiet", quiet), ("failing", failing())):
+    for name, line in (("quiet", quiet), ("failing", failing()), ("repeating", repeating)):
         log, small = folder / f"{name}.log", folder / f"{name}.part"
         lines, part = write(log, line, mebibytes * MEBIBYTE), write(small, line, PEER_BYTES)
         times: dict[str, list[Took]] = {"start": [], "ours": [], "peer_start": [], "peer": []}

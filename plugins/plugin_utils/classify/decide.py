@@ -17,20 +17,10 @@ from ..verdict import kinds
 from . import facts as facts_of
 from . import normal
 from .facts import Fact, Facts
-from .rules import GENERIC, SPECIFIC, WRAPPER, Rules, own
-from .stream import Hit, Scan, Scanner
+from .rules import Rules, level, own
+from .stream import MOST_LINES, Hit, Scan, Scanner, best
 
 UNKNOWN = "unknown"
-MOST_LINES = 3
-# What the logger calls no error comes after all that it calls one; a wrapper comes last, calm or not.
-_ORDER = {
-    (SPECIFIC, False): 0,
-    (GENERIC, False): 1,
-    (SPECIFIC, True): 2,
-    (GENERIC, True): 3,
-    (WRAPPER, False): 4,
-    (WRAPPER, True): 5,
-}
 
 
 @dataclass(frozen=True)
@@ -80,15 +70,15 @@ def scan(text: str | bytes, rules: Rules) -> Scan:
 def decide(seen: Scan, *, facts: Facts | None = None, probes: Sequence[Fact] = (), during_fault: str = "") -> Result:
     """Return what went wrong by a text that has been read, and by what else is known."""
     known = (*(facts_of.read(facts) if facts else ()), *probes)
-    hit = _best(seen.hits)
-    fact = min(known, key=lambda one: _ORDER[one.tier, False], default=None)
-    if fact and (hit is None or _ORDER[fact.tier, False] <= _order(hit)[0]):
+    hit = best(seen.hits)
+    fact = min(known, key=lambda one: level(one.tier), default=None)
+    if fact and (hit is None or level(fact.tier) <= hit.level):
         return _of_fact(fact, hit, during_fault)
     if hit is None:
         return _result(UNKNOWN, evidence=seen.telling, during_fault=during_fault)
     return _result(
         hit.kind,
-        retriable=hit.rule.retriable,
+        retriable=hit.retriable,
         node=hit.node,
         service=hit.service,
         evidence=_evidence(hit, seen.hits),
@@ -98,14 +88,6 @@ def decide(seen: Scan, *, facts: Facts | None = None, probes: Sequence[Fact] = (
         hint=hit.rule.hint,
         during_fault=during_fault,
     )
-
-
-def _order(hit: Hit) -> tuple[int, int, int]:
-    return _ORDER[hit.rule.tier, hit.calm], hit.line, hit.rank
-
-
-def _best(hits: Iterable[Hit]) -> Hit | None:
-    return min(hits, key=_order, default=None)
 
 
 def _of_fact(fact: Fact, hit: Hit | None, during_fault: str) -> Result:
@@ -118,10 +100,10 @@ def _of_fact(fact: Fact, hit: Hit | None, during_fault: str) -> Result:
     )
 
 
-def _evidence(best: Hit, hits: Iterable[Hit]) -> tuple[str, ...]:
+def _evidence(chosen: Hit, hits: Iterable[Hit]) -> tuple[str, ...]:
     """Return the line that decided, and the next lines that say the same."""
-    others = (hit for hit in hits if hit.kind == best.kind and hit.line > best.line)
-    lines = dict.fromkeys(normal.shown(hit.text) for hit in (best, *others))
+    others = (hit for hit in hits if hit.kind == chosen.kind and hit.line > chosen.line)
+    lines = dict.fromkeys(normal.shown(hit.text) for hit in (chosen, *others))
     return tuple(lines)[:MOST_LINES]
 
 

@@ -21,6 +21,9 @@ _ESCAPES = re.compile(
     rb"(?:\x1b|\\u001b|\\x1b|\\033|\\e)(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[()][0-9A-Za-z]|[=>A-Za-z0-9])"
 )
 _ESCAPED_ENDS = re.compile(rb"\\+r\\+n|\\+n|\\+r(?=[^a-z])")
+# What no text has, so that a blank line, a bell, a step back, a new page or a colour is none of it.
+_CONTROLS = bytes(c for c in range(128) if (c < 32 and c not in b"\a\b\t\n\v\f\r\x1b") or c == 127)
+_HOLES = re.compile(b"[" + re.escape(_CONTROLS) + b"]+")
 _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d\u00b4\u00a0", "''\"\"' ")
 
 _CONTAINER = re.compile(r"^\s*(?P<name>[A-Za-z0-9][\w.-]*?)(?:[-_]\d+)?\s*\|\s+(?=\S)")
@@ -65,6 +68,13 @@ def clean(raw: bytes) -> bytes:
     if b"\\n" in raw or b"\\r" in raw:
         raw = _ESCAPED_ENDS.sub(b"\n", raw)
     return raw
+
+
+def is_text(data: bytes) -> bool:
+    """Tell whether data are lines of text: a log may have a hole of zeros, and what is no text has more of them than lines."""
+    if len(data.translate(None, _CONTROLS)) == len(data):
+        return True
+    return len(_HOLES.findall(data)) <= data.count(b"\n") + 1
 
 
 def lines_of(data: bytes, longest: int = LONGEST_BYTES) -> list[bytes]:

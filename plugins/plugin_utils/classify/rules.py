@@ -27,7 +27,8 @@ from .anchors import Words
 from .reading import READERS
 
 OWN = Path(__file__).with_name("rules.yml")
-SPECIFIC, GENERIC, WRAPPER, NOISE = TIERS = ("specific", "generic", "wrapper", "noise")
+# In the order in which they say why: the cause, how a request failed, what happened, what only follows from it, nothing.
+SPECIFIC, SYMPTOM, GENERIC, WRAPPER, NOISE = TIERS = ("specific", "symptom", "generic", "wrapper", "noise")
 SOURCES = (
     "ansible", "bench", "chaos", "compose", "cuda", "docker", "engine", "hub", "http", "kernel", "model", "nccl", "node", "registry",
     "ssh", "state", "system", "test", "transfer",
@@ -36,6 +37,11 @@ LIMITS = Limits(max_bytes=4 << 20, max_values=100_000)
 # No pattern looks further than this for its next part, so that none takes long on a long line.
 LONGEST_GAP = 300
 _BORDER = "(?<![A-Za-z])"
+# A number in a pattern, which is no part of a word and none of its counts; a class of so many digits, not of any number;
+# what leaves open whether a part of the pattern stands in the line.
+_NUMBER, _DIGITS = re.compile(r"(?<![{,\dA-Za-z])\d+(?![\d,]*\}|[A-Za-z])"), re.compile(r"\\d(?![+*])")
+_CLASSES = re.compile(r"\\[A-Za-z]")
+_CHOICE = re.compile(r"[|?*\[]")
 _GAPS = re.compile(r"(?P<escaped>\\)?\.(?:\*|\{0,(?P<longest>\d+)\})")
 
 
@@ -64,6 +70,14 @@ RULE = Mapping(
     }
 )
 FILE = Mapping({"rules": Key(Seq(RULE, min=1, max=5000), required=True)})
+
+
+def level(tier: str, *, calm: bool = False) -> tuple[bool, bool, int]:
+    """Return how little a match says of a cause; calm: the logger itself calls its line no error.
+
+    What a logger calls no error comes after all that it calls one; a wrapper comes last, calm or not.
+    """
+    return tier == WRAPPER, calm, TIERS.index(tier)
 
 
 @lru_cache(maxsize=8192)
@@ -134,31 +148,48 @@ class Unit:
     pattern: str
     words: Words
 
-    def search(self, line: str, low: str, across: int = 0) -> str | None:
-        """Return the kind that a plain line shows, None when it does not match. low: the line in lower case.
+    @cached_property
+    def numbers(self) -> tuple[str, ...]:
+        """Return numbers that a line needs; () where a part of the pattern may be left out."""
+        return () if _CHOICE.search(self.pattern) else self._numbers
+
+    @cached_property
+    def minds_numbers(self) -> bool:
+        """Tell whether a match depends on which numbers a line has."""
+        return bool(self._numbers) or _DIGITS.search(self.pattern) is not None
+
+    @property
+    def _numbers(self) -> tuple[str, ...]:
+        return tuple(_NUMBER.findall(_CLASSES.sub(" ", self.pattern)))
+
+    def may_match(self, low: str) -> bool:
+        """Tell whether a line, in lower case, has all that a match needs."""
+        return all(number in low for number in self.numbers) and self.words.may_match(low)
+
+    def find(self, line: str, low: str, across: int = 0) -> re.Match[str] | None:
+        """Return the match on a plain line. low: the line in lower case.
 
         across: where two lines were joined: only what begins before and ends behind that place is a match.
         """
-        if not self.words.may_match(low):
+        if not self.may_match(low):
             return None
         found = compiled(self.pattern).search(line)
-        if found is None or (across and not found.start() < across < found.end()):
-            return None
-        return self.rule.kind_of(found, line)
+        return None if found is None or (across and not found.start() < across < found.end()) else found
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules by their rank: at one place, an earlier one beats a later one."""
+    """Rules by their rank: at one place, an earlier one beats a later one. users: how many are a user's; they come first."""
 
     rules: tuple[Rule, ...]
+    users: int = 0
 
     @cached_property
     def units(self) -> tuple[Unit, ...]:
-        """Return the patterns of all rules but noise, in order of rank."""
+        """Return the patterns of all rules but noise, in order of rank; those of a user's rules are below 0."""
         return tuple(
             Unit(rule, rank, pattern, anchors.of(pattern))
-            for rank, rule in enumerate(self.rules)
+            for rank, rule in enumerate(self.rules, -self.users)
             if rule.tier != NOISE
             for pattern in rule.patterns
         )
@@ -210,7 +241,7 @@ def load(files: Sequence[Path] = ()) -> Rules:
             problems += exc.problems
     if problems:
         raise InputError(problems)
-    return Rules((*found, *own().rules))
+    return Rules((*found, *own().rules), users=len(found))
 
 
 def _read(path: Path) -> tuple[Rule, ...]:

@@ -9,24 +9,34 @@
     seen = scanner.finish()          # seen.hits, seen.telling
 
 Only lines with a word that some rule needs are looked at, and a rule that has matched is not tried again: an earlier
-line beats a later one anyway. So the memory does not grow with the log, and neither does the time that a line takes.
+line beats a later one anyway. Once there is a hit, only rules that could still beat it are tried, and those that say the
+same. On a line that came before, with other numbers, only rules that mind numbers are tried again. So the memory does
+not grow with the log, and neither does the time that a line takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from ..verdict import kinds
 from . import normal
-from .rules import SPECIFIC, Rule, Rules, Unit
+from .rules import SPECIFIC, SYMPTOM, Rule, Rules, level
 from .telling import Telling
-from .words import Words
+from .words import NONE, Words
 
 AROUND = 6
+# A program says in one line that it failed, and in the next one why.
+SAME_EVENT_LINES = 1
+MOST_LINES = 3
 CHUNK_BYTES = 1 << 18
+# What is remembered of lines that came before: so many, and none that is longer.
+MOST_SHAPES, LONGEST_SHAPE = 4096, 1500
 # A line that is no shorter may have been broken by the width of a screen; a line that goes on begins small.
-BROKEN_CHARACTERS, SURELY_BROKEN_CHARACTERS = 30, 60
+BROKEN_CHARACTERS, SURELY_BROKEN_CHARACTERS, SAME_BEGINNING = 30, 60, 6
 
+_NUMBERS = re.compile(rb"(?<![A-Za-z])\d+(?![A-Za-z])")
 _SENTENCE_ENDS = frozenset(b".!?;)]}>")
 _NEW_BEGINNINGS = frozenset(b"0123456789[({<|#*=+")
 
@@ -44,6 +54,31 @@ class Hit:
     service: str
     node: str
 
+    @property
+    def level(self) -> tuple[bool, bool, int]:
+        """Return how little the hit says of a cause."""
+        return level(self.rule.tier, calm=self.calm)
+
+    @property
+    def retriable(self) -> bool:
+        """Tell whether a retry can help, by the rule where it says so."""
+        return kinds.get(self.kind).retriable if self.rule.retriable is None else self.rule.retriable
+
+
+def best(hits: Iterable[Hit]) -> Hit | None:
+    """Return the hit that says why: the earliest of those that say most.
+
+    Beside a cause that a retry mends, one that no retry mends is the cause: a retry in vain costs more than one too few.
+    What a user's rule says stays.
+    """
+    hits = tuple(hits)
+    first = min(hits, key=lambda hit: (hit.level, hit.line, hit.rank), default=None)
+    if first is None or first.rule.tier != SPECIFIC or not first.retriable or first.rank < 0:
+        return first
+    until = first.line + SAME_EVENT_LINES
+    lasting = (hit for hit in hits if hit.level == first.level and hit.line <= until and not hit.retriable)
+    return min(lasting, key=lambda hit: (hit.line, hit.rank), default=first)
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -51,7 +86,14 @@ class Scan:
 
     hits: tuple[Hit, ...]
     telling: tuple[str, ...]
-    lines: int
+
+
+class _Text:
+    """A plain line, or two that were one. across: where the first of two ends; calm: the logger calls it no error."""
+
+    def __init__(self, line: str, across: int = 0) -> None:
+        self.line, self.low, self.across = line, line.lower(), across
+        self.calm = normal.is_calm(line)
 
 
 class Scanner:
@@ -61,14 +103,19 @@ class Scanner:
         self._rules = rules
         self._words = Words(rules)
         self._hits: dict[tuple[int, bool], Hit] = {}
+        self._open_until: int | None = None  # the last line on which any rule may still matter
         self._telling = Telling()
         self._waiting = bytearray()
         self._lines: list[bytes] = []  # those to look at, and those around them
         self._base = 0  # the number of the first of them
         self._spots: dict[int, set[int]] = {}
+        self._never_text = False  # it began as no text
+        self._vain: dict[bytes, frozenset[int]] = {}  # what does not match lines of a shape
 
     def feed(self, piece: bytes) -> None:
         """Take the next piece of the log, cut anywhere."""
+        if not self._words.open:
+            return
         self._waiting += piece
         if len(self._waiting) <= CHUNK_BYTES:
             return
@@ -82,14 +129,13 @@ class Scanner:
         """Return what the whole log shows."""
         self._take(bytes(self._waiting))
         self._waiting.clear()
-        lines = self._base + len(self._lines)
-        self._look(lines)
+        self._look(self._base + len(self._lines))
         hits = sorted(self._hits.values(), key=lambda hit: (hit.line, hit.rank))
-        return Scan(tuple(hits), self._telling.lines(), lines)
+        return Scan(tuple(hits), self._telling.lines())
 
     def _take(self, raw: bytes) -> None:
         """Take whole lines, and note on which of them a rule may match."""
-        if not raw:
+        if not raw.strip(b"\0") or not self._is_text(raw):
             return
         # a line is cut before its escapes are read, as one that never ends would have to be
         whole = b"\n".join(normal.lines_of(raw, CHUNK_BYTES))
@@ -101,6 +147,12 @@ class Scanner:
             self._mark(word, units, number)
         if not self._hits:
             self._telling.take(lines, self._words.low)
+
+    def _is_text(self, raw: bytes) -> bool:
+        """Tell whether a piece is one of a log: of a file that begins as none, nothing is."""
+        text = not self._never_text and normal.is_text(raw)
+        self._never_text = not text and not self._lines and not self._base
+        return text
 
     def _mark(self, word: bytes, units: frozenset[int], number: int) -> None:
         low, spots = self._words.low, self._spots
@@ -122,39 +174,63 @@ class Scanner:
         self._base += gone
 
     def _try(self, number: int, units: set[int]) -> None:
+        if self._open_until is not None and number > self._open_until:
+            self._settle()
         units &= self._words.open
         index = number - self._base
         if not units or index >= len(self._lines):
             return
-        units = self._able(index, units)
-        if not units:
+        shape = self._shape(index)
+        units -= self._vain.get(shape, NONE)
+        able = self._able(index, units)
+        if able:
+            texts = [_Text(normal.plain(self._lines[index])), *self._joined(index)]
+            units -= {position for position in sorted(able) if self._matches(position, number, texts)}
+        if units and shape not in self._vain:
+            self._remember(shape, units)
+
+    def _shape(self, index: int) -> bytes:
+        """Return a line and those beside it without their numbers: what a program says again has the same shape."""
+        return _NUMBERS.sub(b"0", b"\n".join(self._lines[max(0, index - 1) : index + 2]))
+
+    def _remember(self, shape: bytes, units: set[int]) -> None:
+        """Note that units need not be tried on this shape again; those that mind its numbers have to be."""
+        if len(shape) > LONGEST_SHAPE:
             return
-        line = normal.plain(self._lines[index])
-        texts = [(line, line.lower(), 0)]
-        texts += [(joined, joined.lower(), across) for joined, across in self._joined(index)]
-        for position in sorted(units):
-            if position in self._words.open:
-                self._try_unit(self._rules.units[position], number, texts)
+        if len(self._vain) >= MOST_SHAPES:
+            self._vain.clear()
+        vain = frozenset(unit for unit in units if not self._rules.units[unit].minds_numbers)
+        self._vain[shape] = vain
 
     def _able(self, index: int, units: set[int]) -> set[int]:
         """Return the units whose words a line and those beside it have."""
+        if not units:
+            return units
         near = b" ".join(self._lines[max(0, index - 1) : index + 2]).lower().decode("latin-1")
-        return {unit for unit in units if self._rules.units[unit].words.may_match(near)}
+        return {unit for unit in units if self._rules.units[unit].may_match(near)}
 
-    def _try_unit(self, unit: Unit, number: int, texts: list[tuple[str, str, int]]) -> None:
-        for text, low, across in texts:
-            kind = unit.search(text, low, across)
-            if kind is None:
+    def _matches(self, position: int, number: int, texts: list[_Text]) -> bool:
+        """Tell whether a unit that is open matches a line, and keep the hit that this makes."""
+        unit = self._rules.units[position]
+        if position not in self._words.open:
+            return True
+        matched = False
+        for text in texts:
+            if (unit.rank, text.calm) in self._hits:
                 continue
-            calm = normal.is_calm(text)
-            known = (unit.rank, calm) in self._hits
-            if not known and self._counts(unit.rule, text, number, calm=calm):
-                self._keep(Hit(unit.rule, unit.rank, kind, number, text, calm, *self._places(number)))
-            return
+            found = unit.find(text.line, text.low, text.across)
+            if found is None:
+                continue
+            kind = unit.rule.kind_of(found, text.line)
+            if kind is not None and self._counts(unit.rule, text.line, number, calm=text.calm):
+                self._keep(Hit(unit.rule, unit.rank, kind, number, text.line, text.calm, *self._places(number)))
+                return True
+            matched = True
+        return matched
 
     def _counts(self, rule: Rule, line: str, number: int, *, calm: bool) -> bool:
         """Tell whether a match is evidence: its surroundings fit, it is no noise, and it is more than information."""
-        if calm and rule.tier != SPECIFIC and normal.is_information(line):
+        if calm and rule.tier not in (SPECIFIC, SYMPTOM) and normal.is_information(line):
             return False
         if not rule.is_near(self._around(number)):
             return False
@@ -173,6 +249,24 @@ class Scanner:
         self._hits[hit.rank, hit.calm] = hit
         if not hit.calm:
             self._words.close(self._rules.of_rank[hit.rank])
+        self._open_until = hit.line + SAME_EVENT_LINES
+
+    def _settle(self) -> None:
+        """Try no more what can neither beat the best hit, now that all beside it has been seen, nor be evidence for it."""
+        chosen = best(self._hits.values())
+        if chosen is None:
+            return
+        same = sum(hit.kind == chosen.kind and hit.line >= chosen.line for hit in self._hits.values())
+        shown = same >= MOST_LINES
+        self._words.close(
+            frozenset(
+                position
+                for position in self._words.open
+                if level(self._rules.units[position].rule.tier) >= chosen.level
+                and (shown or self._rules.units[position].rule.kind != chosen.kind)
+            )
+        )
+        self._open_until = None
 
     def _around(self, number: int) -> Iterator[str]:
         index = number - self._base
@@ -184,18 +278,20 @@ class Scanner:
         above = [normal.plain(line) for line in reversed(self._lines[max(0, index - AROUND) : index + 1])]
         return normal.service_of(above[0]), next(filter(None, map(normal.node_of, above)), "")
 
-    def _joined(self, index: int) -> Iterator[tuple[str, int]]:
+    def _joined(self, index: int) -> Iterator[_Text]:
         """Yield the line with the next one and with the one above, where one may have been broken into both, and where."""
         for first in (index, index - 1):
             if 0 <= first < len(self._lines) - 1 and _is_broken(self._lines[first], self._lines[first + 1]):
                 head, rest = normal.plain(self._lines[first]), normal.plain(self._lines[first + 1])
                 if normal.message(rest) == rest:
-                    yield f"{head} {rest}", len(head)
+                    yield _Text(f"{head} {rest}", len(head))
 
 
 def _is_broken(first: bytes, second: bytes) -> bool:
     """Tell whether a line may go on in the next one."""
     first, second = first.strip(), second.strip()
     if len(first) < BROKEN_CHARACTERS or not second or first[-1] in _SENTENCE_ENDS or second[0] in _NEW_BEGINNINGS:
+        return False
+    if first[:SAME_BEGINNING] == second[:SAME_BEGINNING]:  # two of the same program
         return False
     return len(first) >= SURELY_BROKEN_CHARACTERS or chr(second[0]).islower()

@@ -17,7 +17,7 @@ from ..classify import decide, stream
 from ..classify import rules as rules_of
 from ..classify.decide import Result
 from ..classify.facts import Fact, Facts
-from ..classify.rules import SPECIFIC, Rules
+from ..classify.rules import SPECIFIC, SYMPTOM, Rules
 from ..classify.stream import Scan
 from ..report.escape import one_line
 from ..run.plan import CasePlan
@@ -122,7 +122,7 @@ def _scan(path: Path, rules: Rules) -> Scan:
                 for at in range(start, end, PIECE_BYTES):
                     scanner.feed(log.read(min(PIECE_BYTES, end - at)))
     except OSError:
-        return Scan((), (), 0)
+        return Scan((), ())
     return scanner.finish()
 
 
@@ -142,7 +142,7 @@ def _is_cause(found: Failure, result: Result) -> bool:
     if kind.name in OF_SERVICES | OF_THE_TEST | {"cancelled"} or kind.group not in told:
         return False
     # what a service says of a Docker engine that comes and goes is not said of ours
-    return result.tier == SPECIFIC and not result.calm and not (kind.group == "docker" and kind.retriable)
+    return result.tier in (SPECIFIC, SYMPTOM) and not result.calm and not (kind.group == "docker" and kind.retriable)
 
 
 def _by(decided: CaseVerdict, found: Failure, result: Result) -> CaseVerdict:

@@ -29,6 +29,12 @@ ORDER = {
     "noise before a full disk": (f"[WARNING]: sftp transfer mechanism failed on [n1]. Use ANSIBLE_DEBUG=1\n{FULL}", "disk_full"),
     "nothing at all": ("", "unknown"),
     "lines without a failure": ("INFO started\nINFO ready", "unknown"),
+    "a cause after how a request ended": (f"POST /v1/completions: HTTP 500\nConnection reset by peer\n{OOM}", "gpu_oom"),
+    "how a request ended after what happened": ("AssertionError: 3 == 4\nrequests.ReadTimeout: Read timed out. (read timeout=5)", "http_timeout"),
+    "a status as information": ('INFO: 10.0.0.1:4 - "POST /v1/chat/completions HTTP/1.1" 500 Internal Server Error', "http_5xx"),
+    "a cause that lasts beside one that a retry mends": ("dial tcp: lookup hub: no such host; certificate has expired", "tls_error"),
+    "a cause that lasts further down": (f"dial tcp: lookup hub: no such host\nretrying\nretrying\n{OOM}", "dns_failure"),
+    "two causes that last, one line after the other": (f"{OOM}\n{FULL}\n", "gpu_oom"),
     "what a logger calls information": ("time=x level=info msg=\"container exited with code 3\"", "unknown"),
 }  # fmt: skip
 
@@ -36,6 +42,26 @@ ORDER = {
 @pytest.mark.parametrize(("text", "kind"), ORDER.values(), ids=ORDER)
 def test_the_earliest_specific_cause_wins(text, kind):
     assert decide.classify(text).error_kind == kind
+
+
+WELL = {
+    "names of packages": "2026-01-02 03:04:05 install libcurl3-gnutls:amd64 <none> 7.88.1-10+deb12u12",
+    "apt": "debconf: delaying package configuration, since apt-utils is not installed",
+    "npm": "19 notice 2.6kB lib/utils/explain-eresolve.js",
+    "a server without a key": "0.00.025.365 W srv llama_server: security: no API key is set and CORS allows all origins",
+    "clients that come and go": "Accepted client connection\nClient connection closed",
+    "dockerd": 'level=info msg="skip loading plugin aufs" error="exec: \\"modprobe\\": executable file not found in $PATH"',
+    "a skipped test": "SKIPPED [1] tests/test_ports.py:43: ::1 cannot be used here: [Errno 99] Cannot assign requested address",
+    "the name of a test": "1.32s call     tests/node/test_ssh.py::test_a_key_that_is_revoked_is_refused[permission denied]",
+    "the name of a task": "TASK [run_close : Assert that the run has passed] ***********\nok: [localhost] => {",
+    "a trace of calls": "  0.00    0.000218           3        62           getcwd",
+    "an end": "the lab is gone",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WELL.values(), ids=WELL)
+def test_what_tells_of_no_failure_is_unknown(text):
+    assert decide.classify(text).error_kind == "unknown"
 
 
 FORMS = {

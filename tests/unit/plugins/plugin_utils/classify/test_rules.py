@@ -53,6 +53,22 @@ def test_the_words_that_a_match_needs_are_found(pattern, words):
     assert set(anchors.of(pattern).some) == set(words)
 
 
+NUMBERS = {
+    "errno 28": (True, ("28",)),
+    r"(?:429|503) message": (True, ()),
+    r"rank \d: dead": (True, ()),
+    r"\d+ of .{0,40} failed": (False, ()),
+    "p2p x509": (False, ()),
+    r"port \d{1,5} of 7\b": (True, ("7",)),
+}
+
+
+@pytest.mark.parametrize(("pattern", "minds"), NUMBERS.items(), ids=NUMBERS)
+def test_which_patterns_mind_numbers_is_known(pattern, minds):
+    unit = rules.Unit(OWN[0], 0, pattern, anchors.of(pattern))
+    assert (unit.minds_numbers, unit.numbers) == minds
+
+
 def test_a_pattern_begins_where_a_word_begins_and_its_gaps_end():
     pattern = rules.compiled("cart .*horse")
     assert pattern.search("A cart before the HORSE") and not pattern.search("descart horse")

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import json
+import random
+import shutil
 import tracemalloc
+from pathlib import Path
 
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.classify import decide, rules, stream
 from hypothesis import given, settings
@@ -85,3 +89,48 @@ def test_a_line_that_never_ends_is_read_in_constant_memory():
         assert len(scanner._waiting) <= 2 * stream.CHUNK_BYTES
     scanner.feed(b" No space left on device")
     assert decide.decide(scanner.finish()).error_kind == "disk_full"
+
+
+def test_a_line_that_comes_again_with_another_number_is_read():
+    same = "".join(f"writer {n}: write failed: errno {n % 9 + 200}\n" for n in range(500))
+    assert decide.classify(same).error_kind == "unknown"
+    assert decide.classify(f"{same}writer 7: write failed: errno 28\n").error_kind == "disk_full"
+
+
+def test_what_is_remembered_of_lines_has_an_end():
+    scanner = stream.Scanner(rules.own())
+    letters = "abcdefghijklmnop"
+    words = ["".join(letters[n >> shift & 15] for shift in (0, 4, 8, 12)) for n in range(3 * stream.MOST_SHAPES)]
+    scanner.feed("".join(f"the {word} has failed with an error\n" for word in words).encode())
+    scanner.finish()
+    assert 0 < len(scanner._vain) <= stream.MOST_SHAPES
+
+
+class Untiring(stream.Scanner):
+    """Tries every rule to the end of the log."""
+
+    def _settle(self):
+        pass
+
+
+def test_what_is_tried_no_more_would_not_have_been_chosen():
+    data = Path(__file__).parent / "data" / "messages.jsonl"
+    lines = [line for one in data.read_text().splitlines() for line in json.loads(one)["text"].splitlines()]
+    chance = random.Random(1)
+    for _ in range(60):
+        text = "\n".join(chance.choices(lines, k=chance.randrange(1, 40))).encode()
+        tireless = Untiring(rules.own())
+        tireless.feed(text)
+        whole, found = decide.decide(tireless.finish()), read([text])
+        assert (found.error_kind, found.rule, found.evidence[0]) == (whole.error_kind, whole.rule, whole.evidence[0])
+
+
+def test_a_program_is_no_log():
+    assert decide.classify(Path(shutil.which("bash")).read_bytes()).error_kind == "unknown"
+
+
+def test_a_log_with_a_hole_of_zeros_is_one():
+    hole = bytes(3 * stream.CHUNK_BYTES)
+    assert read([b"started\n", hole, b" No space left on device\n"]).error_kind == "disk_full"
+    assert read([hole, b"No space left on device\n"]).error_kind == "disk_full"
+    assert read([hole]).evidence == ()
