@@ -19,6 +19,7 @@ version_added: 0.1.0
 author: Testcell contributors
 """
 
+import atexit
 import gc
 import logging
 import time
@@ -29,7 +30,7 @@ from typing import Any
 from ansible.executor.task_result import CallbackTaskResult
 from ansible.plugins.callback import CallbackBase
 
-from ..plugin_utils.artifacts import proof
+from ..plugin_utils.artifacts import sums
 from ..plugin_utils.memory import recording
 from ..plugin_utils.memory.rows import EVENTS
 from ..plugin_utils.run import ansible_log, folder, screen
@@ -105,13 +106,17 @@ class CallbackModule(CallbackBase):
     def _open(self, run_dir: Path) -> None:
         if run_dir.is_dir():
             url = folder.database_url(run_dir)
-            self._recording = recording.of_run(run_dir, url, self._queue, lambda: proof.settle(run_dir, EVENTS))
-            self._recording.start()
+            found = recording.of_run(run_dir, url, self._queue, lambda: sums.settle(run_dir, EVENTS))
+            found.start()
+            self._recording = found
 
     def _end_recording(self) -> None:
-        wrong = self._recording.end() if self._recording else ""
+        if self._recording is None:
+            return
+        wrong = self._recording.end()
         if wrong:
             self._display.warning(wrong)
+        atexit.register(self._recording.close)
         self._recording = None
 
 

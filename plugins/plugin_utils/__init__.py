@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
 from types import ModuleType
 
@@ -26,8 +27,14 @@ class KeptFinder:
         """Return where a module of ours is, None for everything else: Ansible wants its own word for folders."""
         if not path or not name.startswith(PLUGINS):
             return None
-        found = FileFinder(path[0], (SourceFileLoader, SOURCE_SUFFIXES)).find_spec(name)
+        found = _of_folder(path[0]).find_spec(name)
         return found if found and found.loader else None
+
+
+@cache
+def _of_folder(path: str) -> FileFinder:
+    """Return the finder of a folder, which lists it once and then only when its time has changed."""
+    return FileFinder(path, (SourceFileLoader, SOURCE_SUFFIXES))
 
 
 if not any(finder is KeptFinder for finder in sys.meta_path):

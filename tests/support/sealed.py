@@ -65,7 +65,7 @@ def write(results: Path, run_id: str = RUN_ID, *, seal: bool = True, **extra: by
     _put(run / "events.jsonl", EVENTS)
     if seal:
         proof.seal(run, CASES, 0.0, known={}, pending={}, growing=("events.jsonl",))
-        proof.settle(run, "events.jsonl")
+        sums.settle(run, "events.jsonl")
     return run
 
 

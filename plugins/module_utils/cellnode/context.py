@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import CellError
+from .errors import OS_ERROR_KINDS, CellError
 from .mailbox import Mailbox, closed
 
 SAFE_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.+=@,-]{0,199}\Z")
@@ -148,10 +148,6 @@ def ensure_root(root: Path) -> Path:
     if stat.S_IMODE(info.st_mode) & 0o077:
         os.chmod(root, 0o700)
     return root
-
-
-OS_ERROR_KINDS = {28: "disk_full", 122: "disk_full", 30: "fs_readonly", 5: "io_error", 13: "privilege", 1: "privilege"}
-OS_ERROR_KINDS.update({24: "resource_limit", 23: "resource_limit", 11: "resource_limit", 12: "node_oom"})
 
 
 # How Python and the dynamic loader say that a limit of the process was reached.

@@ -1,11 +1,14 @@
 # Copyright (c) 2026 Testcell contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one error class of the node program; its kind is a name of the failure taxonomy."""
+"""The one error class of the node program, and the kinds of what the system refuses: names of the failure taxonomy."""
 
 from __future__ import annotations
 
 from typing import Any
+
+OS_ERROR_KINDS = {28: "disk_full", 122: "disk_full", 30: "fs_readonly", 5: "io_error", 13: "privilege", 1: "privilege"}
+OS_ERROR_KINDS.update({24: "resource_limit", 23: "resource_limit", 11: "resource_limit", 12: "node_oom"})
 
 
 class CellError(Exception):

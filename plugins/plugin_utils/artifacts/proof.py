@@ -85,7 +85,7 @@ def seal(
 
     known: path -> sha256 of files whose bytes have been proved, whatever the disk has by now. pending: path -> content
     of files that are written next. growing: files that somebody still writes; what they hold now is proved, the rest
-    when they are settled.
+    when they are settled, see `sums.settle`.
     """
     there = set(files_below(run_dir)) - UNPROVED - set(growing) - set(pending)
     manifests = [(ref, f"{ref.folder(Path())}/{manifest.NAME}") for ref in cases]
@@ -101,17 +101,6 @@ def seal(
     atomic.write_bytes(run_dir / manifest.NAME, run)
     digests = {path: claim.digests[SHA256] for path, claim in claimed.items()}
     atomic.write_bytes(run_dir / sums.NAME, sums.render({**digests, **proved}))
-
-
-def settle(run_dir: Path, name: str) -> None:
-    """Add a file to SHA256SUMS that nobody writes any more; nothing is done for a run that has no proof."""
-    try:
-        listed = sums.parse((run_dir / sums.NAME).read_bytes())
-        content = (run_dir / name).read_bytes()
-    except (FileNotFoundError, sums.SumsError):
-        return
-    digests = {**listed, name: sha256(content)}
-    atomic.write_bytes(run_dir / sums.NAME, sums.render(digests))
 
 
 def files_below(folder: Path) -> Iterator[str]:

@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
+
+from ..run import atomic
 
 NAME = "SHA256SUMS"
 LINE = re.compile(rb"(?P<escaped>\\?)(?P<digest>[0-9a-f]{64}) [ *](?P<name>.+)", re.DOTALL)
@@ -46,6 +50,16 @@ def parse(content: bytes) -> dict[str, str]:
             raise SumsError(f"line {number} gives {path!r} once more")
         found[path] = match["digest"].decode()
     return found
+
+
+def settle(folder: Path, name: str) -> None:
+    """Add a file to the list of a folder that nobody writes any more; nothing is done for a folder that has none."""
+    try:
+        listed = parse((folder / NAME).read_bytes())
+        content = (folder / name).read_bytes()
+    except (FileNotFoundError, SumsError):
+        return
+    atomic.write_bytes(folder / NAME, render({**listed, name: hashlib.sha256(content).hexdigest()}))
 
 
 def _meant(spelled: bytes, number: int) -> bytes:

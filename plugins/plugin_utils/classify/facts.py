@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...module_utils.cellnode.context import OS_ERROR_KINDS
+from ...module_utils.cellnode.errors import OS_ERROR_KINDS
 from .reading import of_exit, of_status
 from .rules import GENERIC, SPECIFIC, WRAPPER
 

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from ..problems import InputError, KeyPath, format_path
 from ..verdict.strict_json import FileProblem
 
 LONGEST_SHOWN = 60
+MOST_LINES = 20
+LONGEST_S = 100 * 366 * 86_400
 _LARGEST = (1 << 63) - 1
 
 
@@ -24,10 +27,46 @@ def clean(value: str) -> str:
     return value.encode("utf-8", "backslashreplace").decode("utf-8").replace("\x00", "\\x00")
 
 
+class Faults(list[FileProblem]):
+    """What in a run's files cannot be believed, in the order in which it was found."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: dict[Path, Callable[[KeyPath], int]] = {}
+        self._bad_lines: Counter[Path] = Counter()
+
+    def note(self, path: Path, place: KeyPath, message: str) -> None:
+        """Add a fault of one key of a JSON file, by its line or that of the nearest key above it."""
+        if path not in self._lines:
+            self._lines[path] = _lines(path)
+        self.append(FileProblem(str(path), self._lines[path](place), format_path(place), message))
+
+    def note_line(self, path: Path, line: int, key: str, message: str) -> None:
+        """Add a fault of one line; of a file that is bad throughout the first ones are told."""
+        self._bad_lines[path] += 1
+        if self._bad_lines[path] <= MOST_LINES:
+            self.append(FileProblem(str(path), line, key, message))
+
+
+def _lines(path: Path) -> Callable[[KeyPath], int]:
+    """Return what tells the line of a key; where the reader of places refuses the file, always the line that it names."""
+    from ..scenario import strict_json  # noqa: PLC0415 - only a broken file needs it, and every run is recorded
+    from ..scenario._source import Limits  # noqa: PLC0415
+
+    # What is larger is told without lines: to find them takes a second for some 4 MiB.
+    whole = Limits(max_bytes=1 << 22, max_depth=200, max_values=2_000_000, max_string=1 << 22)
+    try:
+        document = strict_json.read(path, whole)
+    except InputError as exc:
+        line = exc.problems[0].line
+        return lambda _place: line
+    return lambda place: document.key_mark(place)[0]
+
+
 class Fields:
     """The fields of a mapping. at: where it stands in the file; what is absent or null is None and no fault."""
 
-    def __init__(self, data: Mapping[str, Any], path: Path, problems: list[FileProblem], at: KeyPath = ()) -> None:
+    def __init__(self, data: Mapping[str, Any], path: Path, problems: Faults, at: KeyPath = ()) -> None:
         self.data = data
         self.path = path
         self.at = at
@@ -67,6 +106,11 @@ class Fields:
         good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
         return value if value is None or good else self._refused(key, "a finite number from 0")
 
+    def seconds(self, key: str) -> float | None:
+        """Return how long something took, in seconds that a calendar can be asked for."""
+        value = self.amount(key)
+        return value if value is None or value <= LONGEST_S else self._refused(key, f"seconds from 0 to {LONGEST_S}")
+
     def moment(self, key: str) -> float | None:
         """Return an ISO 8601 time as Unix seconds."""
         value = self.data.get(key)
@@ -95,8 +139,7 @@ class Fields:
 
     def refuse(self, key: str, message: str) -> Any:
         """Note a fault of one key, and return None in place of its value."""
-        place = (*self.at, key)
-        self._problems.append(FileProblem(str(self.path), _line(self.path, place), format_path(place), message))
+        self._problems.note(self.path, (*self.at, key), message)
 
     def _refused(self, key: str, expected: str) -> Any:
         """Note that a value is another than expected, and return None in its place."""
@@ -105,16 +148,3 @@ class Fields:
         shown = repr(self.data[key])
         cut = shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."
         return self.refuse(key, f"is {cut}; expected {expected}")
-
-
-def _line(path: Path, place: KeyPath) -> int:
-    """Return the line of a key, or of the nearest one above it; where the reader of places refuses the file, that line."""
-    from ..scenario import strict_json  # noqa: PLC0415 - only a broken file needs it, and every run is recorded
-    from ..scenario._source import Limits  # noqa: PLC0415
-
-    whole = Limits(max_bytes=1 << 26, max_depth=200, max_values=2_000_000, max_string=1 << 26)
-    try:
-        document = strict_json.read(path, whole)
-    except InputError as exc:
-        return exc.problems[0].line
-    return document.key_mark(place)[0]

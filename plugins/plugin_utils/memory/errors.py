@@ -6,15 +6,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import sqlite3
 from pathlib import Path
 from typing import Any
 
-from ..run import reserve
+from ..run import limits, reserve
 
+OF_THE_MACHINE = ("disk_full", "io_error", "resource_limit")
 NEEDED_BYTES = 16 * 1024 * 1024
 _BUSY, _LOCKED = sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED
 _OF_SQLITE = {
@@ -80,9 +80,8 @@ def _unconnected(said: str) -> str:
 
 def of_system(exc: OSError, path: Path) -> StoreError:
     """Return what an error of the operating system means for the database at path."""
-    kind = {errno.ENOSPC: "disk_full", errno.EDQUOT: "disk_full", errno.EIO: "io_error"}.get(
-        exc.errno or 0, "db_readonly"
-    )
+    found = limits.kind_of(exc)
+    kind = found if found in OF_THE_MACHINE else "db_readonly"
     return StoreError(kind, _message(kind, path, exc.strerror or str(exc)))
 
 
@@ -90,7 +89,9 @@ def _message(kind: str, path: Path, said: str) -> str:
     if kind == "disk_full":
         return f"{path}: {said}; {reserve.shortage(_folder(path), NEEDED_BYTES)}"
     if kind == "db_readonly":
-        return f"{path}: cannot be written to ({said})"
+        return f"{path}: cannot be written to ({said}); give this user the file and its folder, or name another in database_url"
+    if kind == "db_locked":
+        return f"{path}: {said}: another process writes it, `fuser {path}` names it"
     return f"{path}: {said}"
 
 

@@ -35,11 +35,11 @@ def lines(connection: sa.Connection, what: str, *, typed: bool = False) -> Itera
     """
     found = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(WHAT[what]())
     names = list(found.keys())
-    write = _typed if typed else _for_people
+    write, timespec = (_typed, "microseconds") if typed else (_for_people, "seconds")
     yield write([names])
     for part in found.partitions():
         rows = _with_evidence(connection, part) if names[-1] == EVIDENCE else part
-        yield write([_cells(names, row, _exact if typed else _whole) for row in rows])
+        yield write([_cells(names, row, timespec) for row in rows])
 
 
 def _with_evidence(connection: sa.Connection, rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
@@ -51,18 +51,16 @@ def _with_evidence(connection: sa.Connection, rows: Sequence[Sequence[Any]]) -> 
     return [[*row[:-1], "\n".join(told[row[-1]])] for row in rows]
 
 
-def _cells(names: Sequence[str], row: Sequence[Any], moment: Callable[[float], str]) -> list[Any]:
-    return [
-        moment(value) if name in _TIMES and value is not None else value for name, value in zip(names, row, strict=True)
-    ]
+def _cells(names: Sequence[str], row: Sequence[Any], timespec: str) -> list[Any]:
+    return [_date(value, timespec) if name in _TIMES else value for name, value in zip(names, row, strict=True)]
 
 
-def _exact(value: float) -> str:
-    return datetime.fromtimestamp(value, timezone.utc).isoformat(timespec="microseconds")
-
-
-def _whole(value: float) -> str:
-    return datetime.fromtimestamp(value, timezone.utc).isoformat(timespec="seconds")
+def _date(value: float | None, timespec: str) -> str | None:
+    """Return a time as ISO 8601 in UTC, None for a number that no calendar has."""
+    try:
+        return None if value is None else datetime.fromtimestamp(value, timezone.utc).isoformat(timespec=timespec)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _for_people(rows: Sequence[Sequence[Any]]) -> str:

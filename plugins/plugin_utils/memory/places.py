@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -54,8 +55,8 @@ def place(url: str, results_dir: Path) -> Place:
 
 
 def of_file(file: Path) -> Place:
-    """Return the database in a file of SQLite; file is absolute."""
-    return Place(SQLITE, file, "")
+    """Return the database in a file of SQLite; file is absolute. What SQLite keeps beside it lies where a link leads."""
+    return Place(SQLITE, Path(os.path.realpath(file)) if file.is_symlink() else file, "")
 
 
 def _file(rest: str) -> Place:

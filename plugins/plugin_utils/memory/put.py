@@ -15,8 +15,11 @@ from ..verdict.strict_json import FileProblem
 from . import texts
 
 Row = Mapping[str, Any]
+Place = tuple[str, str, int]
 # Two runs of one id and host that began further apart are two runs, of two results folders.
 SAME_START_S = 1.5
+CASE = "SELECT id, labels FROM cases WHERE scenario = :scenario AND name = :name"
+ATTEMPT = "SELECT id FROM attempts WHERE run_id = :run_id AND case_id = :case_id AND attempt = :attempt"
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class AttemptRows:
 class RunRows:
     """One run. run: the columns of `runs`; nodes: of `run_nodes`; events: of `events`, None to leave those there are.
 
-    problems: what in its files could not be believed, and is left out.
+    problems: what in its files could not be believed, and is left out; live: its controller may still record it.
     """
 
     run: Row
@@ -47,6 +50,7 @@ class RunRows:
     nodes: tuple[Row, ...] = ()
     events: tuple[Row, ...] | None = None
     problems: tuple[FileProblem, ...] = ()
+    live: bool = False
 
 
 class Database(Protocol):
@@ -78,9 +82,11 @@ class Plain:
 def put(database: Database, rows: RunRows) -> int:
     """Add a run, or bring it up to date, and return its number; doing so twice changes nothing."""
     number = put_run(database, rows.run)
-    for attempt in sorted(rows.attempts, key=_in_one_order):
-        _put_attempt(database, number, attempt)
-    _drop_others(database, number, rows.attempts)
+    there = _attempts_of(database, number)
+    for attempt in sorted(rows.attempts, key=_place):
+        _put_attempt(database, number, attempt, there.pop(_place(attempt), 0))
+    # The run's files no longer tell of these.
+    database.many("DELETE FROM attempts WHERE id = :id", [{"id": left} for left in there.values()])
     database.run("DELETE FROM run_nodes WHERE run_id = :run", {"run": number})
     database.many(texts.insert("run_nodes"), [{**node, "run_id": number} for node in rows.nodes])
     if rows.events is not None:
@@ -118,20 +124,28 @@ def _key(database: Database, run: Row) -> str:
     return key if abs(known[0][0] - began) < SAME_START_S else f"{key}/{began:.3f}"
 
 
-def _in_one_order(attempt: AttemptRows) -> tuple[str, str, int]:
-    """Return a key by which all writers touch cases in one order, so that none waits for another in a ring."""
+def _place(attempt: AttemptRows) -> Place:
+    """Return what names an attempt within its run; in this order all writers touch cases, so that none waits in a ring."""
     return attempt.case["scenario"], attempt.case["name"], attempt.row["attempt"]
 
 
-def _put_attempt(database: Database, run: int, attempt: AttemptRows) -> None:
+def _attempts_of(database: Database, run: int) -> dict[Place, int]:
+    """Return the numbers of a run's attempts. Whoever else writes this run waits since its own row was written."""
+    found = database.ask(
+        "SELECT c.scenario, c.name, a.attempt, a.id FROM attempts a JOIN cases c ON c.id = a.case_id WHERE a.run_id = :run",
+        {"run": run},
+    )
+    return {(scenario, name, attempt): number for scenario, name, attempt, number in found}
+
+
+def _put_attempt(database: Database, run: int, attempt: AttemptRows, number: int) -> None:
+    """Add an attempt, or bring the one of that number up to date; 0 is none yet."""
     row = {**attempt.row, "run_id": run, "case_id": put_case(database, attempt.case, attempt.labels)}
     database.run(texts.upsert("attempts"), row)
-    number = _number(
-        database, "SELECT id FROM attempts WHERE run_id = :run_id AND case_id = :case_id AND attempt = :attempt", row
-    )
-    of = {"attempt_id": number}
-    for table in ("attempt_nodes", "evidence", "metrics", "attempt_revisions"):
-        database.run(f"DELETE FROM {table} WHERE attempt_id = :attempt_id", of)
+    of = {"attempt_id": number or _number(database, ATTEMPT, row)}
+    if number:
+        for table in ("attempt_nodes", "evidence", "metrics", "attempt_revisions"):
+            database.run(f"DELETE FROM {table} WHERE attempt_id = :attempt_id", of)
     database.many(texts.insert("attempt_nodes"), [{**of, "node": node} for node in dict.fromkeys(attempt.nodes)])
     database.many(texts.insert("evidence"), [{**of, "n": n, "line": line} for n, line in enumerate(attempt.evidence)])
     database.many(
@@ -144,27 +158,14 @@ def _put_attempt(database: Database, run: int, attempt: AttemptRows) -> None:
 
 def put_case(database: Database, case: Row, labels: Mapping[str, str]) -> int:
     """Add a case, or bring its labels up to date, and return its number. case: scenario, name, labels as JSON text."""
-    database.run(texts.insert_once("cases"), case)
-    number, known = database.ask("SELECT id, labels FROM cases WHERE scenario = :scenario AND name = :name", case)[0]
-    of = {"case_id": number}
-    if known != case["labels"]:
-        database.run("UPDATE cases SET labels = :labels WHERE id = :case_id", {**of, "labels": case["labels"]})
-        database.run("DELETE FROM case_labels WHERE case_id = :case_id", of)
-    for key, value in labels.items():
-        database.run(texts.upsert("case_labels"), {**of, "key": key, "value": value})
-    return int(number)
-
-
-def _drop_others(database: Database, run: int, attempts: Sequence[AttemptRows]) -> None:
-    """Remove attempts that the run's files no longer tell of."""
-    kept = {_in_one_order(attempt) for attempt in attempts}
-    found = database.ask(
-        "SELECT a.id, c.scenario, c.name, a.attempt FROM attempts a JOIN cases c ON c.id = a.case_id WHERE a.run_id = :run",
-        {"run": run},
-    )
-    for number, *place in found:
-        if tuple(place) not in kept:
-            database.run("DELETE FROM attempts WHERE id = :id", {"id": number})
+    known = database.ask(CASE, case)
+    if known and known[0][1] == case["labels"]:
+        return int(known[0][0])
+    database.run(texts.upsert("cases"), case)
+    of = {"case_id": _number(database, CASE, case)}
+    database.run("DELETE FROM case_labels WHERE case_id = :case_id", of)
+    database.many(texts.insert("case_labels"), [{**of, "key": key, "value": value} for key, value in labels.items()])
+    return of["case_id"]
 
 
 def _number(database: Database, text: str, values: Row) -> int:

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 from . import errors, places, sqlite_file, syncing, texts
 from . import rows as reading
 from .errors import StoreError
-from .put import Plain, put, put_run
+from .put import Plain, RunRows, put, put_run
 from .sqlite_file import Patience
 from .tables import REVISION, TABLES
 
@@ -32,6 +32,7 @@ EVERY_S = 0.1
 # How long the end of a run waits for the database, all in all, and what a locked one is given at a time.
 END_WITHIN_S = 5.0
 LOCK_WAIT_S = 0.1
+CLOSE_WITHIN_S = 1.0
 # When, what, and the fields that go with it.
 Event = tuple[float, str, dict[str, Any]]
 Queue = SimpleQueue["Event | None"]
@@ -40,7 +41,9 @@ ENCODE = json.JSONEncoder(default=str).encode
 NAMES = TABLES["events"].given[1:]
 INSERT = f"INSERT INTO events ({', '.join(TABLES['events'].given)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 MENDED = "db_corrupt"
-NEXT = "this run lies in its folder, and is taken up by the next run or by `testcell results import`"
+NEXT = (
+    "what is missing lies in the folders of the runs, and is taken up by the next run or by `testcell results import`"
+)
 
 
 class Outdated(StoreError):
@@ -48,11 +51,15 @@ class Outdated(StoreError):
 
 
 class Sink(Protocol):
-    """Where events go as columns. StoreError where they cannot; one of kind db_locked may be tried again."""
+    """Where events go as columns. StoreError where they cannot; one of kind db_locked may be tried again.
+
+    finish: puts the run's results, and those of other runs that the database misses. until: by the monotonic clock;
+    whole: all events of the run were written, so that none is to be taken from its folder.
+    """
 
     def write(self, rows: Sequence[Columns]) -> None: ...
 
-    def finish(self, until: float) -> None: ...
+    def finish(self, until: float, *, whole: bool) -> None: ...
 
     def close(self) -> None: ...
 
@@ -65,7 +72,9 @@ class Recording:
         self._make_sink = make_sink
         self._log = log
         self._sink: Sink | None = None
-        self._ending = threading.Event()
+        # What was there before is of a controller that may have been killed before it had written all of it.
+        self._whole = not log.goes_on
+        self._ending, self._done = threading.Event(), threading.Event()
         self._wrong = ""
         self._until = float("inf")
         self._thread = threading.Thread(target=self._work, name="testcell-recording", daemon=True)
@@ -79,10 +88,13 @@ class Recording:
         self._until = time.monotonic() + within_s
         self._ending.set()
         self._queue.put(None)
-        self._thread.join(within_s + 1.0)
-        if self._thread.is_alive():
+        if not self._done.wait(within_s + 1.0):
             return f"the results database took longer than {within_s:g} s; {NEXT}"
         return self._wrong
+
+    def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
+        """Wait, after the end, until the database is given up. That takes waits for the disk, beside which others can work."""
+        self._thread.join(within_s)
 
     def _work(self) -> None:
         try:
@@ -92,27 +104,32 @@ class Recording:
             self._log.close()
             if self._sink is not None:
                 with self._given_up_if_not():
-                    self._sink.finish(self._until)
+                    self._sink.finish(self._until, whole=self._whole)
         finally:
+            self._done.set()
             if self._sink is not None:
                 with suppress(sqlite3.Error, StoreError):
                     self._sink.close()
 
     def _write_all(self) -> None:
         """Write events until the end; those that the database cannot take now are written there with later ones."""
+        write = self._sink.write if self._sink is not None else None
         waiting: list[Event] = []
         while not self._ending.is_set() or not self._queue.empty():
             events = self._gathered(waiting)
             self._log.write(events)
+            if write is None:
+                continue
             waiting += events
             try:
-                if waiting and self._sink is not None:
-                    self._sink.write([_columns(event) for event in waiting])
+                if waiting:
+                    write([_columns(event) for event in waiting])
                 waiting = []
-            except StoreError as exc:
-                if exc.kind != "db_locked":
-                    # A run tells its events in its folder, too: in the end they are taken from there.
-                    self._sink, waiting = Later(self._sink), []
+            except Exception as exc:
+                # A run tells its events in its folder, too: in the end they are taken from there, and what is wrong is told.
+                if not isinstance(exc, StoreError) or exc.kind != "db_locked":
+                    write, waiting, self._whole = None, [], False
+        self._whole = self._whole and not waiting
 
     def _gathered(self, waiting: Sequence[Event]) -> list[Event]:
         """Return the events of the next 100 ms; without any it waits for one, unless others are to be written."""
@@ -127,41 +144,22 @@ class Recording:
 
     @contextmanager
     def _given_up_if_not(self) -> Iterator[None]:
-        """Let an error of the database be what is told in the end."""
+        """Let an error be what is told in the end, whatever it is: nobody else hears of it in this thread."""
         try:
             yield
-        except (StoreError, sqlite3.Error, OSError) as exc:
+        except Exception as exc:
             self._wrong = told(exc)
 
 
-class Later:
-    """A sink that cannot take events while the run goes on, and may take its results in the end."""
-
-    def __init__(self, sink: Sink | None) -> None:
-        self._sink = sink
-
-    def write(self, rows: Sequence[Columns]) -> None:
-        """Take nothing."""
-
-    def finish(self, until: float) -> None:
-        """Put the run's results where that can be done."""
-        if self._sink is not None:
-            self._sink.finish(until)
-
-    def close(self) -> None:
-        """Give up the database."""
-        if self._sink is not None:
-            self._sink.close()
-
-
 class Log:
-    """The events of a run as JSON lines. done: called when the last one is written.
+    """The events of a run as JSON lines. done: called when the last one is written; goes_on: some were there before.
 
     A full disk stops nothing: the stream keeps what it could not write, and tries again with what comes.
     """
 
     def __init__(self, path: Path, done: Callable[[], None] = lambda: None) -> None:
         self._stream = path.open("a", encoding="utf-8")
+        self.goes_on = self._stream.tell() > 0
         self._done = done
 
     def write(self, events: Sequence[Event]) -> None:
@@ -199,15 +197,18 @@ class FileSink:
 
     def write(self, rows: Sequence[Columns]) -> None:
         """Add events of the run, in one transaction."""
+        opened = None if self._run else reading.opened(self._run_dir, now=self._clock())
         with self._transaction() as connection:
-            run = self._run or put_run(Plain(connection), reading.opened(self._run_dir, now=self._clock()))
+            run = self._run if opened is None else put_run(Plain(connection), opened)
             connection.executemany(INSERT, [(run, *row) for row in rows])
         self._run = run
 
-    def finish(self, until: float) -> None:
-        """Put the run's results, and those of other runs that the database misses; until: by the monotonic clock."""
+    def finish(self, until: float, *, whole: bool) -> None:
+        """Put the run's results, and those of other runs that the database misses."""
         try:
-            self._put_run(until)
+            self._put(reading.of_run(self._run_dir, now=self._clock(), events=not whole), until)
+            if self._identity != sqlite_file.identity(self._file):
+                raise StoreError(MENDED, f"{self._file}: was removed or replaced while the run went on")
         except StoreError as exc:
             if exc.kind != MENDED and not isinstance(exc, Outdated):
                 raise
@@ -222,45 +223,37 @@ class FileSink:
             self._connection.close()
             self._connection = None
 
-    def _put_run(self, until: float) -> None:
+    def _put(self, run: RunRows, until: float) -> None:
         while True:
             try:
                 with self._transaction() as connection:
-                    recorded = connection.execute(
-                        "SELECT count(*) FROM events WHERE run_id = ?", [self._run]
-                    ).fetchone()[0]
-                    missing = recorded < reading.count_events(self._run_dir)
-                    put(Plain(connection), reading.of_run(self._run_dir, now=self._clock(), events=missing))
-                break
+                    put(Plain(connection), run)
+                return
             except StoreError as exc:
                 if exc.kind != "db_locked" or time.monotonic() > until:
                     raise
-        if self._identity != sqlite_file.identity(self._file):
-            raise StoreError(MENDED, f"{self._file}: was removed or replaced while the run went on")
 
     def _put_others(self, until: float) -> None:
         """Take up what earlier runs of this folder could not record."""
-        with self._transaction() as connection:
-            known = syncing.known(Plain(connection), self._run_dir.parent)
-        found = syncing.look(self._run_dir.parent, known, self._clock())
-        for one in found.new:
+        with self._told():
+            known = syncing.known(Plain(self._connection or self._open()), self._run_dir.parent)
+        for one in syncing.look(self._run_dir.parent, known, self._clock(), ended=False).read():
             if time.monotonic() > until:
                 return
-            with self._transaction() as connection:
-                put(Plain(connection), one)
+            self._put(one, until)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
+        with self._told():
             connection = self._connection or self._open()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            with _begun(connection):
                 yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Let errors of the driver and of the system come out as StoreError."""
+        try:
+            yield
         except sqlite3.Error as exc:
             found = errors.of_sqlite(exc, self._file)
             if found.kind == MENDED:
@@ -270,6 +263,7 @@ class FileSink:
             raise errors.of_system(exc, self._file) from None
 
     def _open(self) -> sqlite3.Connection:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
         wrong = sqlite_file.damage(self._file, self._clock())
         if wrong:
             raise StoreError(MENDED, f"{self._file} {wrong}")
@@ -292,16 +286,23 @@ class FileSink:
             raise Outdated("config_invalid", f"{self._file}: has the tables of another version of this program")
 
     def _create(self, connection: sqlite3.Connection) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with _begun(connection):
             if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 for text in texts.create():
                     connection.execute(text)
-            connection.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            raise
+
+
+@contextmanager
+def _begun(connection: sqlite3.Connection) -> Iterator[None]:
+    """Begin a transaction that keeps other writers out, which ends with the block: kept, or undone by an exception."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
 
 
 class ServerSink:
@@ -326,9 +327,10 @@ class ServerSink:
             self._run, self._run_dir, [dict(zip(NAMES, row, strict=True)) for row in rows]
         )
 
-    def finish(self, until: float) -> None:
+    def finish(self, until: float, *, whole: bool) -> None:
         """Put the run's results, and those of other runs that the database misses."""
         self._store.prepare()
+        self._store.put([reading.of_run(self._run_dir, now=time.time(), events=not whole)])
         self._store.sync(self._run_dir.parent)
 
     def close(self) -> None:
@@ -366,6 +368,7 @@ def through_store(place: places.Place, run_dir: Path) -> None:
     """Let SQLAlchemy put the database in order, which takes all runs up again where it was lost."""
     with _stores().Store(place, run_dir.parent, time.time, Patience(1.0, 3)) as store:
         store.prepare()
+        store.put([reading.of_run(run_dir, now=time.time())])
         store.sync()
 
 

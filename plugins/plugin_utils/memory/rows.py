@@ -10,30 +10,35 @@ A file that is missing says nothing; one that is broken is named, and all the re
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..report.results import MAX_SUMMARY_BYTES, RUNNING_WITHIN_S
 from ..report.values import items, mapping, number, text
 from ..run import journal, owner
 from ..run.folder import RUN_ID, CaseRef
+from ..verdict.names import VERDICTS
 from ..verdict.strict_json import FileProblem, parse
-from ..verdict.verdicts import VERDICTS
-from ._fields import Fields, clean
+from ._fields import Faults, Fields, clean
 from .put import AttemptRows, Row, RunRows
 
-MAX_JSON_BYTES = 64 * 1024 * 1024
-MAX_EVENTS_BYTES = 256 * 1024 * 1024
+MAX_EVENTS_BYTES = 64 * 1024 * 1024
 MAX_CSV_BYTES = 16 * 1024 * 1024
-QUIET_S = 900.0
+# A link is not followed, and nothing that is no file keeps us waiting.
+FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 SUMMARY = "summary.json"
 EVENTS = "events.jsonl"
 INVALID = "invalid"
+RUNNING, UNFINISHED, FINISHED = "running", "unfinished", "finished"
 _EVENT = {"event": "", "host": "", "task": "", "status": "", "error_kind": ""}
 
 
@@ -44,59 +49,51 @@ class _Run:
     path: Path
     summary: Mapping[str, Any]
     plan: Mapping[str, Any]
-    problems: list[FileProblem]
+    problems: Faults
 
 
 def of_run(run_dir: Path, *, now: float, events: bool = True) -> RunRows:
     """Return the rows of a run, finished or not. events: also those of events.jsonl, else the ones recorded stay."""
-    run = _Run(run_dir, {}, {}, [])
+    digest = digest_of(run_dir)  # before anything is read, so that what is written meanwhile is news
+    run = _planned(run_dir)
     summary = _document(run, run_dir / SUMMARY)
-    run = replace(run, summary=summary or {}, plan=_document(run, run_dir / "plan.json") or {})
+    run = replace(run, summary=summary or {})
     attempts = tuple(_attempts(run))
+    row = _run_row(run, now, digest, believed=summary is not None)
     return RunRows(
-        run=_run_row(run, now, believed=summary is not None),
+        run=row,
         attempts=attempts,
         nodes=tuple(_nodes(run)),
         events=tuple(_events(run)) if events else None,
         problems=tuple(run.problems),
+        live=row["state"] == RUNNING or bool(_controller_lives(run)),
     )
 
 
 def opened(run_dir: Path, *, now: float) -> Row:
     """Return the row of a run that has just begun."""
-    run = _Run(run_dir, {}, {}, [])
-    return _run_row(replace(run, plan=_document(run, run_dir / "plan.json") or {}), now, believed=False)
+    return _run_row(_planned(run_dir), now, digest_of(run_dir), believed=False)
+
+
+def state_of(run_dir: Path, now: float) -> str:
+    """Return the state of a run, by its files alone: finished, running or unfinished."""
+    return _state(_planned(run_dir), now)
+
+
+def _planned(run_dir: Path) -> _Run:
+    """Return a run of which nothing but its plan is read."""
+    run = _Run(run_dir, {}, {}, Faults())
+    return replace(run, plan=_document(run, run_dir / "plan.json") or {})
 
 
 def digest_of(run_dir: Path) -> str:
-    """Return the digest of summary.json with its size and time; without one the journal's size and time.
-
-    One that is too large to be read has no digest but these.
-    """
-    facts = _facts_of_file(run_dir)
-    path = run_dir / SUMMARY
-    try:
-        with path.open("rb") as stream:
-            if os.fstat(stream.fileno()).st_size > MAX_JSON_BYTES:
-                return f"too-large {facts}"
-            return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()} {facts}"
-    except OSError:
-        return f"journal {facts}"
-
-
-def unchanged(run_dir: Path, digest: str) -> bool:
-    """Decide by size and time alone whether a run is as it was when its digest was made."""
-    kind, _, facts = digest.partition(" ")
-    return facts == _facts_of_file(run_dir) and (kind != "journal") == (run_dir / SUMMARY).exists()
-
-
-def _facts_of_file(run_dir: Path) -> str:
+    """Return what tells a run from what it was: size and time of its summary or, without one, of its journal; no file is read."""
     for name in (SUMMARY, journal.NAME):
         try:
-            facts = (run_dir / name).lstat()
+            facts = os.lstat(f"{run_dir}/{name}")
         except OSError:
             continue
-        return f"{facts.st_size} {facts.st_mtime_ns}"
+        return f"{name} {facts.st_size} {facts.st_mtime_ns}"
     return ""
 
 
@@ -108,7 +105,7 @@ def host_of(plan: Mapping[str, Any]) -> str:
 
 def _document(run: _Run, path: Path) -> dict[str, Any] | None:
     """Return the JSON object of a file, None where there is none or it cannot be believed, which is noted."""
-    content = _content(run, path, MAX_JSON_BYTES)
+    content = _content(run, path, MAX_SUMMARY_BYTES)
     if content is None:
         return None
     document, faults = parse(content, str(path))
@@ -117,24 +114,28 @@ def _document(run: _Run, path: Path) -> dict[str, Any] | None:
 
 
 def _content(run: _Run, path: Path, limit: int) -> bytes | None:
+    """Return what a file holds, None where there is none; one that cannot be read, or is no file, is noted."""
     try:
-        if path.is_symlink() or not path.is_file():
-            return None
-        size = path.stat().st_size
-        if size > limit:
-            run.problems.append(FileProblem(str(path), 0, "", f"has {size} bytes, over the limit of {limit} bytes"))
-            return None
-        return path.read_bytes()
-    except OSError as exc:
-        run.problems.append(FileProblem(str(path), 0, "", f"cannot be read: {exc.strerror}"))
+        with open(os.open(path, FLAGS), "rb") as stream:
+            facts = os.fstat(stream.fileno())
+            if stat.S_ISREG(facts.st_mode) and facts.st_size <= limit:
+                return stream.read(limit)
+    except FileNotFoundError:
         return None
+    except OSError as exc:
+        why = "is a link, which is not followed" if exc.errno == errno.ELOOP else f"cannot be read: {exc.strerror}"
+        run.problems.append(FileProblem(str(path), 0, "", why))
+        return None
+    is_file = stat.S_ISREG(facts.st_mode)
+    why = f"has {facts.st_size} bytes, over the limit of {limit} bytes" if is_file else "is no file"
+    run.problems.append(FileProblem(str(path), 0, "", why))
+    return None
 
 
-def _run_row(run: _Run, now: float, *, believed: bool) -> dict[str, Any]:
+def _run_row(run: _Run, now: float, digest: str, *, believed: bool) -> dict[str, Any]:
     path = run.path / SUMMARY
     fields = Fields(run.summary, path, run.problems)
-    finished = path.is_file()
-    state = "finished" if finished else _state(run, now)
+    state = _state(run, now)
     run_id = run.path.name if RUN_ID.fullmatch(run.path.name) else text(run.summary.get("run_id")) or run.path.name
     host, began = host_of(run.plan), number(run.plan.get("started_at"))
     verdict = fields.choice("verdict", VERDICTS) if believed else ""
@@ -144,23 +145,36 @@ def _run_row(run: _Run, now: float, *, believed: bool) -> dict[str, Any]:
         "host": host,
         "path": str(run.path.absolute()),
         "state": state,
-        "verdict": verdict or (INVALID if finished else ""),
+        "verdict": verdict or (INVALID if state == FINISHED else ""),
         "exit_code": fields.count("exit_code"),
         "control_ok": Fields(fields.mapping("control"), path, run.problems, ("control",)).flag("ok"),
         "started_at": began if began is not None else fields.moment("started_at"),
         "ended_at": fields.moment("ended_at"),
-        "seconds": fields.amount("seconds"),
-        "digest": digest_of(run.path),
+        "seconds": fields.seconds("seconds"),
+        "digest": digest,
     }
 
 
 def _state(run: _Run, now: float) -> str:
-    """Return whether a run without a summary goes on. Who cannot be asked counts as alive while something is written."""
-    name, here = text(run.plan.get("owner")), owner.here()
+    """Return how far a run is. Whose controller cannot be asked counts as running while something is written."""
+    if (run.path / SUMMARY).is_file():
+        return FINISHED
+    lives = _controller_lives(run)
+    if lives is None:
+        lives = now - _last_written(run.path) < RUNNING_WITHIN_S
+    return RUNNING if lives else UNFINISHED
+
+
+def _controller_lives(run: _Run) -> bool | None:
+    """Return whether the process that a run belongs to lives, None where it is none of this machine."""
+    name, here = text(run.plan.get("owner")), _here()
     found = owner.PATTERN.fullmatch(name)
-    if found and (found["host"], found["place"]) == (here.host, here.place):
-        return "unfinished" if owner.is_dead(name, here, owner.lives) else "running"
-    return "running" if now - _last_written(run.path) < QUIET_S else "unfinished"
+    if not found or (found["host"], found["place"]) != (here.host, here.place):
+        return None
+    return not owner.is_dead(name, here, owner.lives)
+
+
+_here = cache(owner.here)  # asked for each of many runs, and always the same
 
 
 def _last_written(run_dir: Path) -> float:
@@ -190,7 +204,7 @@ def _attempts(run: _Run) -> Iterator[AttemptRows]:
 
 
 def _attempts_on_disk(run: _Run) -> Iterator[AttemptRows]:
-    for ref in _planned(run):
+    for ref in _planned_attempts(run):
         path = ref.folder(run.path) / "result_summary.json"
         document = _document(run, path)
         if document is not None:
@@ -204,13 +218,13 @@ def _attempts_on_disk(run: _Run) -> Iterator[AttemptRows]:
                 yield found[1]
 
 
-def _planned(run: _Run) -> Iterator[CaseRef]:
+def _planned_attempts(run: _Run) -> Iterator[CaseRef]:
     """Yield the attempts that a plan tells of; names that would lead out of the run's folder are left out."""
     for case in items(run.plan.get("cases")):
         ref = mapping(mapping(case).get("ref"))
         names, attempt = (ref.get("scenario"), ref.get("case")), ref.get("attempt")
         if all(isinstance(name, str) for name in names) and isinstance(attempt, int) and not isinstance(attempt, bool):
-            found = CaseRef(str(names[0]), str(names[1]), attempt)
+            found = CaseRef(clean(str(names[0])), clean(str(names[1])), attempt)
             if found.scenario and _inside(found.folder(Path())):
                 yield found
 
@@ -265,7 +279,7 @@ def _attempt(run: _Run, fields: Fields) -> tuple[CaseRef, AttemptRows] | None:
 
 def _run_ended(run: _Run) -> float | None:
     """Return the end of a run for an attempt that has no times of its own, as one that was skipped has none."""
-    return Fields(run.summary, run.path / SUMMARY, []).moment("ended_at")
+    return Fields(run.summary, run.path / SUMMARY, Faults()).moment("ended_at")
 
 
 def _revision(facts: Fields) -> str:
@@ -297,7 +311,7 @@ def _outcome(run: _Run, fields: Fields, facts: Fields) -> dict[str, Any]:
         "message": failure.words("message") or next(iter(reasons), ""),
         "retriable": failure.flag("retriable"),
         "during_fault": _during_fault(failure),
-        "seconds": fields.amount("seconds"),
+        "seconds": fields.seconds("seconds"),
     }
 
 
@@ -320,11 +334,11 @@ def _figures(run: _Run, fields: Fields, path: Path) -> Iterator[tuple[str, float
     """Yield name, value and unit of each figure: the headline of the summary, then what only the table has."""
     headline = Fields(fields.mapping("metrics"), fields.path, run.problems, (*fields.at, "metrics"))
     seen = set()
-    for name in headline.data:
-        value = headline.amount(name)
+    for key in headline.data:
+        value, name = headline.amount(key), clean(key)
         if value is not None and name not in seen:
             seen.add(name)
-            yield clean(name), value, _unit(name)
+            yield name, value, _unit(name)
     for name, value, unit in _table(run, path):
         if name not in seen:
             seen.add(name)
@@ -344,6 +358,9 @@ def _table(run: _Run, path: Path) -> Iterator[tuple[str, float, str]]:
         return
     reader = csv.DictReader(io.StringIO(content.decode("utf-8", "backslashreplace"), newline=""))
     try:
+        if not {"metric", "value"} <= set(reader.fieldnames or ()):
+            run.problems.append(FileProblem(str(path), 1, "", "has no columns `metric` and `value`"))
+            return
         for row in reader:
             written = row.get("value") or ""
             if not written:
@@ -351,7 +368,7 @@ def _table(run: _Run, path: Path) -> Iterator[tuple[str, float, str]]:
             value = _amount(written)
             if value is None or not row.get("metric"):
                 what = f"is {written[:40]!r}; expected a finite number from 0"
-                run.problems.append(FileProblem(str(path), reader.line_num, "value", what))
+                run.problems.note_line(path, reader.line_num, "value", what)
                 continue
             statistic = row.get("statistic") or "value"
             name = row["metric"] if statistic == "value" else f"{row['metric']}_{statistic}"
@@ -372,23 +389,15 @@ def _nodes(run: _Run) -> Iterator[Row]:
     """Yield the nodes of a run: whether each was left clean, and what is known of it."""
     verify, addresses = mapping(run.summary.get("verify")), mapping(run.plan.get("addresses"))
     planned = [node for case in items(run.plan.get("cases")) for node in items(mapping(case).get("nodes"))]
-    for node in dict.fromkeys(n for n in (items(run.summary.get("nodes")) or planned) if isinstance(n, str)):
+    there = {clean(node): node for node in (items(run.summary.get("nodes")) or planned) if isinstance(node, str)}
+    for name, node in there.items():
         said = mapping(verify.get(node)).get("clean")
         facts = {"address": addresses[node]} if isinstance(addresses.get(node), str) else {}
         yield {
-            "node": clean(node),
+            "node": name,
             "clean": said if isinstance(said, bool) else None,
             "facts": json.dumps(facts, sort_keys=True),
         }
-
-
-def count_events(run_dir: Path) -> int:
-    """Return how many events a run has told, by lines alone."""
-    try:
-        with (run_dir / EVENTS).open("rb") as stream:
-            return sum(piece.count(b"\n") for piece in iter(lambda: stream.read(1 << 20), b""))
-    except OSError:
-        return 0
 
 
 def _events(run: _Run) -> Iterator[Row]:
@@ -401,7 +410,7 @@ def _events(run: _Run) -> Iterator[Row]:
         if row is not None:
             yield row
         elif line.endswith(b"\n") and line.strip():
-            run.problems.append(FileProblem(str(path), index + 1, "", "is no event"))
+            run.problems.note_line(path, index + 1, "", "is no event")
 
 
 def _parsed(line: bytes) -> Any:
@@ -419,8 +428,3 @@ def event_row(event: Mapping[str, Any]) -> Row | None:
     words = {key: clean(value) for key in _EVENT if isinstance(value := event.get(key), str)}
     named = {"task": clean(event["name"])} if isinstance(event.get("name"), str) else {}
     return {**_EVENT, "t": float(moment), "seconds": number(event.get("seconds")), **named, **words}
-
-
-def without_events(found: RunRows) -> RunRows:
-    """Return rows that leave the events that are recorded as they are."""
-    return replace(found, events=None)

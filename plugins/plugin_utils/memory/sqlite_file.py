@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -68,8 +70,7 @@ def damage(path: Path, now: float, *, whole: bool = False) -> str:
     OSError and sqlite3.Error when it cannot be looked at now.
     """
     try:
-        with path.open("rb") as stream:
-            head, size = stream.read(HEADER_BYTES), os.fstat(stream.fileno()).st_size
+        head, size = _head(path)
     except FileNotFoundError:
         return ""
     whole = whole or os.path.exists(_mark(path))
@@ -89,6 +90,15 @@ def damage(path: Path, now: float, *, whole: bool = False) -> str:
         if errors.of_sqlite(exc, path).kind == "db_corrupt":
             return str(exc)
         raise
+
+
+def _head(path: Path) -> tuple[bytes, int]:
+    """Return the beginning of a file and its length; what is none is refused before it can keep anybody waiting."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as stream:
+        facts = os.fstat(stream.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return stream.read(HEADER_BYTES), facts.st_size
 
 
 def suspect(path: Path) -> None:
@@ -112,6 +122,11 @@ def _bytes_of(head: bytes) -> int:
         return 0
     page = int.from_bytes(head[16:18], "big")
     return (65536 if page == 1 else page) * int.from_bytes(head[28:32], "big")
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a database with those that are written and not folded into its file yet."""
+    return _size(path) + _size(path.with_name(f"{path.name}-wal"))
 
 
 def _size(path: Path) -> int:

@@ -60,7 +60,7 @@ def open_store(
 
 
 class Store:
-    """A results database. notes: sentences on what had to be put in order, for a person."""
+    """A results database. notes: sentences on what had to be put in order, for a person; made_again: runs taken up for that."""
 
     def __init__(self, place: places.Place, results_dir: Path, clock: Clock, patience: Patience) -> None:
         self.place = place
@@ -70,6 +70,7 @@ class Store:
         self._patience = patience
         self._engine = _engine(place, patience)
         self._file: tuple[int, int] | None = None
+        self.made_again = Synced()
 
     def __enter__(self) -> Store:
         return self
@@ -126,7 +127,10 @@ class Store:
         return self.transact(add)
 
     def sync(self, results_dir: Path | None = None) -> Synced:
-        """Take up the runs of a results folder that are not in the database, or otherwise; quick when nothing is new."""
+        """Take up the runs of a results folder that are not in the database, or otherwise; quick when nothing is new.
+
+        ResultsError when the folder cannot be listed.
+        """
         folder = (results_dir or self.results_dir).absolute()
         with self.read() as connection:
             known = syncing.known(database(connection), folder)
@@ -151,7 +155,7 @@ class Store:
         return Synced(added=1, problems=found.problems)
 
     def _take_up(self, found: syncing.Found) -> Synced:
-        self.put(found.new)
+        self.put(found.read())
         if found.gone:
             self.transact(lambda connection: syncing.forget_paths(database(connection), found.gone))
         return found.told()
@@ -185,6 +189,10 @@ class Store:
             ask = database(connection).ask
             return {name: int(ask(f"SELECT count(*) FROM {name}", {})[0][0]) for name in TABLES}
 
+    def size(self) -> int | None:
+        """Return the bytes of the file, None for a server."""
+        return sqlite_file.size_of(self.place.file) if self.place.file is not None else None
+
     def version(self) -> str:
         """Return the migration that the database is of."""
         with self.read() as connection:
@@ -211,7 +219,7 @@ class Store:
         self.transact(migrate.upgrade)
         self._file = sqlite_file.identity(file)
         if lost:
-            self.sync()
+            self.made_again = self.sync()
 
     def _same_file(self) -> None:
         """Raise db_corrupt when the file that is open is not the one of its name any more: what is written to it is lost."""

@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..report import results
 from ..verdict.strict_json import FileProblem
@@ -34,6 +34,10 @@ class Synced:
             (*self.problems, *other.problems),
         )
 
+    def and_again(self, later: Synced) -> Synced:
+        """Return two looks at the same folders as one: what the first has taken up the later one found unchanged."""
+        return replace(self + later, unchanged=max(later.unchanged - self.added, 0))
+
     def as_dict(self) -> dict[str, Any]:
         """Return the outcome as plain JSON types."""
         return {
@@ -44,8 +48,7 @@ class Synced:
         }
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """A run as the database knows it."""
 
     number: int
@@ -55,7 +58,7 @@ class Known:
 
 @dataclass
 class Found:
-    """What a look at a results folder has found; `new` reads the runs one by one."""
+    """What a look at a results folder has found, and what became of it. added, problems: of the runs read so far."""
 
     folders: Sequence[Path]
     unchanged: int
@@ -64,13 +67,11 @@ class Found:
     added: int = 0
     problems: list[FileProblem] = field(default_factory=list)
 
-    @property
-    def new(self) -> Iterator[RunRows]:
-        """Yield the rows of each run that is new or otherwise."""
+    def read(self) -> Iterator[RunRows]:
+        """Yield the rows of each run that is new or otherwise, read one by one."""
         for folder in self.folders:
             found = rows.of_run(folder, now=self.now)
-            # The one that records a run that goes on writes its events, too.
-            yield found if found.run["state"] != "running" else rows.without_events(found)
+            yield _without_events(found) if found.live else found
             self.added += 1
             self.problems += found.problems
 
@@ -79,22 +80,35 @@ class Found:
         return Synced(self.added, self.unchanged, len(self.gone), tuple(self.problems))
 
 
-def known(database: Database, results_dir: Path) -> dict[Path, Known]:
-    """Return the runs that have their folder in results_dir, by that folder."""
+def _without_events(found: RunRows) -> RunRows:
+    """Return what may be put of a run whose controller lives, and writes its events; one at its end stays news until it is gone."""
+    digest = found.run["digest"] if found.run["state"] == rows.RUNNING else ""
+    return replace(found, events=None, run={**found.run, "digest": digest})
+
+
+def known(database: Database, results_dir: Path) -> dict[str, Known]:
+    """Return the runs that have their folder in results_dir, by that folder's name."""
     base = f"{results_dir}/"
     found = database.ask(
         "SELECT path, id, digest, state FROM runs WHERE substr(path, 1, :length) = :base",
         {"base": base, "length": len(base)},
     )
-    return {Path(path): Known(number, digest, state) for path, number, digest, state in found}
+    return {name: Known(*facts) for path, *facts in found if "/" not in (name := path[len(base) :])}
 
 
-def look(results_dir: Path, recorded: Mapping[Path, Known], now: float) -> Found:
-    """Return what of a results folder is to be taken up. ResultsError when it cannot be listed."""
-    there = results.run_folders(results_dir)
-    waiting = [folder for folder in there if _is_news(folder, recorded.get(folder))]
-    gone = [recorded[path].number for path in recorded.keys() - set(there) if path.parent == results_dir]
-    return Found(waiting, len(there) - len(waiting), gone, now)
+def look(results_dir: Path, recorded: Mapping[str, Known], now: float, *, ended: bool = True) -> Found:
+    """Return what of a results folder is to be taken up. ResultsError when it cannot be listed.
+
+    ended: also look at runs that are recorded to their end, which as a rule nobody touches any more.
+    """
+    there = results.run_names(results_dir)
+    asked = (
+        there if ended else {name for name in there if name not in recorded or recorded[name].state != rows.FINISHED}
+    )
+    news = [name for name in asked if _is_news(results_dir / name, recorded.get(name), now)]
+    waiting = [results_dir / name for name in sorted(news, key=results.order)]
+    gone = [recorded[name].number for name in recorded.keys() - there]
+    return Found(waiting, len((there & recorded.keys()).difference(news)), gone, now)
 
 
 def is_run(folder: Path) -> bool:
@@ -102,18 +116,22 @@ def is_run(folder: Path) -> bool:
     return results.names_itself(folder)
 
 
-def look_at(run_dir: Path, recorded: Mapping[Path, Known], now: float) -> Found:
+def look_at(run_dir: Path, recorded: Mapping[str, Known], now: float) -> Found:
     """Return what of one run is to be taken up."""
-    news = _is_news(run_dir, recorded.get(run_dir))
+    news = _is_news(run_dir, recorded.get(run_dir.name), now)
     return Found([run_dir] if news else [], 0 if news else 1, (), now)
 
 
-def _is_news(folder: Path, recorded: Known | None) -> bool:
-    if recorded is None:
-        return results.names_itself(folder)
-    return recorded.state == "running" or not rows.unchanged(folder, recorded.digest)
+def _is_news(folder: Path, recorded: Known | None, now: float) -> bool:
+    """Decide whether a run is to be read. One that nothing in its folder names, since we may not read it, stays as recorded."""
+    if recorded is not None and recorded.digest == rows.digest_of(folder):
+        return recorded.state == rows.RUNNING and rows.state_of(folder, now) != rows.RUNNING
+    return results.names_itself(folder)
 
 
 def forget_paths(database: Database, numbers: Sequence[int]) -> None:
-    """Note that the folders of runs are gone."""
-    database.many("UPDATE runs SET path = '' WHERE id = :id", [{"id": number} for number in numbers])
+    """Note that the folders of runs are gone; nobody will tell how one of them went on."""
+    forgotten = (
+        "UPDATE runs SET path = '', state = CASE state WHEN 'running' THEN 'unfinished' ELSE state END WHERE id = :id"
+    )
+    database.many(forgotten, [{"id": number} for number in numbers])

@@ -11,15 +11,14 @@ Times are Unix seconds. Text is "" where there is none, other columns are NULL w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # The migration that these tables are the outcome of.
 REVISION = "0002"
 KINDS = ("id", "int", "real", "bool", "text")
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """One column. kind: of KINDS; refers: the table whose id it holds, "" where it holds none."""
 
     name: str
@@ -28,8 +27,7 @@ class Column:
     refers: str
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """One table. key: what names a row; it is the primary key where there is no column `id`, else unique, or () for neither."""
 
     name: str

@@ -54,12 +54,6 @@ def insert(name: str) -> str:
 
 
 @cache
-def insert_once(name: str) -> str:
-    """Return the text that adds a row unless there is one of its key, which is left as it is."""
-    return f"{insert(name)} ON CONFLICT ({', '.join(TABLES[name].key)}) DO NOTHING"
-
-
-@cache
 def upsert(name: str) -> str:
     """Return the text that adds a row, or brings the one of its key up to date."""
     table = TABLES[name]

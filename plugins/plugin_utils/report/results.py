@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -69,14 +70,18 @@ def list_runs(results_dir: Path, now: float) -> tuple[RunRow, ...]:
 
 def run_folders(results_dir: Path) -> list[Path]:
     """Return the folders named like a run, oldest first; a link of such a name is not followed. Missing: empty."""
+    return [results_dir / name for name in sorted(run_names(results_dir), key=order)]
+
+
+def run_names(results_dir: Path) -> set[str]:
+    """Return the names of `run_folders`, in no order."""
     try:
         with os.scandir(results_dir) as entries:
-            found = [Path(e.path) for e in entries if RUN_ID.fullmatch(e.name) and e.is_dir(follow_symlinks=False)]
+            return {e.name for e in entries if RUN_ID.fullmatch(e.name) and e.is_dir(follow_symlinks=False)}
     except FileNotFoundError:
-        return []
+        return set()
     except OSError as exc:
         raise ResultsError(f"{results_dir}: cannot be listed: {exc.strerror}") from None
-    return sorted(found, key=lambda path: order(path.name))
 
 
 def order(run_id: str) -> tuple[str, int]:
@@ -113,7 +118,10 @@ def load_summary(run_dir: Path) -> dict[str, Any] | None:
 
 
 def names_itself(run_dir: Path) -> bool:
-    """Decide whether a folder is a run of ours: summary, plan or journal carries the folder's own name."""
+    """Decide whether a folder is a run of ours: summary, plan or journal carries the folder's own name.
+
+    What we may not read says nothing.
+    """
     return any(
         run_dir.name in (facts.get("run_id"), facts.get("run"))
         for facts in _identities(run_dir)
@@ -123,14 +131,16 @@ def names_itself(run_dir: Path) -> bool:
 
 def _identities(run_dir: Path) -> Iterator[Any]:
     for name in ("summary.json", "plan.json", "run.json"):
-        path = run_dir / name
-        if path.is_file() and not path.is_symlink() and path.stat().st_size <= MAX_SUMMARY_BYTES:
-            yield _parsed(path.read_bytes())
-    path = run_dir / "journal.jsonl"
-    if path.is_file() and not path.is_symlink():
-        with path.open("rb") as stream:
-            for _ in range(MAX_JOURNAL_LINES):
-                yield _parsed(stream.readline(1_000_000))
+        with suppress(OSError):
+            path = run_dir / name
+            if path.is_file() and not path.is_symlink() and path.stat().st_size <= MAX_SUMMARY_BYTES:
+                yield _parsed(path.read_bytes())
+    with suppress(OSError):
+        path = run_dir / "journal.jsonl"
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as stream:
+                for _ in range(MAX_JOURNAL_LINES):
+                    yield _parsed(stream.readline(1_000_000))
 
 
 def _parsed(content: bytes) -> Any:

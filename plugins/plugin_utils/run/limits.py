@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from ...module_utils.cellnode.context import OS_ERROR_KINDS
+from ...module_utils.cellnode.errors import OS_ERROR_KINDS
 
 RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS})
 NO_THREAD = "can't start new thread"

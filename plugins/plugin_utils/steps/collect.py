@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from typing import Any
 
-from ...module_utils.cellnode.context import OS_ERROR_KINDS
+from ...module_utils.cellnode.errors import OS_ERROR_KINDS
 from ..artifacts.bring import Bringing, Brought
 from ..artifacts.errors import SaidByNode
 from ..artifacts.policy import FULL, Failure, Pace, Policy

@@ -13,7 +13,6 @@ from . import failure as failures_of
 from .failure import Failure
 from .normal import Judgement
 
-VERDICTS = ("pass", "fail", "invalid", "no_data", "flaky", "error", "cancelled", "skipped")
 EXIT_CODES = {"pass": 0, "fail": 1, "invalid": 4, "no_data": 4, "flaky": 4, "error": 5, "cancelled": 130, "skipped": 0}
 EXIT_USAGE, EXIT_INPUT, EXIT_LEASE, EXIT_UNCLEAN = 2, 3, 6, 7
 SIGNAL_CODES = {"SIGINT": 130, "SIGTERM": 143}

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -52,6 +51,7 @@ def opened(settings: Settings, where: Path | None) -> Iterator[Store]:
     """
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import store as stores
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.errors import StoreError
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.report.results import ResultsError
 
     folder = results_dir(settings, where)
     try:
@@ -61,6 +61,8 @@ def opened(settings: Settings, where: Path | None) -> Iterator[Store]:
             yield store
     except StoreError as exc:
         raise CliError(f"{exc.kind}: {exc}", of_kind(exc.kind)) from None
+    except ResultsError as exc:
+        raise CliError(str(exc)) from None
 
 
 def url(settings: Settings) -> str:
@@ -103,6 +105,7 @@ def import_runs(
         found = store.take_in(path for path in wanted if not path.is_file())
         for path in wanted:
             found += _taken_in(store, path) if path.is_file() else type(found)()
+        found = store.made_again.and_again(found)
     settings.emit(found.as_dict(), lambda: [
         *(Line(f"result_invalid: {problem.render()}", "yellow") for problem in found.problems),
         f"{found.added} run(s) taken into {store.place.shown}; {found.unchanged} were there already",
@@ -148,8 +151,7 @@ def export(
             if settings.target is not None:
                 output.write_new(settings.target, pieces)
             else:
-                for piece in pieces:
-                    output.write(sys.stdout, piece)
+                output.write_pieces(pieces)
 
 
 def database(
@@ -165,11 +167,11 @@ def database(
     settings = of(ctx, form, target)
     with opened(settings, where) as store:
         damage = store.check() if check else None
-        found = store.sync()
+        found = store.made_again.and_again(store.sync())
         document = {
             "database": store.place.shown,
             "version": store.version(),
-            "bytes": store.place.file.stat().st_size if store.place.file else None,
+            "bytes": store.size(),
             "rows": store.counts(),
             "taken_up": found.added,
             "damage": damage,

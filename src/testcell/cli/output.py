@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -104,6 +105,19 @@ def write(stream: TextIO, text: str) -> None:
         silence(stream)  # type: ignore[arg-type]  # the standard streams have a descriptor
 
 
+def write_pieces(pieces: Iterable[str]) -> None:
+    """Write an answer of any length; it ends where its reader has gone away. OSError where the rest is lost, as on a full disk."""
+    try:
+        for piece in pieces:
+            sys.stdout.write(piece)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence(sys.stdout)  # type: ignore[arg-type]  # the standard streams have a descriptor
+    except OSError as exc:
+        silence(sys.stdout)  # type: ignore[arg-type]
+        raise OSError(exc.errno, exc.strerror, "the answer") from None
+
+
 def note(text: str) -> None:
     """Write one line for the person at the terminal, beside the answer."""
     write(sys.stderr, f"{text}\n")
@@ -137,14 +151,18 @@ def _document(document: Any, form: str) -> str:
 
 
 def write_new(path: Path, pieces: Iterable[str]) -> None:
-    """Write text to a new file; CliError where that cannot be done, and then nothing stays of it."""
+    """Write text to a new file, which has its name when it is whole; CliError where that cannot be done, and nothing stays."""
+    begun = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with path.open("x", encoding="utf-8", errors="backslashreplace") as stream:
+        with begun.open("x", encoding="utf-8", errors="backslashreplace") as stream:
             stream.writelines(pieces)
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        os.rename(begun, path)  # no link, which not every file system has
     except OSError as exc:
-        if not isinstance(exc, FileExistsError):
-            path.unlink(missing_ok=True)
         raise CliError(f"--output {path}: cannot be written: {exc.strerror}", Exit.USAGE) from None
+    finally:
+        begun.unlink(missing_ok=True)
 
 
 def _plain(parts: Sequence[Part]) -> str:

@@ -6,11 +6,14 @@ from __future__ import annotations
 import csv
 import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import remembered
 import sealed
+from small_disk import small_disk
 
 RUN = "20260102_030405"
 
@@ -54,6 +57,30 @@ def test_an_export_goes_into_a_new_file_only(project: Path, cli, tmp_path: Path)
     assert cli("results", "export", "--format", "csv", "--typed", "--output", str(target)).code == 0
     assert target.read_text().splitlines()[1].startswith(f'"{RUN}","ctl","first",""')
     assert cli("results", "export", "--output", str(target)).code == 2
+
+
+def test_runs_that_a_new_database_is_made_of_count_as_imported(project: Path, cli) -> None:
+    for number in range(3):
+        remembered.write(project / "results", f"2026010{number + 1}_000000")
+    bad = remembered.write(project / "results", RUN)
+    (bad / "summary.json").write_text("{")
+    answer = cli("results", "import")
+    assert answer.code == 3 and f"{bad}/summary.json:1" in answer.out
+    assert "4 run(s) taken into" in answer.out and "; 0 were there already" in answer.out
+    assert "0 run(s) taken into" in cli("results", "import").out
+
+
+def test_f57_an_export_that_finds_no_room_is_no_success(project: Path, tmp_path: Path) -> None:
+    remembered.write(project / "results", RUN)
+    words = [sys.executable, "-m", "testcell", "results", "export", "--results-dir", project / "results"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 5 and "No space left on device: the answer" in done.stderr
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        (disk / "ballast").write_bytes(bytes(os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize))
+        done = subprocess.run([*words, "--output", disk / "a.csv"], stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 2 and f"{disk}/a.csv: cannot be written: No space left" in done.stderr
+        assert [path.name for path in disk.iterdir()] == ["ballast"]
 
 
 def test_the_database_is_described_and_damage_is_mended(project: Path, cli) -> None:

@@ -89,14 +89,14 @@ def test_settled_events_are_sealed_like_any_file(tmp_path: Path) -> None:
     seal(run, growing=("events.jsonl",))
     (run / "events.jsonl").write_bytes(sealed.EVENTS * 2)
     assert "events.jsonl" not in listed(run)
-    proof.settle(run, "events.jsonl")
+    sums.settle(run, "events.jsonl")
     assert listed(run)["events.jsonl"] == proof.sha256(sealed.EVENTS * 2)
     assert verify.folder(run).findings == ()
 
 
 def test_a_run_without_a_proof_gets_none_by_settling(tmp_path: Path) -> None:
     run = sealed.write(tmp_path, seal=False)
-    proof.settle(run, "events.jsonl")
+    sums.settle(run, "events.jsonl")
     assert not (run / sums.NAME).exists()
 
 

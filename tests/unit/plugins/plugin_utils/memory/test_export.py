@@ -8,7 +8,8 @@ import io
 
 import pytest
 import remembered
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import export
+import sqlalchemy as sa
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import export, schema
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.store import open_store
 
 HOSTILE = [
@@ -78,3 +79,10 @@ def test_cases_count_their_attempts(store):
         ("first", "1", "1"),
         ("hostile", "1", "0"),
     ]
+
+
+def test_a_time_that_no_calendar_has_is_left_out(store):
+    with store.write() as connection:
+        connection.execute(sa.update(schema.attempts).values(ended_at=1e300))
+    assert [row["ended_at"] for row in csv.DictReader(io.StringIO(exported(store, "attempts")))] == ["", ""]
+    assert {line.count("1e+300") for line in exported(store, "cases", typed=True).splitlines()} == {0}

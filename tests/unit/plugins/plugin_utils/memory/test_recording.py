@@ -16,6 +16,7 @@ import pytest
 import remembered
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import places, recording, sqlite_file, texts
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.store import open_store
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import owner
 from small_disk import small_disk
 
 RUN = "20260102_030405"
@@ -86,6 +87,61 @@ def test_a_run_takes_up_what_earlier_ones_could_not_record(tmp_path, file):
     assert asked(file, "SELECT count(*) FROM runs") == [(4,)]
 
 
+def test_the_end_of_a_run_leaves_runs_that_are_recorded_to_their_end_alone(tmp_path, file):
+    run_dir = remembered.write(tmp_path, "20260101_000000")
+    with open_store(results_dir=tmp_path):
+        pass
+    os.utime(run_dir / "summary.json")
+    found, _ = begun(remembered.write(tmp_path, RUN))
+    assert found.end() == ""
+    with open_store(results_dir=tmp_path) as store:
+        assert store.sync().added == 1, "the end of a run has read what is no news to it"
+
+
+def test_a_run_that_goes_on_after_its_controller_was_killed_has_the_events_of_both(tmp_path, file):
+    run_dir, queue = remembered.write(tmp_path, RUN), SimpleQueue()
+    found = recording.of_run(run_dir, "", queue)
+    found.start()
+    queue.put(event(7))
+    assert found.end() == ""
+    tasks = "SELECT task FROM events ORDER BY id"
+    assert asked(file, tasks) == [("task 0",), ("task 1",), ("task 2",), ("task 7",)]
+
+
+def test_an_event_that_the_database_refuses_is_taken_from_the_folder(tmp_path, file):
+    found, queue = begun(remembered.write(tmp_path, RUN))
+    queue.put((1.0, "result", {"host": "n1", "task": "\ud800", "status": "ok", "seconds": 0.5}))
+    queue.put(event(1))
+    assert found.end() == ""
+    assert asked(file, "SELECT task FROM events ORDER BY id") == [("\\ud800",), ("task 1",)]
+
+
+def test_an_error_that_nobody_has_thought_of_is_told_at_the_end(tmp_path):
+    class Broken:
+        def write(self, rows):
+            raise RuntimeError("of the writer")
+
+        def finish(self, until, *, whole):
+            raise RuntimeError(f"of the end, whole: {whole}")
+
+        def close(self):
+            pass
+
+    queue = SimpleQueue()
+    found = recording.Recording(queue, Broken, recording.Log(tmp_path / "events.jsonl"))
+    found.start()
+    queue.put(event(0))
+    assert "internal_error: of the end, whole: False" in found.end()
+    assert (tmp_path / "events.jsonl").read_text().count("\n") == 1
+
+
+def test_the_folder_of_the_database_is_made(tmp_path):
+    file = tmp_path / "new" / "folder" / "cells.db"
+    found, queue = begun(remembered.write(tmp_path, RUN), f"sqlite:///{file}")
+    queue.put(event(0))
+    assert found.end() == "" and asked(file, EVENTS) == [(1,)]
+
+
 def test_forks_of_the_recorded_process_neither_write_nor_harm(tmp_path, file):
     found, queue = begun(remembered.write(tmp_path, RUN))
     for number in range(30):
@@ -153,7 +209,7 @@ def pages_overwritten(file):
 def test_a_damaged_database_is_made_again_by_the_end_of_the_run(tmp_path, file, damage):
     remembered.write(tmp_path, "20260101_000000")
     damage(file)
-    found, queue = begun(remembered.write(tmp_path, RUN))
+    found, queue = begun(remembered.write(tmp_path, RUN, owner=owner.of_process(os.getpid())))
     queue.put(event(0))
     assert found.end(within_s=30) == ""
     assert asked(file, "SELECT count(*) FROM runs") == [(2,)] and asked(file, EVENTS) == [(4,)]
@@ -204,7 +260,7 @@ def test_what_takes_too_long_is_left_behind(tmp_path):
         def write(self, rows):
             pass
 
-        def finish(self, until):
+        def finish(self, until, *, whole):
             gate.acquire()
 
         def close(self):

@@ -10,6 +10,7 @@ import pytest
 import remembered
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import rows
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import owner
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import strict_json
 
 NOW = remembered.BEGAN + 10
 RUN = "20260102_030405"
@@ -40,7 +41,7 @@ def test_a_finished_run_is_told_whole(tmp_path):
     found = read(remembered.write(tmp_path, RUN, remembered.attempt(), failed))
     assert found.problems == ()
     run = dict(found.run)
-    assert run.pop("digest").startswith("sha256:")
+    assert run.pop("digest").startswith("summary.json ")
     assert run == {
         "key": f"{RUN}@ctl", "run_id": RUN, "host": "ctl", "path": str(tmp_path / RUN), "state": "finished", "verdict": "pass",
         "exit_code": 0, "control_ok": True, "started_at": remembered.BEGAN, "ended_at": remembered.BEGAN + 3.75, "seconds": 4.0,
@@ -145,6 +146,7 @@ WRONG = {
     "flag-as-text": ({"cases__0__result__ok": "yes"}, "cases[0].result.ok", "is 'yes'; expected true or false"),
     "no-mapping": ({"cases__0__control": [1]}, "cases[0].control", "is [1]; expected a mapping"),
     "missing": ({"cases__0__scenario": KeyError}, "cases[0].scenario", "is missing; expected text"),
+    "endless-seconds": ({"cases__0__seconds": 1e300}, "cases[0].seconds", "is 1e+300; expected seconds from 0 to"),
     "escape": ({"cases__0__scenario": "../../etc"}, "cases[0].scenario", "leads out of the run's folder"),
 }
 
@@ -189,3 +191,58 @@ def test_a_link_in_place_of_a_file_is_not_followed(tmp_path):
     (run_dir / "summary.json").unlink()
     (run_dir / "summary.json").symlink_to(tmp_path / "elsewhere.json")
     assert read(run_dir).run["verdict"] != "pass"
+
+
+def test_b89_the_places_of_a_file_are_read_once_for_all_its_faults(tmp_path, monkeypatch):
+    count = 40
+    run_dir = remembered.write(tmp_path, RUN, *(remembered.attempt(case=f"c={number}") for number in range(count)))
+    changed(run_dir, **{f"cases__{number}__seconds": -1 for number in range(count)})
+    reads = []
+    real = strict_json.read
+    monkeypatch.setattr(strict_json, "read", lambda *args: reads.append(1) or real(*args))
+    found = read(run_dir)
+    written = (run_dir / "summary.json").read_text().splitlines()
+    assert len(found.problems) == count and reads == [1]
+    assert all('"seconds": -1' in written[problem.line - 1] for problem in found.problems)
+    assert {one.row["verdict"] for one in found.attempts} == {"invalid"}
+
+
+FILES = ("summary.json", "plan.json", "events.jsonl", "first/test_metadata.json", "first/performance_results.csv")
+ODD = {
+    "pipe": (os.mkfifo, "is no file"),
+    "endless-device": (lambda path: path.symlink_to("/dev/zero"), "is a link, which is not followed"),
+    "folder": (lambda path: path.mkdir(), "cannot be read: Is a directory"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(("make", "said"), ODD.values(), ids=[f"B89-{name}" for name in ODD])
+def test_what_is_no_file_keeps_nobody_waiting_and_is_named(tmp_path, name, make, said):
+    run_dir = remembered.write(tmp_path, RUN)
+    (run_dir / name).unlink()
+    make(run_dir / name)
+    assert [problem.render() for problem in read(run_dir).problems] == [f"{run_dir / name}: {said}"]
+
+
+def test_b89_of_a_file_that_is_bad_throughout_the_first_lines_are_named(tmp_path):
+    run_dir = remembered.write(tmp_path, RUN)
+    (run_dir / "events.jsonl").write_text("no event\n" * 5_000)
+    assert [problem.line for problem in read(run_dir).problems] == list(range(1, 21))
+
+
+def test_b89_a_table_without_its_columns_is_named(tmp_path):
+    run_dir = remembered.write(tmp_path, RUN)
+    path = run_dir / "first" / "performance_results.csv"
+    path.write_text("name,value\nttft_ms,3\n")
+    assert [problem.render() for problem in read(run_dir).problems] == [
+        f"{path}:1: has no columns `metric` and `value`"
+    ]
+
+
+def test_names_that_become_one_when_they_are_spelled_out_are_one(tmp_path):
+    twice = {"metrics": {"a\x00": 1, "a\\x00": 2}}
+    run_dir = remembered.write(tmp_path, RUN)
+    changed(run_dir, cases__0__metrics=twice["metrics"], nodes=["n\x00", "n\\x00"])
+    found = read(run_dir)
+    assert [name for name, _, _ in found.attempts[0].metrics].count("a\\x00") == 1
+    assert [node["node"] for node in found.nodes] == ["n\\x00"]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -19,6 +20,7 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import p
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.errors import StoreError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.sqlite_file import Patience
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.store import open_store
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, owner
 from small_disk import small_disk
 
 RUNS = [f"20260102_0304{second:02d}" for second in range(5, 9)]
@@ -94,6 +96,49 @@ def test_a_run_that_goes_on_is_brought_up_to_date_when_it_ends(tmp_path):
         with store.read() as connection:
             assert connection.execute(sa.select(schema.runs.c["state", "verdict"])).all() == [("finished", "pass")]
         assert count(store, schema.events) == 3
+
+
+def test_a_run_that_goes_on_is_read_again_only_when_it_has_written_or_has_died(tmp_path):
+    with subprocess.Popen(["sleep", "600"]) as controller:
+        remembered.write(tmp_path, RUNS[0], finished=False, owner=owner.of_process(controller.pid))
+        with open_store(results_dir=tmp_path) as store:
+            assert (store.made_again.added, store.sync().added) == (1, 0)
+            journal.append(tmp_path / RUNS[0], {"step": "test"})
+            assert (store.sync().added, store.sync().added) == (1, 0)
+            controller.kill()
+            controller.wait()
+            assert (store.sync().added, store.sync().added) == (1, 0)
+            with store.read() as connection:
+                assert connection.execute(sa.select(schema.runs.c.state)).all() == [("unfinished",)]
+
+
+def test_the_events_of_a_run_are_left_to_its_controller_while_that_lives(tmp_path):
+    with subprocess.Popen(["sleep", "600"]) as controller:
+        remembered.write(tmp_path, RUNS[0], owner=owner.of_process(controller.pid))
+        with open_store(results_dir=tmp_path) as store:
+            assert (store.made_again.added, count(store, schema.events)) == (1, 0)
+            controller.kill()
+            controller.wait()
+            assert (store.sync().added, count(store, schema.events), store.sync().added) == (1, 3, 0)
+
+
+def test_of_a_run_whose_folder_is_gone_nobody_says_that_it_goes_on(tmp_path):
+    remembered.write(tmp_path, RUNS[0], finished=False, owner=owner.of_process(os.getpid()))
+    with open_store(results_dir=tmp_path) as store:
+        shutil.rmtree(tmp_path / RUNS[0])
+        assert store.sync().gone == 1
+        with store.read() as connection:
+            assert connection.execute(sa.select(schema.runs.c["state", "path"])).all() == [("unfinished", "")]
+
+
+def test_what_is_known_of_a_run_stays_while_its_files_cannot_be_read(tmp_path):
+    _, before = filled(tmp_path)
+    for path in (tmp_path / RUNS[0]).iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with open_store(results_dir=tmp_path) as store:
+        found = store.sync()
+        assert (found.added, found.unchanged, found.gone) == (0, len(RUNS), 0)
+        assert remembered.content(store) == before
 
 
 def test_two_runs_of_one_name_from_two_folders_are_two_runs(tmp_path):
@@ -329,11 +374,32 @@ def test_f56_a_file_system_that_is_read_only_is_db_readonly(tmp_path):
         assert raised.value.kind == "db_readonly"
 
 
-def test_f56_a_folder_in_place_of_the_file_is_db_readonly(tmp_path):
-    (tmp_path / places.NAME).mkdir()
-    with pytest.raises(StoreError, match="cannot be written to") as raised:
+NO_FILES = {
+    "folder": lambda path: path.mkdir(),
+    "pipe": os.mkfifo,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "link-to-itself": lambda path: path.symlink_to(path),
+}
+
+
+@pytest.mark.parametrize("make", NO_FILES.values(), ids=[f"F56-{name}" for name in NO_FILES])
+def test_what_is_no_file_keeps_nobody_waiting_and_is_db_readonly(tmp_path, make):
+    make(tmp_path / places.NAME)
+    with pytest.raises(StoreError, match=r"cannot be written to .*; give this user the file and its folder") as raised:
         open_store(results_dir=tmp_path)
     assert raised.value.kind == "db_readonly"
+
+
+def test_f56_a_damaged_database_behind_a_link_is_kept_where_it_is_and_the_link_stays(tmp_path):
+    elsewhere, results = tmp_path / "elsewhere", tmp_path / "results"
+    elsewhere.mkdir()
+    file, before = filled(results)
+    file.rename(elsewhere / "cells.db")
+    file.symlink_to(elsewhere / "cells.db")
+    wrong_in_a_page(elsewhere / "cells.db")
+    with open_store(results_dir=results, clock=lambda: HOUR_LATER) as store:
+        assert store.notes and remembered.content(store) == before
+    assert file.is_symlink() and len(list(elsewhere.glob("cells.db.corrupt-*"))) == 1
 
 
 # F57, and F28's database: a full disk.

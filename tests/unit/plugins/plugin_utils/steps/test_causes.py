@@ -5,7 +5,7 @@ import json
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import causes
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import failure, verdicts
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import failure, names, verdicts
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict.verdicts import CaseVerdict
 
 OOM = "INFO loading\nERROR torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB\nEngineCore encountered an issue.\n"
@@ -120,7 +120,7 @@ def test_a_look_at_a_node_says_nothing_of_services_on_another(tmp_path, build):
     assert refined(tmp_path, build, "service_died", probes=seen).failure.error_kind == "service_died"
 
 
-@pytest.mark.parametrize("verdict", verdicts.VERDICTS[1:-1])
+@pytest.mark.parametrize("verdict", names.VERDICTS[1:-1])
 @pytest.mark.parametrize("kind", sorted(causes.OF_SERVICES | causes.OF_THE_TEST))
 def test_no_log_makes_a_verdict_better(tmp_path, build, kind, verdict):
     found = refined(tmp_path, build, kind, verdict=verdict, log={"a": OOM, "b": OOM}, test_log=OOM)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import verdicts
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import names, verdicts
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict.failure import Failure, of
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict.normal import Judgement
 
@@ -138,7 +138,7 @@ def test_a_run_is_as_good_as_its_gravest_case(cases: list[str], verdict: str, co
 
 
 def test_every_verdict_has_a_place_and_a_code() -> None:
-    assert set(verdicts.GRAVITY) == set(verdicts.EXIT_CODES) == set(verdicts.VERDICTS)
+    assert set(verdicts.GRAVITY) == set(verdicts.EXIT_CODES) == set(names.VERDICTS)
 
 
 def test_a_policy_may_let_flaky_pass() -> None:
