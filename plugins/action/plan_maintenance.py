@@ -53,7 +53,8 @@ RETURN = r"""
 maintenance:
   description:
     - C(scenario), C(cases), C(avoid_nodes) and C(run_id) as site.yml takes them, empty where nothing is to be run.
-    - C(decisions) about each case, C(groups) by model, and C(missed), the groups that miss a threshold.
+    - C(decisions) about each case, C(groups) by model, and C(missed), the groups that miss a threshold,
+      and C(notices), what a person should look at besides.
   returned: success
   type: dict
 problems:
@@ -149,6 +150,8 @@ class ActionModule(ActionBase):
     def _said(self, seen: survey.Survey, wanted: list[Decision], batch: list[Decision], run_id: str) -> dict[str, Any]:
         for one in wanted:
             self._display.display(f"{one.action}: {one.case.title}: {one.reason}")
+        for line in seen.notices:
+            self._display.display(line)
         return {
             "run_id": run_id,
             "scenario": ",".join(dict.fromkeys(one.case.scenario for one in batch)),
@@ -157,4 +160,5 @@ class ActionModule(ActionBase):
             "decisions": [one.as_dict() for one in wanted],
             "groups": survey.as_document(seen),
             "missed": [dict(group.labels) for group in seen.missed()],
+            "notices": list(seen.notices),
         }

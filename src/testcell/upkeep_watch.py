@@ -58,7 +58,7 @@ def due_in(last: float | None, interval_s: float, now: float) -> float:
 
 
 def watch(
-    once: Callable[[], None],
+    once: Callable[[], bool],
     last: Callable[[], float | None],
     *,
     interval_s: float,
@@ -69,15 +69,17 @@ def watch(
 ) -> None:
     """Carry out a round each time that one is due, until somebody asks for an end. rounds: at most so many, 0 for no limit.
 
-    last: when the newest round began, by whatever process.
+    once: returns whether there was a round; what came to nothing is tried again after the interval, and is none. last: when the
+    newest round began, by whatever process, None where that is not known.
     """
     made = 0
+    tried: float | None = None
     while not stop():
-        left = due_in(last(), interval_s, clock())
+        left = due_in(max((at for at in (last(), tried) if at is not None), default=None), interval_s, clock())
         if left > 0:
             wait(left)
             continue
-        once()
-        made += 1
-        if made == rounds:
+        tried = clock()
+        made += once()
+        if rounds and made == rounds:
             return

@@ -7,24 +7,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .diagnosis import Diagnosis
-from .facts import Attempt, Case
+from .facts import NOT_TRIED, Attempt, Case
+from .surroundings import ALIKE
 
-# So many cases that fail with the same kind in the same night are taken for one thing,
-ALIKE = 4
-# where they are more than this share of the cases with that label.
+# Cases that fail alike are one thing where they are more than this share of the cases with that label.
 MOSTLY = 0.4
 
 
 @dataclass
 class Cluster:
-    """Cases with one error kind and one label in common. members: those that fail now, refused: those of them that failed so twice.
+    """Cases with one error kind and one label in common. members: those that fail now.
 
-    helped: how many others failed the same way and passed when they were run again. of: all cases with that label.
-    answers: whether the engine answered and failed, rather than that there was no answer.
+    refused: those of them that failed so again when they were run again. helped: how many others failed the same way and passed
+    when they were run again. answers: whether the engine answered and failed, rather than that there was no answer.
+    of: all cases with that label. tried, of_tried: members, and all of them, without those that were skipped when they were due.
     """
 
     kind: str
@@ -32,19 +32,23 @@ class Cluster:
     value: str
     answers: bool
     of: int
+    of_tried: int
     members: list[Case] = field(default_factory=list)
     refused: list[Case] = field(default_factory=list)
     helped: int = 0
+    tried: int = 0
 
     @property
     def is_one_thing(self) -> bool:
-        """Return whether one cause is likelier than many."""
-        return len(self.members) >= ALIKE and len(self.members) > MOSTLY * self.of and not self.helped
+        """Return whether one cause is likelier than many: by all last outcomes, or by those of the cases that came to be run."""
+        return not self.helped and (_most(len(self.members), self.of) or _most(self.tried, self.of_tried))
 
     @property
     def what(self) -> str:
         """Return the cluster in words."""
-        return f"{len(self.members)} of {self.of} cases with {self.label} {self.value} fail alike ({self.kind})"
+        few = not _most(len(self.members), self.of)
+        count, of = (self.tried, f"{self.of_tried} tried") if few else (len(self.members), str(self.of))
+        return f"{count} of {of} cases with {self.label} {self.value} fail alike ({self.kind})"
 
 
 @dataclass(frozen=True)
@@ -75,34 +79,68 @@ def clusters(found: Sequence[tuple[Case, Diagnosis]], fresh_from: float) -> Clus
     """
     rest = [(case, what) for case, what in found if what.state not in ("node_bound", "retired")]
     of = Counter(label for case, _ in rest for label in _labels(case))
+    tried = of - Counter(label for case, _ in rest if not _was_tried(case) for label in _labels(case))
     made: dict[tuple[str, bool, str, str], Cluster] = {}
     for case, what in rest:
-        for attempt in _new_failures(case, fresh_from):
-            for label, value in _labels(case):
-                key = attempt.kind, attempt.verdict == "fail", label, value
-                cluster = made.setdefault(key, Cluster(attempt.kind, label, value, key[1], of[(label, value)]))
-                _count(cluster, case, what)
+        attempt = _newest_failure(case, fresh_from)
+        if attempt is None or _is_excused(attempt, what):
+            continue
+        for label, value in _labels(case):
+            key = attempt.kind, attempt.verdict == "fail", label, value
+            counts = of[(label, value)], tried[(label, value)]
+            cluster = made.setdefault(key, Cluster(attempt.kind, label, value, key[1], *counts))
+            _count(cluster, case, what, fresh_from)
     by_label: dict[tuple[str, str], list[Cluster]] = {}
-    for cluster in made.values():
-        if cluster.is_one_thing:
-            by_label.setdefault((cluster.label, cluster.value), []).append(cluster)
+    for cluster in _unexplained([one for one in made.values() if one.is_one_thing]):
+        by_label.setdefault((cluster.label, cluster.value), []).append(cluster)
     return Clusters(by_label)
 
 
-def _count(cluster: Cluster, case: Case, what: Diagnosis) -> None:
+def _unexplained(some: Sequence[Cluster]) -> Iterator[Cluster]:
+    """Return the clusters, the largest first, without those that are for the most part a piece of larger ones."""
+    taken: set[int] = set()
+    for cluster in sorted(some, key=lambda one: -len(one.members)):
+        numbers = {member.id for member in cluster.members}
+        if 2 * len(numbers & taken) <= len(numbers):
+            yield cluster
+        taken |= numbers
+
+
+def _count(cluster: Cluster, case: Case, what: Diagnosis, fresh_from: float) -> None:
     last = case.recent[-1]
     if last.verdict == "pass":
         cluster.helped += last.by_upkeep
         return
     cluster.members.append(case)
-    if sum((a.kind, a.verdict == "fail") == (cluster.kind, cluster.answers) for a in what.tail) > 1:
+    cluster.tried += _was_tried(case)
+    alike = sum((a.kind, a.verdict == "fail") == (cluster.kind, cluster.answers) for a in what.tail)
+    # What was in the way of an answer yesterday may be gone today.
+    if alike > 1 and _was_tried(case) and (cluster.answers or last.at >= fresh_from):
         cluster.refused.append(case)
 
 
-def _new_failures(case: Case, fresh_from: float) -> Iterable[Attempt]:
-    """Return the newest failure that an engine or the network may have caused, if it is new."""
-    failed = [a for a in case.recent if a.verdict in ("fail", "error") and a.kind and a.at >= fresh_from]
-    return failed[-1:]
+def _is_excused(attempt: Attempt, what: Diagnosis) -> bool:
+    """Return whether a failure of a case that stands is none of what is tested now: a node is to blame, or it was changed."""
+    return attempt.verdict == "fail" and attempt in what.tail and attempt not in what.fails
+
+
+def _most(count: int, of: int) -> bool:
+    return count >= ALIKE and count > MOSTLY * of
+
+
+def _was_tried(case: Case) -> bool:
+    """Return whether the newest attempt of a case had an outcome."""
+    return case.recent[-1].verdict not in NOT_TRIED if case.recent else bool(case.counts)
+
+
+def _newest_failure(case: Case, fresh_from: float) -> Attempt | None:
+    """Return the newest failure that an engine or the network may have caused, if it is new or nobody else has tried since."""
+    tried = [a for a in case.recent if a.verdict not in NOT_TRIED]
+    failed = [a for a in tried if a.verdict in ("fail", "error") and a.kind]
+    if not failed:
+        return None
+    last = failed[-1]
+    return last if last.at >= fresh_from or all(a.by_upkeep for a in tried if a.at > last.at) else None
 
 
 def _labels(case: Case) -> list[tuple[str, str]]:

@@ -17,15 +17,19 @@ from typing import Any
 
 from . import policies
 from .clusters import Cluster, Clusters, clusters
-from .diagnosis import Diagnosis, broken_nodes, diagnose, surroundings
+from .diagnosis import Diagnosis, diagnose
 from .facts import NOT_TRIED, Attempt, Case, Facts
 from .intervals import Rate
+from .sickness import broken_nodes
+from .surroundings import Surroundings, surroundings
 from .upkeep_config import Config
 
 ACTIONS = ("rerun", "rerun_elsewhere", "wait", "quarantine", "leave", "needs_person")
 RERUNS = ("rerun", "rerun_elsewhere")
 PRIORITIES = {1: "priority model", 2: "severe failures", 3: "failures", 4: "missing"}
 MODEL = "model"
+# In these states a failure of the engine stands, whatever came after it.
+STANDING = ("regression", "failing", "flaky")
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,9 @@ class Known:
     usable: tuple[str, ...]
 
 
-def diagnoses(facts: Facts) -> list[tuple[Case, Diagnosis]]:
-    """Return each case with what is the matter with it."""
-    around = surroundings(facts.cases, facts.nodes)
+def diagnoses(facts: Facts, around: Surroundings | None = None) -> list[tuple[Case, Diagnosis]]:
+    """Return each case with what is the matter with it. around: as `surroundings`."""
+    around = surroundings(facts.cases, facts.nodes) if around is None else around
     return [(case, diagnose(case, around)) for case in facts.cases]
 
 
@@ -91,9 +95,9 @@ def decide(facts: Facts, config: Config, found: Sequence[tuple[Case, Diagnosis]]
         clusters(found, facts.fresh_from),
         tuple(name for name, node in facts.nodes.items() if node.usable),
     )
-    made = [decision for case, what in found if (decision := _decide(case, what, known)) is not None]
-    made.sort(key=lambda d: (d.priority, d.case.title))
-    return _within_budget(made, known)
+    made = [(decision, what) for case, what in found if (decision := _decide(case, what, known)) is not None]
+    made.sort(key=lambda pair: (pair[0].priority, pair[0].case.title))
+    return _within_budget(_one_of_those_alike(made, known), known)
 
 
 def _decide(case: Case, what: Diagnosis, known: Known) -> Decision | None:
@@ -107,12 +111,19 @@ def _decide(case: Case, what: Diagnosis, known: Known) -> Decision | None:
 
     quarantine, model = case.quarantine, case.labels.get(MODEL, "")
     if quarantine is not None and quarantine.holds(known.facts.now):
-        until = _moment(quarantine.until)
+        until = moment(quarantine.until)
         return decision("leave", f"set aside by {quarantine.owner} until {until}: {quarantine.reason}")
     if model in known.config.retry_strategy.skip_models:
         return decision("leave", f"model {model} is in skip_models")
     rule: Callable[[Case, Diagnosis, Known], dict[str, Any]] = _RULES[what.state]
-    return _off_broken_nodes(decision(**rule(case, what, known)), known)
+    made = _off_broken_nodes(decision(**rule(case, what, known)), known)
+    return _with_its_run(made, what) if made.action == "needs_person" else made
+
+
+def _with_its_run(decision: Decision, what: Diagnosis) -> Decision:
+    """Return the decision with the run that a person may look at."""
+    tried = [attempt.run.partition("@")[0] for attempt in what.tail if attempt.verdict not in NOT_TRIED]
+    return replace(decision, reason=f"{decision.reason}; see run {tried[-1]}") if tried else decision
 
 
 def _off_broken_nodes(decision: Decision, known: Known) -> Decision:
@@ -143,11 +154,11 @@ def _say(action: str, reason: str, **more: Any) -> dict[str, Any]:
 def _missing(case: Case, what: Diagnosis, known: Known) -> dict[str, Any]:
     completion, _ = known.groups[case.labels.get(MODEL, "")]
     least = known.config.auto_retest.minimum_completion_rate
-    how = f"was {what.tail[-1].verdict} at {_moment(what.since)}" if what.tail else "has not been run"
+    how = f"was {what.tail[-1].verdict} at {moment(what.since)}" if what.tail else "has not been run"
     if completion.value is not None and completion.value >= least:
         whole = _of_model(case)
         return _say("leave", f"{how}; {whole} is complete to {completion.value:.0%}, and {least:.0%} are asked for")
-    return _with_the_others(case, known, how) or _say("rerun", how)
+    return _say("rerun", how)
 
 
 def _flaky(case: Case, what: Diagnosis, known: Known) -> dict[str, Any]:
@@ -168,8 +179,6 @@ def _node_bound(case: Case, what: Diagnosis, known: Known) -> dict[str, Any]:
     nodes = ", ".join(what.nodes)
     if not what.tail:
         return _say("needs_person", f"fails on {nodes} and passes on other nodes; look at {nodes}")
-    if waits := _with_the_others(case, known, f"{nodes} failed it"):
-        return waits
     last = what.tail[-1]
     mended = [node for node in what.nodes if _mended(node, last.at, known)]
     if len(mended) == len(what.nodes):
@@ -185,16 +194,14 @@ def _no_answer(case: Case, what: Diagnosis, known: Known) -> dict[str, Any]:
     """Decide about a case that gave no answer to be believed: the cell, the network, an image or the test is in the way."""
     last = what.tail[-1]
     if last.verdict in NOT_TRIED:
-        reason = f"was {last.verdict} at {_moment(last.at)}; its last answer is {case.answer}"
-        return _with_the_others(case, known, reason) or _again(what, known, reason, limit=3)
+        reason = f"was {last.verdict} at {moment(last.at)}; its last answer is {case.answer}"
+        return _again(what, known, reason, limit=3)
     if case.changed_at > last.at:
-        return _again(what, known, f"its scenario was changed after {last.kind or last.verdict}", limit=1)
+        return _due(what, known, f"its scenario was changed after {last.kind or last.verdict}")
     rule = policies.rule_of(last, known.config.retry_strategy)
     if rule.retries == 0:
         return _hopeless(last, rule)
-    held = _held(case, known.alike.of(case, last), known.config.auto_retest.batch_size)
-    held = held or _with_the_others(case, known, f"ended with {last.kind}")
-    return held or _tried_again(case, what, known, rule)
+    return _tried_again(case, what, known, rule)
 
 
 def _tried_again(case: Case, what: Diagnosis, known: Known, rule: policies.Rule) -> dict[str, Any]:
@@ -202,16 +209,16 @@ def _tried_again(case: Case, what: Diagnosis, known: Known, rule: policies.Rule)
     last = what.tail[-1]
     avoid = _repeated_on(what.tail)
     if avoid and _others(case, avoid, known):
-        reason = f"{last.kind} on {', '.join(avoid)} again, since {_moment(what.since)}"
+        reason = f"{last.kind} on {', '.join(avoid)} again, since {moment(what.since)}"
         return _again(what, known, reason, avoid=avoid, limit=rule.retries)
     return _again(what, known, f"{last.kind} can pass by itself (policy {rule.letter})", limit=rule.retries)
 
 
 def _failing(case: Case, what: Diagnosis, known: Known) -> dict[str, Any]:
     """Decide about a failure of the engine: it is confirmed once, elsewhere where that is possible, and then left to a person."""
-    last, since = _answer(what), _moment(what.since)
+    last, since = _answer(what), moment(what.since)
     if case.changed_at > what.tail[-1].at:
-        return _again(what, known, f"its scenario was changed after {last.kind}", limit=1)
+        return _due(what, known, f"its scenario was changed after {last.kind}")
     if hopeless := _no_way_to_answer(what, known):
         return hopeless
     rule = policies.rule_of(last, known.config.retry_strategy)
@@ -222,7 +229,7 @@ def _failing(case: Case, what: Diagnosis, known: Known) -> dict[str, Any]:
     if len(what.fails) > 1 and (cluster is not None or not _only_on(what, case, known)):
         nodes = ", ".join(sorted({node for failed in what.fails for node in failed.nodes})) or "its nodes"
         return _say("needs_person", f"{before}, {len(what.fails)} times, on {nodes} ({last.kind})")
-    return _held(case, cluster, 1) or _confirmed(case, what, known, rule)
+    return _confirmed(case, what, known, rule)
 
 
 def _no_way_to_answer(what: Diagnosis, known: Known) -> dict[str, Any] | None:
@@ -263,6 +270,11 @@ def _again(what: Diagnosis, known: Known, reason: str, *, limit: int, avoid: tup
     if tries >= most or what.all_tries >= 2 * known.config.retry_strategy.max_retries:
         after = "one retry" if what.all_tries == 1 else f"{what.all_tries} retries"
         return _say("needs_person", f"{reason}; {after} did not help" if what.tail else reason)
+    return _due(what, known, reason, avoid)
+
+
+def _due(what: Diagnosis, known: Known, reason: str, avoid: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return a rerun, or a wait until it is due."""
     delay = _delay_s(what, known)
     if delay > 0:
         return _say("wait", f"{reason}; may be run in {_length(delay)}", delay_s=delay, avoid=avoid)
@@ -293,29 +305,9 @@ def _hopeless(last: Attempt, rule: policies.Rule, before: str = "") -> dict[str,
     return _say("needs_person", f"{before}{last.kind or last.verdict}: a retry cannot help{who}")
 
 
-def _with_the_others(case: Case, known: Known, why: str) -> dict[str, Any] | None:
-    """Return a wait for a case without an answer where most cases like it fail for one reason, None where they do not."""
-    cluster = known.alike.failing(case)
-    return None if cluster is None else _say("wait", f"{why}; {cluster.what}", held=True)
-
-
-def _held(case: Case, cluster: Cluster | None, first: int) -> dict[str, Any] | None:
-    """Return what becomes of a case that fails as others do: a few go first, and what becomes of them holds for all."""
-    if cluster is None:
-        return None
-    if cluster.refused:
-        tried = cluster.refused[0].title
-        action = "needs_person" if cluster.answers else "wait"
-        return _say(action, f"{cluster.what}, and {tried} failed so again when it was rerun", held=action == "wait")
-    ahead = sorted(cluster.members, key=lambda member: member.title)[:first]
-    if any(member.id == case.id for member in ahead):
-        return None
-    return _say("wait", f"{cluster.what}; {ahead[0].title} is tried first", held=True)
-
-
 def _answer(what: Diagnosis) -> Attempt:
     """Return the failure that stands: in a failing case the newest one of the engine, even if a later attempt gave no answer."""
-    return what.fails[-1] if what.fails and what.state in ("regression", "failing", "flaky") else what.tail[-1]
+    return what.fails[-1] if what.fails and what.state in STANDING else what.tail[-1]
 
 
 def _only_on(what: Diagnosis, case: Case, known: Known) -> bool:
@@ -373,6 +365,51 @@ def _groups(found: Sequence[tuple[Case, Diagnosis]]) -> dict[str, tuple[Rate, Ra
     return {model: (Rate(done, expected), Rate(failed, done)) for model, (expected, done, failed) in counts.items()}
 
 
+def _one_of_those_alike(made: Sequence[tuple[Decision, Diagnosis]], known: Known) -> list[Decision]:
+    """Return the decisions, with the reruns of cases that fail alike turned into waits but for the few that go first."""
+    actions = {decision.case.id: decision.action for decision, _ in made}
+    gone: dict[int, list[Case]] = {}
+    result = []
+    for decision, what in made:
+        if decision.action in RERUNS and (own := _own_cluster(decision.case, what, known)) is not None:
+            result.append(_in_cluster(decision, own, gone, known))
+        elif decision.action in RERUNS and what.state not in STANDING:
+            result.append(_beside_clusters(decision, actions, known))
+        else:
+            result.append(decision)
+    return result
+
+
+def _own_cluster(case: Case, what: Diagnosis, known: Known) -> Cluster | None:
+    """Return those that fail as a case did when it was tried last, None where it fails alone or its scenario was changed since."""
+    stood = next((attempt for attempt in reversed(what.tail) if attempt.verdict not in NOT_TRIED), None)
+    if stood is None or case.changed_at > stood.at:
+        return None
+    return known.alike.of(case, _answer(what) if what.state in STANDING else stood)
+
+
+def _in_cluster(decision: Decision, cluster: Cluster, gone: dict[int, list[Case]], known: Known) -> Decision:
+    """Return what becomes of a rerun of a case that fails as others do: what becomes of the first holds for all."""
+    if cluster.refused:
+        tried = cluster.refused[0].title
+        action = "needs_person" if cluster.answers else "wait"
+        why = f"{cluster.what}, and {tried} failed so again when it was rerun"
+        return replace(decision, action=action, reason=why, avoid=(), held=action == "wait")
+    first = gone.setdefault(id(cluster), [])
+    if len(first) < (1 if cluster.answers else known.config.auto_retest.batch_size):
+        first.append(decision.case)
+        return decision
+    return _held_back(decision, f"{cluster.what}; {first[0].title} is tried first")
+
+
+def _beside_clusters(decision: Decision, actions: Mapping[int, str], known: Known) -> Decision:
+    """Return what becomes of a rerun of a case without an answer: it waits while those like it fail and something is done about them."""
+    cluster = known.alike.failing(decision.case)
+    if cluster is None or all(actions.get(member.id, "leave") == "leave" for member in cluster.members):
+        return decision
+    return _held_back(decision, cluster.what)
+
+
 def _within_budget(made: list[Decision], known: Known) -> list[Decision]:
     """Return the decisions, with those reruns turned into waits that the budgets of their run and of the day do not allow."""
     effort, budget = known.facts.effort, known.config.budget
@@ -411,7 +448,7 @@ def _of_model(case: Case) -> str:
     return f"model {case.labels[MODEL]}" if MODEL in case.labels else "what has no model"
 
 
-def _moment(at: float | None) -> str:
+def moment(at: float | None) -> str:
     """Return a moment as people read it, in UTC."""
     return "-" if at is None else datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 

@@ -135,8 +135,8 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node in the newest part of the window. failed, passed: how many different cases did so on it; reruns of maintenance are
-    chosen by their failures and count as passes only. passed_since: how many passed there after the newest failure.
+    """One node in the newest part of the window. failed, passed: how many different cases did so on it, without the reruns of
+    maintenance, which are chosen by their failures. passed_since: how many passed there after the newest failure, in any run.
 
     Times are Unix times, 0 for never. last_blamed: of the newest failure that says the node itself is broken. usable: it is in
     the inventory and may be given a case.

@@ -39,22 +39,22 @@ _RECENT = {
     "sqlite": f"SELECT {_COLUMNS} FROM cases c, attempts a WHERE c.id IN ({{cases}}) AND a.id IN ({_NEWEST.format(columns='id')})",
     "postgresql": f"SELECT {_COLUMNS} FROM cases c, LATERAL ({_NEWEST.format(columns='*')}) a WHERE c.id IN ({{cases}})",
 }
-# A case fails or passes on each node that it used; a failure that names its node is that node's alone.
+# A case fails or passes on each node that it used; a failure that names its node is that node's alone. Runs of maintenance
+# are chosen by their failures, so how many fail is counted without them; but a pass in one shows that a node is mended.
 _NODES = (
-    "WITH seen AS (SELECT n.node AS node, a.case_id,"
-    " max(CASE WHEN a.verdict = 'pass' THEN a.ended_at END) AS passed,"
-    " max(CASE WHEN {failed} THEN a.ended_at END) AS failed,"
+    "WITH ours AS (SELECT r.id FROM runs r JOIN upkeep_runs u ON u.key = r.key),"
+    " seen AS (SELECT n.node AS node, a.case_id,"
+    " max(CASE WHEN a.verdict = 'pass' THEN a.ended_at END) AS passed_at,"
+    " max(CASE WHEN a.verdict = 'pass' AND a.run_id NOT IN (SELECT id FROM ours) THEN a.ended_at END) AS passed,"
+    " max(CASE WHEN {failed} AND a.run_id NOT IN (SELECT id FROM ours) THEN a.ended_at END) AS failed,"
     " max(CASE WHEN a.node = n.node AND a.error_kind IN ({broken}) THEN a.ended_at END) AS blamed"
     " FROM attempts a JOIN attempt_nodes n ON n.attempt_id = a.id WHERE a.ended_at >= :fresh GROUP BY n.node, a.case_id),"
     " worst AS (SELECT node, max(failed) AS at FROM seen GROUP BY node)"
-    " SELECT seen.node, count(failed), count(passed), max(passed), max(failed), max(blamed),"
-    " sum(CASE WHEN passed > coalesce(worst.at, 0) THEN 1 ELSE 0 END)"
+    " SELECT seen.node, count(failed), count(passed), max(passed_at), max(failed), max(blamed),"
+    " sum(CASE WHEN passed_at > coalesce(worst.at, 0) THEN 1 ELSE 0 END)"
     " FROM seen JOIN worst ON worst.node = seen.node GROUP BY seen.node"
 )
-_FAILED = (
-    "a.verdict IN ('fail', 'error') AND a.owner IN ('engine', 'node', 'network') AND a.node IN ('', n.node)"
-    " AND a.run_id NOT IN (SELECT r.id FROM runs r JOIN upkeep_runs u ON u.key = r.key)"
-)
+_FAILED = "a.verdict IN ('fail', 'error') AND a.owner IN ('engine', 'node', 'network') AND a.node IN ('', n.node)"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ from .choice import Choice
 from .decisions import Decision, decide, diagnoses
 from .diagnosis import Diagnosis
 from .facts import Case, Facts
+from .notices import notices
 from .store import Store
+from .surroundings import surroundings
 from .upkeep_config import Config
 
 FAILED, MISSING = "failed", "missing"
@@ -53,12 +55,16 @@ def scope(auto: bool, incremental: bool, models: Sequence[str], labels: Choice |
 
 @dataclass(frozen=True)
 class Survey:
-    """What was seen. found: each case with what is the matter with it; decisions: the most important first."""
+    """What was seen. found: each case with what is the matter with it; decisions: the most important first.
+
+    notices: what a person is told besides, a line each.
+    """
 
     facts: Facts
     config: Config
     found: Sequence[tuple[Case, Diagnosis]]
     decisions: Sequence[Decision]
+    notices: Sequence[str] = ()
 
     def groups(self, by: Sequence[str] = ()) -> list[Group]:
         """Return the cases grouped by labels, by the model unless others are given; the worst first."""
@@ -88,8 +94,9 @@ def survey(
     sources = queries.Sources(wanted.note(store, scenarios, broken), tuple(nodes))
     with store.read() as connection:
         facts = queries.facts(connection, config, store.clock(), sources)
-    found = diagnoses(facts)
-    return Survey(facts, config, found, decide(facts, config, found))
+    around = surroundings(facts.cases, facts.nodes)
+    found = diagnoses(facts, around)
+    return Survey(facts, config, found, decide(facts, config, found), notices(facts, around, broken))
 
 
 def with_threshold(config: Config, completion: float | None) -> Config:

@@ -25,6 +25,7 @@ from testcell.cli import (
     numbered,
     output,
     proving,
+    quarantine,
     results,
     resume,
     run,
@@ -116,9 +117,9 @@ _add(app, "maintain", upkeep.maintain)
 _add(app, "retest", upkeep.retest)
 _add(app, "monitor", upkeep.monitor)
 _quarantine = _group("quarantine", "Cases that are set aside because they are unsteady.")
-_add(_quarantine, "show", upkeep.quarantine_show)
-_add(_quarantine, "add", upkeep.quarantine_add)
-_add(_quarantine, "lift", upkeep.quarantine_lift)
+_add(_quarantine, "show", quarantine.show)
+_add(_quarantine, "add", quarantine.add)
+_add(_quarantine, "lift", quarantine.lift)
 _add(app, "verify", proving.verify)
 _add(app, "classify", classify.classify)
 _add(app, "resume", resume.resume, numbered.WaitCommand)

@@ -53,7 +53,9 @@ def status(
 
 def _page(document: dict[str, Any]) -> Table:
     shown = {name: value for name, value in document.items() if name != "maintenance"}
-    told = {name: value for name, value in document["maintenance"].items() if name not in ("groups", "missed")}
+    told = {
+        name: value for name, value in document["maintenance"].items() if name not in ("groups", "missed", "notices")
+    }
     return Table(("what", "state"), [(k, _words(v)) for k, v in {**shown, "maintenance": told}.items()])
 
 
@@ -70,14 +72,24 @@ def _maintenance(settings: Settings, where: Path | None, by: str, tables: list[P
         seen, last = work.look(), rounds.last(work.store)
     if seen.facts.cases:
         tables += ["", upkeep_screen.groups(seen, labels), *upkeep_screen.missed(seen.missed())]
+        tables += upkeep_screen.notices(seen.notices)
     return {
         "configuration": work.config.file or "built-in",
         "last_round": None if last is None else last.as_dict(),
         "decisions": dict(Counter(decision.action for decision in seen.decisions).most_common()),
         "next_step": _next_step([decision.action for decision in seen.decisions]),
         "missed": [dict(group.labels) for group in seen.missed()],
+        "notices": list(seen.notices),
         "groups": survey.as_document(seen, labels),
     }
+
+
+def _round(last: dict[str, Any]) -> str:
+    """Return the newest round in words: when, how it ended, and where its report is."""
+    from testcell.cli import upkeep_screen
+
+    report = f", report {last['report']}" if last["report"] else ""
+    return f"{last['sort']} at {upkeep_screen.moment(last['started_at'])}, {last['state']}{report}"
 
 
 def _next_step(actions: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that the others start at once
 
-"""`incomplete`, `maintain`, `retest`, `monitor` and `quarantine`: which cases need what, and having it done."""
+"""`incomplete`, `maintain`, `retest` and `monitor`: which cases need what, and having it done."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ from testcell.cli.settings import (
 from testcell.exits import Exit, of_signal
 
 if TYPE_CHECKING:
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.facts import Case
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.store import Store
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.survey import Scope, Survey
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.upkeep_config import Config
@@ -126,7 +125,7 @@ def incomplete(
         found = _chosen(ctx, lambda: seen.incomplete(_choice(labels)))
     decided = {decision.case.id: decision for decision in seen.decisions}
     document = [upkeep_screen.case_document(case, what, decided.get(case.id)) for case, what in found]
-    settings.emit(document, lambda: [upkeep_screen.incomplete(seen, found)])
+    settings.emit(document, lambda: [upkeep_screen.incomplete(seen, found), *upkeep_screen.notices(seen.notices)])
 
 
 def maintain(
@@ -181,7 +180,8 @@ def retest(
     _write_script(path, batches.script(found, str(settings.project().root), options), batches.MARK)
     count = sum(map(len, found))
     document = {"script": str(path), "runs": len(found), "cases": count}
-    settings.emit(document, lambda: [f"{path} runs {count} case(s) in {len(found)} run(s); next: {path}"])
+    next_step = str(path) if count else "testcell incomplete"
+    settings.emit(document, lambda: [f"{path} runs {count} case(s) in {len(found)} run(s); next: {next_step}"])
 
 
 def monitor(
@@ -202,23 +202,54 @@ def monitor(
 
     settings = of(ctx, form)
     given, scope, stop = extra.parse(ctx, variables), _scope(None, False, False, models), upkeep_watch.Stop()
+    began: list[float] = []
 
-    def once() -> None:
+    def once() -> bool:
         with desk(settings, where, inventory, threshold) as work:
+            began.append(time.time())
             document, code = one_round(work, scope, given, remembered.MONITOR, stop)
-        output.note(f"{time.strftime('%Y-%m-%d %H:%M:%S')} round over, code {code}: {document['report']}")
+        for line in document["notices"]:
+            output.note(line)
+        _note(f"round over, code {code}: {document['report']}")
         if code in (Exit.INTERRUPTED, Exit.TERMINATED, Exit.HANGUP):
             stop.ask(code - 128)
+        return True
 
     def last() -> float | None:
         with memory.opened(settings, where) as store:
             found = remembered.last(store, remembered.MONITOR)
         return None if found is None else found.started_at
 
+    def kept(work: Callable[[], Any]) -> Any:
+        """Return what work does; what is in its way is told, and ends a monitor only before its first round."""
+        try:
+            return work()
+        except CliError as exc:
+            if not began:
+                raise
+            _note(
+                "; ".join(
+                    ["no round: " + exc.message, *([exc.hint] if exc.hint else []), f"tried again within {interval} s"]
+                )
+            )
+            return None
+
     with stop.on_signals():
-        upkeep_watch.watch(once, last, interval_s=interval, rounds=rounds, clock=time.time, stop=stop, wait=stop.wait)
+        upkeep_watch.watch(
+            lambda: bool(kept(once)),
+            lambda: kept(last),
+            interval_s=interval,
+            rounds=rounds,
+            clock=time.time,
+            stop=stop,
+            wait=stop.wait,
+        )
     if stop.signal:
         raise typer.Exit(of_signal(stop.signal))
+
+
+def _note(text: str) -> None:
+    output.note(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
 
 
 def one_round(
@@ -269,6 +300,7 @@ def _report(work: Desk, scope: Scope, done: Done, began: float, code: int) -> di
         "before": survey.as_document(done.before),
         "after": survey.as_document(done.after),
         "missed": [dict(group.labels) for group in done.after.missed()],
+        "notices": list(done.after.notices),
         **done.as_dict(),
         "decisions": [decision.as_dict() for decision in survey.decisions_of(done.after, scope)],
     }
@@ -328,7 +360,7 @@ def _show_decisions(settings: Settings, seen: Survey, scope: Scope) -> None:
 
     wanted = survey.decisions_of(seen, scope)
     document = [decision.as_dict() for decision in wanted]
-    settings.emit(document, lambda: [upkeep_screen.decisions(wanted)])
+    settings.emit(document, lambda: [upkeep_screen.decisions(wanted), *upkeep_screen.notices(seen.notices)])
 
 
 def _page(document: Mapping[str, Any]) -> list[Part]:
@@ -341,82 +373,10 @@ def _page(document: Mapping[str, Any]) -> list[Part]:
         Line(f"missed: {', '.join(f'{k} {v or chr(45)}' for k, v in one.items())}", "yellow")
         for one in document["missed"]
     ]
+    parts += upkeep_screen.notices(document["notices"])
     counts = f"{len(document['reruns'])} case(s) run again in {len(document['runs'])} run(s), {len(document['set_aside'])} set aside"
     return [*parts, counts, f"report: {document['report']}"]
 
 
 def _title(one: Mapping[str, Any]) -> str:
     return f"{one['scenario']}/{one['case']}" if one["case"] else str(one["scenario"])
-
-
-# --- quarantine -------------------------------------------------------------------------------------------------
-
-
-def quarantine_show(
-    ctx: typer.Context, where: ResultsDirOption = None, form: FormatOption = None, target: OutputOption = None
-) -> None:
-    """List the cases that are set aside, with owner, reason and end."""
-    settings = of(ctx, form, target)
-    with desk(settings, where, None, without_nodes=True) as work:
-        seen = work.look()
-    held = [case for case in seen.facts.cases if case.quarantine and case.quarantine.holds(seen.facts.now)]
-    document = [
-        {"scenario": case.scenario, "case": case.name, **(upkeep_screen.quarantine_document(case) or {})}
-        for case in held
-    ]
-    settings.emit(document, lambda: [_set_aside_table(held)])
-
-
-def quarantine_add(
-    ctx: typer.Context,
-    case: Annotated[str, typer.Argument(metavar="CASE", help="SCENARIO/CASE, or a scenario without a matrix.")],
-    owner: Annotated[str, typer.Option("--owner", help="Who answers for it.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why.")],
-    days: Annotated[float, typer.Option("--days", min=0.01, max=365, help="For how long.")] = 7.0,
-    where: ResultsDirOption = None,
-    form: FormatOption = None,
-) -> None:
-    """Set a case aside: it is counted, shown, and not run by maintenance until it ends."""
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import rounds
-
-    settings = of(ctx, form)
-    with desk(settings, where, None, without_nodes=True) as work:
-        found = _case(work.look(), case)
-        rounds.set_aside(work.store, found, by=owner, reason=reason, days=days)
-    settings.emit({"case": found.title, "days": days}, lambda: [f"{found.title} is set aside for {days:g} day(s)"])
-
-
-def quarantine_lift(
-    ctx: typer.Context,
-    case: Annotated[str, typer.Argument(metavar="CASE", help="SCENARIO/CASE, or a scenario without a matrix.")],
-    where: ResultsDirOption = None,
-    form: FormatOption = None,
-) -> None:
-    """End the quarantine of a case before its time."""
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import rounds
-
-    settings = of(ctx, form)
-    with desk(settings, where, None, without_nodes=True) as work:
-        found = _case(work.look(), case)
-        lifted = rounds.lift(work.store, found)
-    word = "is no longer set aside" if lifted else "was not set aside"
-    settings.emit({"case": found.title, "lifted": lifted}, lambda: [f"{found.title} {word}"])
-
-
-def _case(seen: Survey, title: str) -> Case:
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import nearest, show
-
-    found = next((case for case in seen.facts.cases if case.title == title), None)
-    if found is None:
-        near = nearest(title, [case.title for case in seen.facts.cases], cutoff=0.5)
-        raise CliError(f"there is no case {show(title)}", Exit.USAGE, hint=f"did you mean {near}?" if near else "")
-    return found
-
-
-def _set_aside_table(held: Sequence[Case]) -> Table:
-    rows = [
-        (case.title, case.quarantine.owner, upkeep_screen.moment(case.quarantine.since),
-         upkeep_screen.moment(case.quarantine.until), case.quarantine.reason)
-        for case in held if case.quarantine
-    ]  # fmt: skip
-    return Table(("case", "owner", "since", "until", "why"), rows, note=f"{len(rows)} case(s) set aside")

@@ -70,7 +70,8 @@ class Runs:
         if summary is not None:
             return Ended(run.run_id, str(summary.get("verdict", "")), exits.of_summary(summary))
         if said := resuming.held(run.path):
-            raise CliError(f"{run.path}: {said}", Exit.LEASE_HELD)
+            hint = "wait until it has ended, or end that process; the next round goes on with the run"
+            raise CliError(f"{run.path}: {said}", Exit.LEASE_HELD, hint=hint)
         if resuming.refusal(run.path):
             return None
         output.note(f"run {run.run_id} of an interrupted round goes on")

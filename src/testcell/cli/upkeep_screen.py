@@ -131,6 +131,11 @@ def missed(found: Sequence[Group]) -> list[Part]:
     ]
 
 
+def notices(told: Sequence[str]) -> list[Part]:
+    """Return a line for each thing that a person is told besides the cases."""
+    return [Line(_text(line), "yellow") for line in told]
+
+
 def moment(at: float | None) -> str:
     """Return a Unix time as people read it, in UTC."""
     return "-" if at is None else datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M")

@@ -180,6 +180,7 @@ class Time:
 def watching(begun, time, stop, rounds):
     def once():
         begun.append(time.now)
+        return True
 
     upkeep_watch.watch(
         once, lambda: begun[-1] if begun else None, interval_s=3600, rounds=rounds, clock=lambda: time.now, stop=stop,
@@ -193,6 +194,15 @@ def test_rounds_come_hourly_and_a_restart_changes_nothing():
     time.now += 600
     watching(begun, time, upkeep_watch.Stop(), 1)
     assert begun == [NOW, NOW + 3600, NOW + 7200] and time.waits == [3600, 3000]
+
+
+def test_a_round_that_came_to_nothing_is_tried_again_after_the_interval_and_is_none():
+    time, outcomes = Time(), [False, False, True]
+    upkeep_watch.watch(
+        lambda: outcomes.pop(0), lambda: None, interval_s=3600, rounds=1, clock=lambda: time.now,
+        stop=upkeep_watch.Stop(), wait=time.wait,
+    )  # fmt: skip
+    assert outcomes == [] and time.waits == [3600, 3600]
 
 
 def test_somebody_who_asks_for_an_end_gets_it_at_once():

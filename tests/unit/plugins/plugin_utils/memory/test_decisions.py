@@ -8,6 +8,9 @@ from dataclasses import replace
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import facts
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.decisions import decide, diagnoses
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.notices import notices
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.sickness import sick_nodes
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.surroundings import surroundings
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.upkeep_config import (
     AutoRetest,
     Budget,
@@ -115,6 +118,12 @@ def test_a_pass_on_rerun_of_a_real_regression_is_flaky_and_not_clean():
     [
         pytest.param(facts.Node("n1", failed=9, last_failure=LONG_AGO), "rerun_elsewhere", ("n1",), id="fails all"),
         pytest.param(facts.Node("n1", failed=9, passed=5, passed_since=5, last_pass=NOW), "rerun", (), id="mended"),
+        pytest.param(
+            facts.Node("n1", failed=9, passed=2, passed_since=2, last_failure=LONG_AGO, last_pass=NOW),
+            "rerun_elsewhere",
+            ("n1",),
+            id="passed by luck",
+        ),
     ],
 )
 def test_a_node_on_which_all_cases_fail_is_avoided_until_cases_pass_there(broken, action, avoid):
@@ -163,6 +172,29 @@ def test_retries_are_counted_and_end():
     )
     found = only(case("pass ssh_timeout ssh_timeout+ ssh_timeout+ ssh_timeout+"))
     assert found.action == "needs_person" and "3 retries did not help" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("words", "action"),
+    [
+        pytest.param("pass skipped http_5xx+", "rerun_elsewhere", id="its first failure was in a rerun"),
+        pytest.param("pass/a test_failed/b test_failed/b ssh_timeout/c", "rerun", id="what failed was replaced"),
+        pytest.param(
+            "pass/a test_failed/b test_failed/b ssh_timeout/b", "needs_person", id="what failed is still there"
+        ),
+    ],
+)
+def test_only_a_retry_of_the_same_counts_against_a_case(words, action):
+    assert only(case(words, last=NOW - 3 * HOUR)).action == action
+
+
+def test_a_retry_before_its_scenario_was_changed_does_not_count():
+    assert only(case("engine_dead engine_dead+", last=NOW - 3 * HOUR, changed_at=NOW - 60)).action == "rerun"
+
+
+def test_what_needs_a_person_names_its_run():
+    one = case("pass gpu_oom")
+    assert only(one).reason.endswith(f"; see run {one.recent[-1].run}")
 
 
 def test_max_retries_0_runs_nothing_again():
@@ -280,6 +312,76 @@ def test_an_outage_is_tried_with_one_batch():
 def test_a_case_that_was_skipped_waits_for_the_regression_of_its_model():
     found = decide(known(*alike("pass@NODE engine_dead@NODE"), case("pass skipped", 99)), WHOLE)
     assert next(d for d in found if d.case.id == 99).action == "wait"
+
+
+@pytest.mark.parametrize("words", ["pass http_5xx@NODE skipped", "pass test_failed@NODE skipped"])
+def test_of_cases_that_failed_alike_and_were_skipped_since_one_is_tried_first(words):
+    made = decide(known(*alike(words)), WHOLE)
+    assert [d.action for d in made] == ["rerun"] + 9 * ["wait"] and all("is tried first" in d.reason for d in made[1:])
+
+
+@pytest.mark.parametrize(("outcome", "action"), [("test_failed@n2+", "needs_person"), ("pass@n2+", "rerun")])
+def test_what_becomes_of_the_first_that_was_skipped_holds_for_all(outcome, action):
+    first, *rest = alike("pass test_failed@NODE skipped")
+    tried = case(f"pass test_failed@n1 skipped {outcome}", first.id, labels={"model": "m"})
+    made = [d for d in decide(known(tried, *rest), WHOLE) if d.case.id != first.id]
+    assert {d.action for d in made} == {action}
+
+
+def test_the_first_is_one_that_can_be_run():
+    first, *rest = alike("pass engine_dead@NODE")
+    made = decide(known(replace(first, quarantine=held(NOW + DAY)), *rest), WHOLE)
+    assert sorted(d.action for d in made) == ["leave", "rerun_elsewhere", *8 * ["wait"]]
+
+
+def test_a_few_of_a_larger_cluster_say_nothing_about_those_beside_them():
+    broken = [case("pass http_5xx", n, scenario="t", labels={"model": f"m{n % 3}"}) for n in range(12)]
+    beside = [case("pass skipped", 20 + n, scenario="u", labels={"model": "m1"}) for n in range(4)]
+    made = decide(known(*broken, *beside), WHOLE)
+    assert {d.action for d in made if d.case.scenario == "u"} == {"rerun"}
+
+
+def test_many_that_fail_alike_and_pass_again_are_not_flaky_and_a_person_is_told():
+    seen = known(*alike("pass pass http_5xx@NODE pass@n2+"))
+    around = surroundings(seen.cases, seen.nodes)
+    assert decide(seen, WHOLE) == [] and {what.state for _, what in diagnoses(seen, around)} == {"passing"}
+    (line,) = notices(seen, around)
+    assert "10 cases failed alike (http_5xx)" in line and "passed again with nothing changed" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        pytest.param("pass pass http_5xx@NODE pass@NODE+", 3, id="few"),
+        pytest.param(" ".join(3 * ["http_5xx@NODE pass@NODE+"]), 10, id="every night"),
+    ],
+)
+def test_few_or_such_as_fail_every_night_are_flaky(words, count):
+    made = decide(known(*alike(words, count)), WHOLE)
+    assert {d.state for d in made} == {"flaky"} and len(made) == count
+
+
+def test_a_broken_node_is_told():
+    seen = known(nodes={"n1": facts.Node("n1", failed=9, last_failure=LONG_AGO, last_blamed=LONG_AGO)})
+    (line,) = notices(seen, surroundings(seen.cases, seen.nodes))
+    assert "node n1 is taken for broken: 9 case(s) failed there and 0 passed" in line
+
+
+def test_the_only_node_that_was_used_is_not_to_blame_beside_one_that_was_not():
+    cases = [case("engine_dead", n, labels={}) for n in range(3)]
+    assert {what.owner for _, what in diagnoses(known(*cases))} == {"engine"}
+
+
+def test_nodes_that_break_together_are_told_from_those_beside_them():
+    nodes = [f"n{n}" for n in range(8)]
+    cases = []
+    for n in range(80):
+        used = (nodes[n % 8], nodes[(n + 1) % 8]) if n % 4 == 0 else (nodes[n % 8],)
+        if {"n0", "n2", "n5"} & set(used):
+            tried = facts.Attempt(NOW - HOUR, "r", "fail", "nccl_error", "engine", True, nodes=used)
+            cases.append(replace(case("pass", n), recent=(tried,)))
+    sick, spread = sick_nodes(cases, nodes)
+    assert {"n0", "n2", "n5"} <= sick["nccl_error"][0].nodes <= {"n0", "n1", "n2", "n5"} and not spread
 
 
 # --- quarantine -------------------------------------------------------------------------------------------------

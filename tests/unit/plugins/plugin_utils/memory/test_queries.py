@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import queries, rounds, survey
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.decisions import Decision
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.store import open_store
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.upkeep_config import Config
-from upkeep_facts import DAY, HOUR, NOW
+from upkeep_facts import DAY, HOUR, NOW, case
 from upkeep_store import fill
 
 
@@ -49,6 +50,15 @@ def test_a_node_is_told_by_the_cases_that_failed_and_passed_there(store):
     fill(store, "20230103_010000", NOW - HOUR, {"c": "pass@n2", "d": "image_not_found@n2"})
     node = facts(store).nodes["n2"]
     assert (node.failed, node.passed, node.passed_since, node.usable) == (2, 1, 1, True)
+
+
+def test_a_run_of_maintenance_shows_only_that_a_node_is_mended(store):
+    fill(store, "20230103_000000", NOW - 2 * HOUR, {"a": "disk_full@n2", "c": "pass@n2"})
+    run = rounds.UpkeepRun("20230103_010000@ctl", "20230103_010000", store.results_dir / "20230103_010000")
+    rounds.begin_run(store, rounds.begin(store, rounds.MAINTAIN), run, [Decision(case("disk_full"), "rerun", "why", 3)])
+    fill(store, run.run_id, NOW - HOUR, {"a": "pass@n2", "b": "engine_dead@n2"})
+    node = facts(store).nodes["n2"]
+    assert (node.failed, node.passed, node.passed_since) == (1, 1, 1)
     assert (node.last_blamed, node.last_pass) == (NOW - 2 * HOUR, NOW - HOUR)
 
 
