@@ -22,6 +22,7 @@ author: Testcell contributors
 import atexit
 import gc
 import logging
+import os
 import time
 from pathlib import Path
 from queue import SimpleQueue
@@ -33,7 +34,7 @@ from ansible.plugins.callback import CallbackBase
 from ..plugin_utils.artifacts import sums
 from ..plugin_utils.memory import recording
 from ..plugin_utils.memory.rows import EVENTS
-from ..plugin_utils.run import ansible_log, folder, screen
+from ..plugin_utils.run import ansible_log, folder, screen, starter
 
 RUN_OPENER = "resolve_run"
 
@@ -48,6 +49,7 @@ class CallbackModule(CallbackBase):
 
     def __init__(self) -> None:
         super().__init__()
+        starter.end_with(os.environ)
         self._began: dict[tuple[str, str], float] = {}
         self._names: dict[str, str] = {}
         self._queue: recording.Queue = SimpleQueue()

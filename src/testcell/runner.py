@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import starter
+
 from testcell import ansible_process, scratch, signals
 from testcell.project import Project
 
@@ -127,7 +129,7 @@ def _run(job: Job, private: Path, recorder: _Recorder, must_end: Callable[[], bo
         inventory=inventory,
         forks=max(LEAST_FORKS, job.hosts + 1),
         verbosity=job.verbosity or None,
-        envvars=ansible_process.environment(job.project, private),
+        envvars={**ansible_process.environment(job.project, private), starter.VARIABLE: str(os.getpid())},
         settings={"pexpect_timeout": POLL_S},
         timeout=job.timeout_s or None,
         quiet=True,

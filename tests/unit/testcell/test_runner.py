@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -101,25 +102,43 @@ def test_excluded_nodes_are_turned_off_without_touching_the_inventory(small: Pro
     assert Path(path).read_text() == "node2 testcell_enabled=false\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_ansible_and_its_workers(small: Project, number: signal.Signals) -> None:
-    code = (
-        "import json, sys\nfrom pathlib import Path\nfrom testcell import runner\nfrom testcell.project import Project\n"
-        "root = Path(sys.argv[1])\n"
-        "job = runner.Job('waiting.yml', Project(root), (str(root / 'hosts'),), {'fifo': str(root / 'fifo')}, grace_s=10.0)\n"
-        "done = runner.run(job)\n"
-        "print(json.dumps([done.rc, done.signal, done.signals]))\n"
-    )
+STARTER = (
+    "import json, sys\nfrom pathlib import Path\nfrom testcell import runner\nfrom testcell.project import Project\n"
+    "root = Path(sys.argv[1])\n"
+    "job = runner.Job('waiting.yml', Project(root), (str(root / 'hosts'),), {'fifo': str(root / 'fifo')}, grace_s=10.0)\n"
+    "done = runner.run(job)\n"
+    "print(json.dumps([done.rc, done.signal, done.signals]))\n"
+)
+
+
+def begun(small: Project) -> subprocess.Popen[str]:
+    """Return a process that has started a playbook whose task is at work."""
     os.mkfifo(small.root / "fifo")
     paths = os.pathsep.join(path for path in sys.path if path)
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(small.root)],
+        [sys.executable, "-c", STARTER, str(small.root)],
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": paths},
         text=True,
     )
-    with process:
-        assert (small.root / "fifo").read_text() == "up\n"
+    assert (small.root / "fifo").read_text() == "up\n"
+    return process
+
+
+def test_a_starter_that_is_killed_takes_ansible_with_it(small: Project) -> None:
+    with (small.root / "ansible.cfg").open("a") as stream:
+        stream.write("callbacks_enabled=enginelab.testcell.recorder\n")
+    with begun(small) as process:
+        process.kill()
+    deadline = time.monotonic() + 30
+    while _sleeping_below(str(small.root)):
+        assert time.monotonic() < deadline, _sleeping_below(str(small.root))
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_ansible_and_its_workers(small: Project, number: signal.Signals) -> None:
+    with begun(small) as process:
         process.send_signal(number)
         assert process.stdout is not None
         rc, received, count = json.loads(process.stdout.readline())
