@@ -60,7 +60,8 @@ def _result(wanted: Wanted, fetched: Fetched, brought: Brought, node: str) -> di
     path = manifest_of(fetched.folder)
     if fetched.partial and not fetched.files:
         return {**found, "changed": False, "manifest": ""}
-    content = {"schema_version": partial.SCHEMA, "node": node, "source": dict(wanted.base), **found}
+    facts = {key: value for key, value in found.items() if key != "files"}
+    content = {"schema_version": partial.SCHEMA, "node": node, "source": dict(wanted.base), **facts}
     rewritten = fetched.changed or not path.exists()
     if rewritten:
         atomic.write_bytes(path, _document(content, fetched.listed))
@@ -68,7 +69,7 @@ def _result(wanted: Wanted, fetched: Fetched, brought: Brought, node: str) -> di
 
 
 def _document(content: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return the manifest's JSON with a line for each file."""
+    """Return the manifest's JSON: content, and a line for each file behind it."""
     head = atomic.encoded({**content, "files": []}).removesuffix(b"[]\n}\n")
     lines = ",\n    ".join(map(json.JSONEncoder(ensure_ascii=False).encode, files))
     return head + f"[\n    {lines}\n  ]\n}}\n".encode("utf-8", "backslashreplace")

@@ -20,7 +20,15 @@ from testcell import __version__, engine
 from testcell.cli import inputs
 from testcell.cli.errors import CliError
 from testcell.cli.output import Part, Table
-from testcell.cli.settings import FormatOption, OutputOption, ResultsDirOption, Settings, of, results_dir
+from testcell.cli.settings import (
+    FormatOption,
+    InventoryOption,
+    OutputOption,
+    ResultsDirOption,
+    Settings,
+    of,
+    results_dir,
+)
 from testcell.project import Project
 
 PACKAGES = ("ansible-core", "ansible-runner")
@@ -32,6 +40,7 @@ def status(
         str, typer.Option("--by", metavar="LABEL,...", help="Group cases by these labels. [default: model]")
     ] = "",
     where: ResultsDirOption = None,
+    inventory: InventoryOption = None,
     form: FormatOption = None,
     target: OutputOption = None,
 ) -> None:
@@ -42,12 +51,12 @@ def status(
         "project": str(project.root),
         "versions": {"testcell": __version__, "python": platform.python_version(), **_versions()},
         "engine": engine.ask().as_dict(),
-        "nodes": _part(lambda: _nodes(project)),
+        "nodes": _part(lambda: _nodes(project, inventory or ())),
         "scenarios": _part(lambda: _scenarios(project)),
         "last_run": _part(lambda: _last_run(settings, where)),
     }
     tables: list[Part] = []
-    document["maintenance"] = _part(lambda: _maintenance(settings, where, by, tables))
+    document["maintenance"] = _part(lambda: _maintenance(settings, where, inventory, by, tables))
     settings.emit(document, lambda: [_page(document), *tables])
 
 
@@ -59,7 +68,9 @@ def _page(document: dict[str, Any]) -> Table:
     return Table(("what", "state"), [(k, _words(v)) for k, v in {**shown, "maintenance": told}.items()])
 
 
-def _maintenance(settings: Settings, where: Path | None, by: str, tables: list[Part]) -> dict[str, Any]:
+def _maintenance(
+    settings: Settings, where: Path | None, wanted: Sequence[str] | None, by: str, tables: list[Part]
+) -> dict[str, Any]:
     """Return how complete the results are and what maintenance did last; the tables for people are added to tables."""
     from testcell.cli import upkeep, upkeep_screen
 
@@ -68,7 +79,7 @@ def _maintenance(settings: Settings, where: Path | None, by: str, tables: list[P
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import rounds, survey
 
     labels = tuple(word.strip() for word in by.split(",") if word.strip())
-    with upkeep.desk(settings, where, None, without_nodes=True) as work:
+    with upkeep.desk(settings, where, wanted, without_nodes=True) as work:
         seen, last = work.look(), rounds.last(work.store)
     if seen.facts.cases:
         tables += ["", upkeep_screen.groups(seen, labels), *upkeep_screen.missed(seen.missed())]
@@ -117,10 +128,10 @@ def _part(load: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"error": exc.message.splitlines()[0], "problems": len(exc.problems)}
 
 
-def _nodes(project: Project) -> dict[str, Any]:
+def _nodes(project: Project, wanted: Sequence[str]) -> dict[str, Any]:
     from testcell import inventory as inventories
 
-    found = inputs.inventory(lambda: inventories.load(project))
+    found = inputs.inventory(lambda: inventories.load(project, wanted))
     return {"inventory": ", ".join(found.sources), "enabled": len(found.names), "names": found.names}
 
 

@@ -256,7 +256,8 @@ def test_status_shows_what_is_here_even_when_parts_are_broken(
     found = cli("status", "--format", "json").json
     assert found["engine"]["answers"] is False and found["last_run"]["verdict"] == "pass"
     assert found["scenarios"] == {"enabled": 1, "all": 1, "broken": 0} and found["nodes"]["names"] == ["local"]
-    (project / "inventories" / "local").unlink()
+    (project / "inventories" / "local").rename(project / "elsewhere")
+    assert cli("status", "-i", str(project / "elsewhere"), "--format", "json").json["nodes"]["names"] == ["local"]
     (project / "config" / "defaults.yaml").write_text("test_execution: 3\n")
     answer = cli("status")
     assert answer.code == 0 and "does not exist" in answer.out and "defaults.yaml:1" in answer.out
