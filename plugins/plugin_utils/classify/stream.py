@@ -285,6 +285,8 @@ class Scanner:
                 head, rest = normal.plain(self._lines[first]), normal.plain(self._lines[first + 1])
                 if normal.message(rest) == rest:
                     yield _Text(f"{head} {rest}", len(head))
+                    if head[-1:].isalnum() and rest[:1].isalnum():  # it may have been broken within a word
+                        yield _Text(head + rest, len(head))
 
 
 def _is_broken(first: bytes, second: bytes) -> bool:
