@@ -21,7 +21,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -206,9 +206,8 @@ def new_file_system(folder: Path) -> Iterator[Path]:
 
 def small_files(bench: Bench, rounds: int) -> Iterator[dict[str, object]]:
     """Yield D1."""
-    with new_file_system(bench.project.folder) as bench.place:
-        yield from _small_files(bench, rounds)
-    bench.place = None
+    with new_file_system(bench.project.folder) as place:
+        yield from _small_files(replace(bench, place=place), rounds)
 
 
 def _small_files(bench: Bench, rounds: int) -> Iterator[dict[str, object]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import OS_ERROR_KINDS, CellError
+from .errors import OS_ERROR_KINDS, CellError, is_limit
 from .mailbox import Mailbox, closed
 
 SAFE_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.+=@,-]{0,199}\Z")
@@ -150,18 +150,9 @@ def ensure_root(root: Path) -> Path:
     return root
 
 
-# How Python and the dynamic loader say that a limit of the process was reached.
-LIMIT_SAID = (
-    (RuntimeError, "can't start new thread"),
-    (ImportError, "failed to map segment"),
-    (ImportError, "cannot allocate memory"),
-)
-
-
 def error_kind(exc: Exception) -> str:
     """Return the error kind of what stopped an operation: the system, one of its limits, or else a fault of ours."""
-    said = any(isinstance(exc, kind) and words in str(exc).lower() for kind, words in LIMIT_SAID)
-    if said or isinstance(exc, MemoryError):  # the kernel refuses memory to one that has a limit of its own
+    if is_limit(exc):
         return "resource_limit"
     return os_error_kind(exc) if isinstance(exc, OSError) else "internal_error"
 

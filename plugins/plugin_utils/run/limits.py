@@ -9,17 +9,16 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from ...module_utils.cellnode.errors import OS_ERROR_KINDS
+from ...module_utils.cellnode.errors import OS_ERROR_KINDS, is_limit
 
 RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS})
-NO_THREAD = "can't start new thread"
 # Kinds that every run on this machine meets, whatever it was asked for.
 OF_THE_DISK = ("disk_full", "io_error")
 
 
 def kind_of(exc: BaseException) -> str:
     """Return the error kind of an exception that a limit or the disk of this machine caused, "" for any other."""
-    if isinstance(exc, MemoryError) or (isinstance(exc, RuntimeError) and NO_THREAD in str(exc)):
+    if is_limit(exc):
         return "resource_limit"
     if not isinstance(exc, OSError):
         return ""

@@ -92,8 +92,9 @@ def _told(
 ) -> Iterator[tuple[str, str, Result]]:
     """Yield what each file says that may tell of the cause, and whose it is."""
     if found.error_kind in OF_THE_TEST:
-        for node in sorted(probes):
-            yield node, "", decide.decide(stream.Scanner(rules).finish(), probes=probes[node])
+        for node, seen_there in sorted(probes.items()):
+            if seen_there:
+                yield node, "", decide.decide(stream.Scanner(rules).finish(), probes=seen_there)
         yield found.node, "", decide.decide(_scan(case_dir / LOG, rules))
         return
     for service in case.services:

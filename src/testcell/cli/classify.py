@@ -149,7 +149,7 @@ def _tell(settings: Settings, results: Iterable[Result]) -> None:
     """Write each result as soon as it is known, or all of them as a table."""
     if settings.form == Format.json.value and settings.target is None:
         for result in results:
-            output.write(sys.stdout, json.dumps(_document(result), ensure_ascii=False) + "\n")
+            output.write_pieces([json.dumps(_document(result), ensure_ascii=False) + "\n"])
         return
     found = list(results)
     settings.emit([_document(result) for result in found], _human(found))

@@ -42,7 +42,8 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as exc:
         logging.getLogger(__name__).debug("the command ended early", exc_info=exc)
         where = f": {exc.filename}" if exc.filename else ""
-        return report(CliError(f"{exc.strerror or exc}{where}"), state.settings.form)
+        form = "table" if exc.filename == output.ANSWER else state.settings.form  # what is full takes no error either
+        return report(CliError(f"{exc.strerror or exc}{where}"), form)
     except Exception as exc:  # an exit code of Python's own would say that a test had failed
         return report(_internal(exc), state.settings.form)
 
@@ -55,7 +56,7 @@ def report(error: CliError, form: str) -> int:
         if error.hint:
             output.note(f"next: {error.hint}")
     else:
-        output.emit(error.as_dict(), list, form=form)
+        output.write(sys.stdout, output.as_text(error.as_dict(), list, form))
     return int(error.code)
 
 

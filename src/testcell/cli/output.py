@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from rich.console import Console, Group, RenderableType
 
 FORMATS = ("table", "json", "yaml")
+# What stands for a file name in an error of standard output.
+ANSWER = "the answer"
 STYLES = {
     "pass": "green",
     "ok": "green",
@@ -81,7 +83,7 @@ def emit(document: Any, human: Human, *, form: str, target: Path | None = None) 
     elif form == "table" and is_terminal(sys.stdout):
         _show(human())
     else:
-        write(sys.stdout, as_text(document, human, form))
+        write_pieces([as_text(document, human, form)])
 
 
 def as_text(document: Any, human: Human, form: str) -> str:
@@ -115,7 +117,7 @@ def write_pieces(pieces: Iterable[str]) -> None:
         silence(sys.stdout)  # type: ignore[arg-type]  # the standard streams have a descriptor
     except OSError as exc:
         silence(sys.stdout)  # type: ignore[arg-type]
-        raise OSError(exc.errno, exc.strerror, "the answer") from None
+        raise OSError(exc.errno, exc.strerror, ANSWER) from None
 
 
 def note(text: str) -> None:

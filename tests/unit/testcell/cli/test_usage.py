@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,17 @@ def test_output_to_a_full_disk_is_named(project: Path, cli: Cli) -> None:
     """B69: /dev/full exists, so the name is refused before anything is written to it."""
     answer = cli("scenarios", "--output", "/dev/full")
     assert answer.code == 2 and "/dev/full exists" in answer.err
+
+
+@pytest.mark.parametrize("words", ["scenarios", "scenarios --format json", "status", "classify --format json"])
+def test_an_answer_that_is_lost_on_a_full_disk_is_no_success(project: Path, words: str) -> None:
+    """B69"""
+    line = [sys.executable, "-m", "testcell", "-C", str(project), *words.split()]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            line, input='{"text": "x"}', stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+    assert done.returncode == 5 and "No space left on device: the answer" in done.stderr
 
 
 def test_the_disk_full_on_writing_is_named_and_no_half_file_stays(
