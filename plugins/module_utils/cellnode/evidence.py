@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import beneath, durable, gpus, known, sampler, system
@@ -17,7 +17,7 @@ from .context import Context, os_error_kind
 from .engine import Engine, engine_of
 from .errors import CellError
 from .objects import SERVICE, unix_time
-from .params import integer, number
+from .params import integer, number, text
 from .redact import redacted
 from .request import choice, flag
 from .scrub import MARK, Part, Scrubber, after_gap, before_gap
@@ -25,6 +25,8 @@ from .stream import HeadTail, left_out
 
 MODES = ("basic", "standard", "comprehensive")
 DEFAULT_LOG_CAP = 32 << 20
+# A line that is longer is broken.
+LONGEST_LINE = 1 << 20
 Json = dict[str, Any]
 
 
@@ -33,6 +35,7 @@ class Collection:
     """The evidence of one case on this node. missing: what could not be kept, and why.
 
     scrubber: takes secrets out of texts. raw: logs are kept as they are. hidden: how many secrets were found, by file.
+    base: the folder of the case that they are kept below.
     """
 
     ctx: Context
@@ -41,6 +44,7 @@ class Collection:
     scrubber: Scrubber = field(default_factory=Scrubber)
     raw: bool = False
     hidden: dict[str, int] = field(default_factory=dict)
+    base: str = "evidence"
 
     @contextlib.contextmanager
     def trying(self, what: str) -> Iterator[None]:
@@ -56,8 +60,8 @@ class Collection:
 
     @contextlib.contextmanager
     def folder(self, name: str) -> Iterator[int]:
-        """Give a descriptor of a folder below evidence/, made when absent."""
-        fd = beneath.case_folder(self.ctx, f"evidence/{name}".rstrip("/"), create=True)
+        """Give a descriptor of a folder below the base, made when absent."""
+        fd = beneath.case_folder(self.ctx, f"{self.base}/{name}".rstrip("/"), create=True)
         try:
             yield fd
         finally:
@@ -68,9 +72,9 @@ class Collection:
         with self.trying(f"{folder}/{name}".lstrip("/")), self.folder(folder) as fd:
             durable.replace_bytes(fd, name, data, 0o644)
 
-    def keep_text(self, folder: str, name: str, text: bytes) -> None:
+    def keep_text(self, folder: str, name: str, content: bytes) -> None:
         """Write the text of a log, without its secrets."""
-        part = Part(text, len(text), 0) if self.raw else self.scrubber.whole(text)
+        part = Part(content, len(content), 0) if self.raw else self.scrubber.whole(content)
         self.keep(folder, name, part.clean)
         self.count(f"{folder}/{name}", part.hidden)
 
@@ -92,11 +96,13 @@ def evidence(ctx: Context, args: Json) -> Json:
 
     basic: exit states, and logs of what ended badly; standard: all logs, records, events; comprehensive: the machine.
     args: mode, log_cap_bytes, raw (logs are kept with their secrets), age_s (seconds since the case began), look (the
-    case failed, and gpus says how the cards are now: {cards, error}, else None).
+    case failed, and gpus says how the cards are now: {cards, error}, else None), streams (a folder of the case where what
+    all services wrote is kept, too, as stdout.log and stderr.log).
     """
     mode = choice(args, "mode", MODES, "standard")
     cap = integer(args, "log_cap_bytes", DEFAULT_LOG_CAP, 1024, 1 << 30)
     age_s = number(args, "age_s", 0.0, 0.0, 1e9)
+    streams = "/".join(beneath.base_parts(text(args, "streams", "")))
     seen = gpus.read(ctx.environ, users=False) if flag(args, "look", False) else None
     cards = {"cards": list(seen.cards), "error": seen.error} if seen else None
     kept = Collection(ctx, engine_of(ctx), raw=flag(args, "raw", False))
@@ -111,6 +117,8 @@ def evidence(ctx: Context, args: Json) -> Json:
             _keep_container(kept, record, name, cap)
     if mode != "basic":
         _keep_events(kept, records)
+    if streams:
+        _keep_streams(replace(kept, base=streams), records, cap)
     if mode == "comprehensive":
         _keep_system(kept, ctx.clock.unix() - age_s)
     if kept.hidden:
@@ -174,20 +182,47 @@ def _keep_container(kept: Collection, record: Json, name: str, cap: int) -> None
     with kept.trying(f"services/{name}.log (the rest)"):
         for chunk in kept.engine.logs(str(record["Id"]), bool((record.get("Config") or {}).get("Tty"))):
             log.feed(chunk)
-    _keep_log(kept, f"{name}.log", log)
+    _keep_log(kept, "services", f"{name}.log", log)
 
 
-def _keep_log(kept: Collection, name: str, log: HeadTail) -> None:
+def _keep_streams(kept: Collection, records: list[Json], cap: int) -> None:
+    """Keep what the services wrote by stream, one after the other, each line behind the name of its service."""
+    for stream, other in (("stdout", "stderr"), ("stderr", "stdout")):
+        without: Json = {other: "0"}
+        log = HeadTail(cap)
+        for record in records:
+            name = state_of(record)["service"].encode()
+            with kept.trying(f"{stream}.log of {name.decode()}"):
+                tty = bool((record.get("Config") or {}).get("Tty"))
+                for line in _lines(kept.engine.logs(str(record["Id"]), tty, **without)):
+                    log.feed(name + b" | " + line)
+        _keep_log(kept, "", f"{stream}.log", log)
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a stream, each with its end; a last one that has none gets it."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line + b"\n" for line in whole)
+        if len(rest) > LONGEST_LINE:
+            yield rest + b"\n"
+            rest = b""
+    if rest:
+        yield rest + b"\n"
+
+
+def _keep_log(kept: Collection, folder: str, name: str, log: HeadTail) -> None:
     """Keep a log. Where its middle is left out, the lines that are broken by that go too: they may hold half a secret."""
     if not log.dropped or kept.raw:
-        kept.keep_text("services", name, b"".join(log.parts()))
+        kept.keep_text(folder, name, b"".join(log.parts()))
         return
     head, tail = log.head, log.tail
     end, begin = before_gap(head), after_gap(tail)
     first, last = kept.scrubber.whole(head[:end]), kept.scrubber.whole(tail[begin:])
     marker = left_out(log.total - end - (len(tail) - begin))
-    kept.keep("services", name, first.clean + marker + last.clean)
-    kept.count(f"services/{name}", first.hidden + last.hidden)
+    kept.keep(folder, name, first.clean + marker + last.clean)
+    kept.count(f"{folder}/{name}", first.hidden + last.hidden)
 
 
 def _keep_events(kept: Collection, records: list[Json]) -> None:

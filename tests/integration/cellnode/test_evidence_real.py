@@ -133,3 +133,11 @@ def test_without_an_engine_the_loss_is_told(ended):
     assert answer["containers"] == []
     assert answer["missing"][0]["what"] == "containers"
     assert "docker_daemon_down" in answer["missing"][0]["why"]
+
+
+def test_streams_of_real_containers_are_told_apart(cell, any_compose):
+    cell.up(TEXT.replace("echo about to fall", "echo about to fall; echo it hurts >&2"), any_compose)
+    cell.state(service="bad", kind="completed")
+    cell.call("evidence", mode="standard", streams="soak")
+    kept = {path.name: path.read_text() for path in (cell.case_dir / "soak").iterdir()}
+    assert kept == {"stdout.log": "bad | about to fall\ngood | I am well\n", "stderr.log": "bad | it hurts\n"}

@@ -203,3 +203,28 @@ def test_a_link_in_place_of_the_folder_is_not_followed(ask, tmp_path):
     answer, _ = ask(Engine())
     assert list(outside.iterdir()) == []
     assert "artifact_unsafe_path" in answer["missing"][0]["why"]
+
+
+class Streaming(Engine):
+    """An engine that gives what its services wrote by stream."""
+
+    def logs(self, name, _tty, stdout="1", stderr="1"):
+        which = {("1", "1"): b"both\n", ("1", "0"): b"fine\nhalf", ("0", "1"): b"HF_TOKEN=hunter2-long\nbad\n"}
+        yield from (which[stdout, stderr][at : at + 3] for at in range(0, 30, 3))
+
+    def inspect(self, name):
+        found = super().inspect(name)
+        found["Config"]["Env"] = ["HF_TOKEN=hunter2-long"]
+        return found
+
+
+def test_what_services_wrote_is_kept_by_stream_for_a_soak(ask, tmp_path):
+    ask(Streaming(), streams="soak/")
+    kept = {path.name: path.read_text() for path in tmp_path.rglob("soak/*")}
+    assert kept["stdout.log"] == "a | fine\na | half\nb | fine\nb | half\n"
+    assert kept["stderr.log"] == "a | HF_TOKEN=***\na | bad\nb | HF_TOKEN=***\nb | bad\n"
+
+
+def test_without_a_soak_there_are_no_streams(ask, tmp_path):
+    ask(Streaming())
+    assert not list(tmp_path.rglob("stdout.log"))
