@@ -25,7 +25,7 @@ RESUMABLE, ANSWER, ADOPTED = "resumable", "adoption.", "adopted"
 # A node that is held for a case that begins anew and has things of its earlier beginning.
 LEAVINGS = "leavings."
 OWN = (RESUMABLE, ANSWER, ADOPTED, LEAVINGS, "warning.adopted")
-AFTER_TEST = ("test", "collected.", "cleaned.", "verified.")
+AFTER_TEST = ("test", "soak-ended.", "collected.", "cleaned.", "verified.")
 TEST, STOP = "test", "stop"
 BEFORE_TEST = frozenset({"install", "lease", "prep", "upload", "deploy", "ready"})
 DONE = {TEST: BEFORE_TEST, STOP: BEFORE_TEST | {"test", "collect"}}

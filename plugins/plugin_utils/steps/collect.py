@@ -17,7 +17,7 @@ from ..artifacts.transfer import Fetched, Transfer, Wanted, speeds
 from ..deploy.placement import LOCAL
 from ..node.errors import NodeError
 from ..report.transfers import told
-from . import engine_life
+from . import engine_life, soaking
 from .cell import Cell, StepFailure
 
 EVIDENCE = "evidence"
@@ -65,6 +65,7 @@ def _bring(cell: Cell) -> Brought:
         "raw": cell.case.keep_raw_logs,
         "age_s": _age_s(cell),
         "look": _failed_by_now(cell),
+        **({"streams": soaking.FOLDER} if cell.case.soak else {}),
     }
     gathering = ("evidence", {**wish, "log_cap_bytes": EVIDENCE_LOG_CAP_BYTES})
     with ExitStack() as begun:
@@ -96,11 +97,14 @@ def _age_s(cell: Cell) -> float:
 
 def _wanted(cell: Cell) -> list[Wanted]:
     home = cell.case_dir / "nodes" / cell.node
-    evidence = Wanted(home, {"base_rel": EVIDENCE}, ("**",), MAX_FILES, MAX_BYTES, _evidence_place)
+    wanted = [Wanted(home, {"base_rel": EVIDENCE}, ("**",), MAX_FILES, MAX_BYTES, _evidence_place)]
+    if cell.case.soak:
+        home = soaking.home(cell.case_dir, cell.node)
+        wanted.append(Wanted(home, {"base_rel": soaking.FOLDER}, ("**",), MAX_FILES, MAX_BYTES))
     if cell.node != cell.case.test.node:
-        return [evidence]
+        return wanted
     results = tuple(f"{path}**" if path.endswith("/") else path for path in cell.case.test.result_paths)
-    return [evidence, Wanted(cell.case_dir / "test_artifacts", {"base_rel": WORK}, results, MAX_FILES, MAX_BYTES)]
+    return [*wanted, Wanted(cell.case_dir / "test_artifacts", {"base_rel": WORK}, results, MAX_FILES, MAX_BYTES)]
 
 
 def _note(cell: Cell, brought: Brought) -> dict[str, Any]:

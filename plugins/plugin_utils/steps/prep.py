@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..run.plan import CasePlan
-from . import install, lease
+from . import install, lease, soaking
 from .cell import Cell, StepFailure
 from .needs import need_problems, wanted
 
@@ -22,7 +22,7 @@ GIB = 1 << 30
 def check(cell: Cell) -> dict[str, Any]:
     """Read the node's facts, hold them against the case, and take the snapshot that verify compares with."""
     facts, offset = _settled_facts(cell)
-    problems = node_problems(facts, cell.case, cell.node, cell.plan.min_free_bytes)
+    problems = node_problems(facts, cell.case, cell.node, cell.plan.min_free_bytes) + soaking.cannot(cell)
     if problems:
         kinds = [kind for kind, _ in problems]
         texts = [*(text for _, text in problems), *install_words(cell, facts)]

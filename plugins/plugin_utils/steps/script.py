@@ -20,6 +20,7 @@ from . import engine_life, environment
 from .care import DIED, Care, end_of, must_end
 from .cell import Cell, StepFailure
 from .log_copy import SAMPLE_PAUSE_S, LogCopy
+from .soaking import Soaking
 from .unit import BEGUN, ENDED, UNIT
 from .upload import FOLDER
 
@@ -44,11 +45,18 @@ def run(cell: Cell) -> dict[str, Any]:
     """Run the test on its node, or watch this node's services until the test has ended elsewhere."""
     watch = _Watch(cell)
     try:
-        return _Test(cell, watch).run() if cell.node == cell.case.test.node else watch.run()
+        watch.soaking.prepare()
+        found = _Test(cell, watch).run() if cell.node == cell.case.test.node else watch.run()
+        watch.soaking.end()
     except NodeError as exc:
+        watch.soaking.give_up()
         raise exc.on(cell.node) from None
+    except StepFailure:
+        watch.soaking.give_up()
+        raise
     finally:
         watch.bell.close()
+    return found
 
 
 class _Watch:
@@ -59,6 +67,8 @@ class _Watch:
         self.bell = Bell(cell.board.folder, cell.node)
         self.services = [service.name for service in cell.case.services_on(cell.node) if service.serves]
         self.known: list[str] = []
+        self.soaking = Soaking(cell)
+        self._excused: set[str] = set()
         self._care = Care(cell)
         self._life = cell.facts.get("engine", {}).get("life", "")
         self._silent_since: float | None = None
@@ -69,6 +79,7 @@ class _Watch:
         over = False
         while not (over and self._cell.failed) and self._cell.clock() < limit:
             before = set(self._cell.board.notes(DIED))
+            self.soaking.begin()
             answer = self.ask({"name": "", "wait_s": 0.0 if over else self._wait_s(began)})
             ended = answer is not None and self.hear(answer)
             if answer is not None and over:
@@ -85,8 +96,9 @@ class _Watch:
 
         reach_s: how long the node may be out of reach.
         """
-        question = {**unit, "services": self.services, "known": self.known, "life": self._life}
         try:
+            self._look_at_faults()
+            question = {**unit, "services": self.services, "known": self.known, "life": self._life}
             answer = follow(self._cell.client, self.bell, question)
         except NodeError as exc:
             patience_s = {**dict.fromkeys(REACH_KINDS, reach_s), "docker_daemon_down": ENGINE_PATIENCE_S}
@@ -102,12 +114,26 @@ class _Watch:
 
     def hear(self, answer: dict[str, Any]) -> bool:
         """Take in how the services are; return whether one of them ends the test, which the board is told."""
-        for entry in (*answer["died"], *answer["unhealthy"]):
-            if self._care.mend(entry):
+        troubles = (*answer["died"], *answer["unhealthy"])
+        hit = self.soaking.hit() if troubles else frozenset()
+        for entry in troubles:
+            if entry["service"] in hit:
+                self._excused.add(entry["service"])
+                self.known.append(entry["service"])
+            elif self._care.mend(entry):
                 self._life = engine_life.now(self._cell)  # what was mended runs under the engine as it is now
             else:
                 self.known.append(entry["service"])
         return bool(self._care.ended)
+
+    def _look_at_faults(self) -> None:
+        """Show what became of faults, and look again at the services that have had the time to recover from theirs."""
+        self.soaking.show()
+        over = self._excused - self.soaking.hit() if self._excused else set()
+        if over:
+            self._excused -= over
+            self.known = [service for service in self.known if service not in over]
+            self._life = engine_life.now(self._cell)  # they may run under an engine that was started again
 
     def _wait_s(self, began: float) -> float:
         if self._cell.client.line is not None:
@@ -144,6 +170,7 @@ class _Test:
         It is not started where the controller before has done so: then it runs, or has ended, under the node's supervisor.
         """
         if self._cell.board.read(BEGUN):
+            self._watch.soaking.begin()
             return f"{self._cell.case.test.script} was started before; going on with it"
         test = self._cell.case.test
         folder = (self._cell.board.read(f"{FOLDER}{self._cell.node}") or {})["path"]
@@ -160,6 +187,7 @@ class _Test:
             dirs_rel=[f"work/{_folder_of(path)}" for path in test.result_paths],
         )
         self._cell.board.post(BEGUN, {"t": self._cell.clock()})
+        self._watch.soaking.tell_begin()
         return f"{test.script} started, at most {test.timeout_s} s"
 
     def _follow(self, log: LogCopy) -> dict[str, Any]:

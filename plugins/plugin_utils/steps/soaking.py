@@ -1,0 +1,181 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a soak does on one node beside the test: samples, and faults where the plan has some for it (decision 019)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..deploy.bell import ring
+from ..node.errors import NodeError
+from .cell import Cell, StepFailure
+from .unit import BEGUN
+
+# The folder of a case on its nodes, and that of its results.
+FOLDER = "soak"
+# Notes of the case: the node's units were begun; what they have left.
+STARTED, ENDED = "soak-started.", "soak-ended."
+# How often the node is asked what became of the faults, to show it.
+SHOWN_EVERY_S = 5.0
+
+
+def home(case_dir: Path, node: str) -> Path:
+    """Return where what a node has measured lies on the controller."""
+    return case_dir / FOLDER / "nodes" / node
+
+
+def cannot(cell: Cell) -> list[tuple[str, str]]:
+    """Return (error_kind, sentence) for each fault of the plan that this node cannot do; asked before anything is deployed."""
+    wanted = schedule_of(cell)
+    if not wanted:
+        return []
+    answer = cell.client.call("chaos", action="check", wanted=_kinds(wanted))
+    return [
+        ("chaos_unsupported", f"it cannot do {kind} ({params_words(params)}): {why}")
+        for kind, params, why in ((one["kind"], one["params"], one["why"]) for one in answer["refused"])
+    ]
+
+
+def schedule_of(cell: Cell) -> list[dict[str, Any]]:
+    """Return the faults that the plan has for this node, by time."""
+    return list(cell.case.soak.get("schedule", {}).get(cell.node, ()))
+
+
+def _kinds(schedule: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the node is to be asked for: each kind with each of its parameters once."""
+    found: list[dict[str, Any]] = []
+    for entry in schedule:
+        one = {"kind": entry["kind"], "params": entry["params"]}
+        if one not in found:
+            found.append(one)
+    return found
+
+
+def params_words(params: Mapping[str, Any]) -> str:
+    """Return parameters as a person writes them."""
+    return ", ".join(f"{key} {value}" for key, value in params.items()) or "no parameters"
+
+
+class Soaking:
+    """The soak on one node. Nothing is done, and nothing is felt, in a case that is no soak."""
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+        self._spec: Mapping[str, Any] = cell.case.soak
+        self._schedule = schedule_of(cell)
+        self._begun = False
+        self._shown = 0
+        self._show_at = 0.0
+
+    def prepare(self) -> None:
+        """Begin to sample, and have the faults ready; the load has not begun yet."""
+        if not self._spec or self._cell.board.read(f"{STARTED}{self._cell.node}"):
+            return
+        settings = self._spec["settings"]
+        services = [service.name for service in self._cell.case.services_on(self._cell.node) if service.serves]
+        self._cell.client.call(
+            "soak",
+            action="begin",
+            interval_s=settings["sample_interval_secs"],
+            duration_s=settings["duration_secs"],
+            services=services,
+            reports=[
+                {"service": one["service"], "path": one["path"]}
+                for one in settings["reports"]
+                if one["service"] in services
+            ],
+            metrics=[one for one in settings["metrics"] if one["service"] in services],
+        )
+        if self._schedule:
+            self._cell.client.call(
+                "chaos",
+                action="begin",
+                schedule=self._schedule,
+                checks={service.name: service.check for service in self._cell.case.services_on(self._cell.node)},
+                duration_s=settings["duration_secs"],
+                negative_control=settings.get("negative_control", False),
+            )
+        self._cell.board.post(f"{STARTED}{self._cell.node}", {"t": self._cell.clock()})
+
+    def tell_begin(self) -> None:
+        """Tell the other nodes that the load has begun, so that each notes it on its own clock."""
+        self.begin()
+        if self._spec:
+            others = [node for node in self._cell.case.nodes if node != self._cell.node]
+            ring(self._cell.board.folder, others)
+
+    def begin(self) -> None:
+        """Note on this node that the load has begun, once it has."""
+        if self._begun or not self._spec or not self._cell.board.read(BEGUN):
+            return
+        self._cell.client.call("soak", action="mark", duration_s=self._spec["settings"]["duration_secs"])
+        self._begun = True
+
+    def hit(self) -> frozenset[str]:
+        """Return the services here that a fault has hit, or from which they still recover: their deaths are the gates' to judge."""
+        if not self._schedule or not self._begun:
+            return frozenset()
+        return frozenset(self._status()["felt"])
+
+    def show(self) -> None:
+        """Show what became of the faults since the last time."""
+        now = self._cell.clock()
+        if self._schedule and self._begun and now >= self._show_at:
+            self._show_at = now + SHOWN_EVERY_S
+            self._status()
+
+    def _status(self) -> dict[str, Any]:
+        status = self._cell.client.call("chaos", action="status", since=self._shown)
+        for line in status["lines"]:
+            if line["phase"] in SHOWN:
+                self._cell.event(words(line), chaos=line)
+        self._shown = status["next"]
+        return dict(status)
+
+    def give_up(self) -> None:
+        """End what runs beside a test that has failed; what cannot be undone now is found when the node is verified."""
+        with suppress(NodeError, StepFailure):
+            self.end()
+
+    def end(self) -> None:
+        """End what runs beside the test. Raise chaos_not_reverted where something of a fault is left."""
+        if not self._spec or not self._cell.board.read(f"{STARTED}{self._cell.node}"):
+            return
+        left: list[str] = []
+        if self._schedule:
+            answer = self._cell.client.call("chaos", action="end")
+            left = [f"{one['id']} ({one['kind']}): {'; '.join(one['left'])}" for one in answer["left"]]
+            self._status()
+        self._cell.client.call("soak", action="end")
+        self._cell.board.post(f"{ENDED}{self._cell.node}", {"left": left})
+        if left:
+            raise StepFailure(
+                "chaos_not_reverted", f"faults on {self._cell.node} could not be undone: {' | '.join(left)}"
+            )
+
+
+# The phases of a fault that a person wants to see while it happens.
+SHOWN = (
+    "injected",
+    "undone",
+    "recovered",
+    "unsupported",
+    "not_applied",
+    "target_gone",
+    "not_recovered",
+    "failed",
+    "not_reached",
+)
+
+
+def words(line: Mapping[str, Any]) -> str:
+    """Return one line of chaos.jsonl as a person reads it."""
+    target = line.get("target", {}).get("service") or "the node"
+    rto = f" after {line['rto_s']:.1f} s" if line["phase"] == "recovered" and "rto_s" in line else ""
+    why = f": {line['why']}" if line.get("why") else ""
+    return f"chaos {line['id']}: {line['kind']} of {target} {line['phase'].replace('_', ' ')}{rto}{why}"
