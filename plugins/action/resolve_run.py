@@ -41,6 +41,10 @@ options:
     description: Nodes to leave out, as a comma list.
     type: str
     default: ""
+  soak_profile:
+    description: Make soaks of the cases - C(soak_smoke), C(soak_endurance) or C(soak_release); empty means an ordinary run.
+    type: str
+    default: ""
   dry_run:
     description: Show the plan and touch nothing.
     type: bool
@@ -136,6 +140,7 @@ SPEC: dict[str, dict[str, Any]] = {
             "skip_tags",
             "cases",
             "avoid_nodes",
+            "soak_profile",
             "run_id",
             "resume",
         )
@@ -168,7 +173,8 @@ class ActionModule(ActionBase):
 
     def _resumed(self, args: dict[str, Any], extra: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return what is left of a run whose controller has died; its plan is decided already."""
-        given = [name for name in ("scenario", "tags", "skip_tags", "cases", "avoid_nodes", "dry_run") if args[name]]
+        asked = ("scenario", "tags", "skip_tags", "cases", "avoid_nodes", "soak_profile", "dry_run")
+        given = [name for name in asked if args[name]]
         if given or self._task.check_mode:
             message = f"a run goes on as it was decided; leave out {', '.join(given) or 'check mode'}"
             raise InputError([Problem("-e", key=resuming.KEY, message=message)])

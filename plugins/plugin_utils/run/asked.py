@@ -22,6 +22,7 @@ class Asked:
     cases: which of the scenarios' cases, as `exact_cases` reads them; avoid_nodes: nodes to leave out; both comma lists.
     sources: the inventories as they were named. scope: what --limit leaves, None without one. access: None where nobody
     wants to know whether ssh would reach the nodes. refused: what the reader of the inventory found wrong with it.
+    soak_profile: "" for an ordinary run; what else is said of a soak is among the overrides.
     wrong: what is wrong with the settings of the run that could not be taken. database_url: what the environment says of it.
     """
 
@@ -31,6 +32,7 @@ class Asked:
     skip_tags: str = ""
     cases: str = ""
     avoid_nodes: str = ""
+    soak_profile: str = ""
     project_dir: str = ""
     results_dir: str = ""
     run_id: str = ""

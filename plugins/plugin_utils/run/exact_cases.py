@@ -13,13 +13,18 @@ from ..scenario import matrix
 from ..scenario.model import Scenario
 
 
-def of(asked: Sequence[str], scenarios: Sequence[Scenario]) -> Callable[[matrix.Case], bool]:
+def of(
+    asked: Sequence[str],
+    scenarios: Sequence[Scenario],
+    expand: Callable[[Scenario], Sequence[matrix.Case]] = matrix.expand,
+) -> Callable[[matrix.Case], bool]:
     """Return which cases are asked for: those that are named, or that have every label; all where nothing is asked.
 
     asked: each `SCENARIO/CASE`, `SCENARIO`, `CASE` or `LABEL=VALUE`; a label given twice may have either value. InputError,
-    as wrong usage, names every word that no case of the scenarios goes by, and says so when none is left.
+    as wrong usage, names every word that no case of the scenarios goes by, and says so when none is left. expand: what the
+    cases of a scenario are.
     """
-    cases = [case for scenario in scenarios for case in matrix.expand(scenario)]
+    cases = [case for scenario in scenarios for case in expand(scenario)]
     problems = [_unknown(word, cases) for word in asked if not any(_goes_by(case, word) for case in cases)]
     if not problems and not any(_wanted(case, asked) for case in cases):
         problems = [Problem("command line", key="cases", message=f"no case is left by {listing(asked)}")]

@@ -18,6 +18,8 @@ from ..scenario import catalog, layers, run_settings
 from ..scenario.catalog import Catalog
 from ..scenario.known import Known
 from ..scenario.layers import Layers
+from ..scenario.variables import SOAK_PROFILE
+from ..soak.settings import profile_problem
 from . import inventory, inventory_files
 from .access import access_problems
 from .asked import Asked
@@ -55,7 +57,8 @@ class Inputs:
 def read(asked: Asked, project: Path) -> Inputs:
     """Return layers and inventory with what is wrong in them and in the settings of the run; the scenarios are not read."""
     defaults = project / DEFAULTS_FILE
-    stack, wrong = layers.examine(defaults if defaults.exists() else None, asked.variables, asked.overrides)
+    overrides = {**asked.overrides, SOAK_PROFILE: asked.soak_profile}
+    stack, wrong = layers.examine(defaults if defaults.exists() else None, asked.variables, overrides)
     found = inventory.examine(asked.hosts, asked.scope, words(asked.avoid_nodes))
     bad = _inventory_problems(asked, found)
     rules = project / RULES_FILE if (project / RULES_FILE).exists() else None
@@ -122,6 +125,8 @@ def run_problems(asked: Asked) -> list[Problem]:
         problems.append(wrong("wait_s", "is out of range", asked.wait_s, wait_allowed()))
     if asked.min_free_bytes < 0:
         problems.append(wrong("min_free_bytes", "is negative", asked.min_free_bytes, "0 or more"))
+    unknown = profile_problem(asked.soak_profile) if asked.soak_profile else None
+    problems += [unknown] if unknown else []
     return problems
 
 

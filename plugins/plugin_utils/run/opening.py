@@ -18,7 +18,7 @@ from ..deploy.placement import LOCAL
 from ..problems import InputError, Problem, describe
 from ..scenario import run_settings, selection
 from ..scenario.model import Scenario
-from . import disk, exact_cases, inputs, inventory, limits, reserve, resolve
+from . import disk, exact_cases, inputs, inventory, limits, reserve, resolve, soaking
 from .asked import Asked
 from .folder import create_run, owner_of
 from .plan import CasePlan, RunPlan, save
@@ -48,13 +48,15 @@ def decide(asked: Asked, project: Path, now: float, owner: str) -> RunPlan:
     )
     chosen = inputs.with_errors(read.errors, lambda: _selected(read, asked, request))
     between = run_settings.inter_scenario(read.layers)
-    results = Path(asked.results_dir).absolute() if asked.results_dir else project / "results"
+    soaks = soaking.of(chosen, asked.soak_profile, now)
+    results = _results(asked, soaks, project)
     cases = resolve.cases(
         chosen,
         read.inventory.nodes,
         resolve.Between(1 + between.retry_count, between.wait_between_scenarios_s),
         estimates.past_starts(results, [scenario.name for scenario in chosen]),
-        exact_cases.of(inputs.words(asked.cases), chosen),
+        exact_cases.of(inputs.words(asked.cases), chosen, soaks.expand),
+        soaks,
     )
     _check_forks(asked, len(_used(cases)))
     room = disk.low(results, disk.look(results), run_settings.disk_limits(read.layers))
@@ -74,6 +76,13 @@ def decide(asked: Asked, project: Path, now: float, owner: str) -> RunPlan:
         warnings=tuple(room),
         database_url=run_settings.database_url(read.layers, asked.database_url),
         classify_rules=read.rules,
+    )
+
+
+def _results(asked: Asked, soaks: soaking.Soaks, project: Path) -> Path:
+    """Return the folder of the runs; that of a soak beats the usual one."""
+    return soaking.results_folder(soaks, project) or (
+        Path(asked.results_dir).absolute() if asked.results_dir else project / "results"
     )
 
 

@@ -83,6 +83,8 @@ class CasePlan:
     on_service_death: `end_test` or `continue`, when a critical service dies. recovery: `restart_services`, how often each.
     shares_nodes: other runs that allow it, too, may have its nodes at the same time.
     transfer: how files come home: `retries`, `silence_s`, `integrity` (`full`, `size`, `off`).
+    soak: {} for an ordinary run; else its `settings`, the `topology`, the `seed` of what is left to chance (None without a plan)
+    and the `schedule` of the faults, as `soak.schedule.of_data` takes it.
     keep_raw_logs: secrets in the logs of the test, the services and the machine are kept.
     """
 
@@ -117,6 +119,7 @@ class CasePlan:
     keep_raw_logs: bool = False
     warnings: tuple[str, ...] = ()
     v2_only: tuple[str, ...] = ()
+    soak: dict[str, Any] = field(default_factory=dict)
 
     def services_on(self, node: str) -> tuple[ServicePlan, ...]:
         """Return the services of one node, in file order."""

@@ -14,6 +14,7 @@ from ..deploy import estimates, placement
 from ..problems import InputError, Problem
 from ..scenario import matrix
 from ..scenario.model import CollectionSpec, DeploymentLimits, HealthCheck, RetrySpec, Scenario, Service
+from . import soaking
 from .folder import CaseRef
 from .inventory import NodeEntry
 from .plan import CasePlan, ServicePlan, TestPlan
@@ -39,29 +40,43 @@ def cases(
     between: Between,
     past: Mapping[str, Starts],
     wanted: Callable[[matrix.Case], bool] = lambda case: True,
+    soaks: soaking.Soaks = soaking.NONE,
 ) -> tuple[CasePlan, ...]:
     """Return the cases in order, each attempt of a case after the one before. Raise InputError with all problems.
 
-    past: scenario -> starts of its services in earlier runs. wanted: which of the scenarios' cases are to be run.
+    past: scenario -> starts of its services in earlier runs. wanted: which of the scenarios' cases are to be run. soaks: what
+    makes soaks of them.
     """
     names = [node.name for node in nodes]
     problems = [problem for scenario in scenarios for problem in _node_problems(scenario, nodes)]
     if problems:
         raise InputError(problems)
     plans: list[CasePlan] = []
-    for scenario in scenarios:
-        for case in filter(wanted, matrix.expand(scenario)):
-            for attempt in range(1, between.attempts + scenario.recovery.set_aside_nodes + 1):
+
+    def add(scenario: Scenario) -> None:
+        spares = {} if scenario.name in soaks.settings else _spares(scenario, names, between.attempts)
+        attempts = between.attempts + (scenario.recovery.set_aside_nodes if spares else 0)
+        for case in filter(wanted, soaks.expand(scenario)):
+            placed = soaks.place(scenario, case, names)
+            for attempt in range(1, attempts + 1):
                 wait = between.wait_s if plans else 0.0
-                made = _case(len(plans), scenario, case, attempt, names, wait, past.get(scenario.name, ()))
-                plans.append(replace(made, spares=_spares(scenario, names, between.attempts)))
+                made = _case(len(plans), scenario, case, attempt, placed, names, wait, past.get(scenario.name, ()))
+                plans.append(soaks.dress(scenario, replace(made, spares=spares)))
+
+    soaking.each(scenarios, add)
     return tuple(plans)
 
 
 def _case(
-    index: int, scenario: Scenario, case: matrix.Case, attempt: int, nodes: Sequence[str], wait_s: float, past: Starts
+    index: int,
+    scenario: Scenario,
+    case: matrix.Case,
+    attempt: int,
+    placed: Mapping[str, str],
+    nodes: Sequence[str],
+    wait_s: float,
+    past: Starts,
 ) -> CasePlan:
-    placed = placement.place({service.name: service.node for service in scenario.services}, nodes)
     test = _test(scenario, case, placed)
     used = {*placed.values(), test.node}
     order = [name for name in nodes if name in used] + sorted(used - set(nodes))

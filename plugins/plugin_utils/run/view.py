@@ -13,6 +13,8 @@ from ..deploy import graph, override, schedule
 from ..report.values import duration
 from .plan import CasePlan, RunPlan
 
+MOST_FAULTS_SHOWN = 100
+
 
 def as_data(plan: RunPlan) -> dict[str, Any]:
     """Return the plan as plain JSON types: one entry a case, in order."""
@@ -26,6 +28,7 @@ def as_text(plan: RunPlan) -> str:
         lines += ["", f"{case['title']}: {case['description']}", f"  nodes    {', '.join(case['nodes'])}"]
         lines += [f"  batch {n}  {', '.join(batch)}" for n, batch in enumerate(case["batches"], 1)]
         lines += _deployment_lines(case)
+        lines += _soak_lines(case["soak"])
         lines += [f"  files    {len(case['files'])}: {', '.join(case['files'])}"]
         lines += [f"  on {command['node']:<9}{command['command']}" for command in case["commands"]]
         lines += [f"  {warning}" for warning in case["warnings"]]  # each says itself how grave it is
@@ -48,6 +51,7 @@ def _case(plan: RunPlan, case: CasePlan) -> dict[str, Any]:
         "files": files(Path(case.directory)),
         "commands": _commands(plan, case),
         "warnings": list(case.warnings),
+        "soak": case.soak,
     }
 
 
@@ -83,6 +87,37 @@ def _deployment_lines(case: dict[str, Any]) -> list[str]:
         told = f"{duration(service['estimate_s'])} ({service['estimate_source']})"
         lines.append(f"  start    {service['name']:<{width}}  {told}, {slack}")
     return lines
+
+
+def _soak_lines(soak: dict[str, Any]) -> list[str]:
+    """Return what an ordinary case has not: its limits, and each fault with its time, target and parameters."""
+    if not soak:
+        return []
+    settings = soak["settings"]
+    limits = [
+        f"{key}={value}" for key, value in sorted({**settings, **settings["gates"]}.items()) if _is_limit(key, value)
+    ]
+    lines = [
+        f"  soak     {settings['profile']}, topology {soak['topology']}, {duration(settings['duration_secs'])};"
+        f" missing data is a {'warning' if settings['missing'] == 'warn' else 'failure'}",
+        f"  limits   {', '.join(limits)}",
+    ]
+    if soak["schedule"]:
+        lines += [f"  chaos    {len(soak['schedule'])} fault(s) of {settings['chaos_plan']}, seed {soak['seed']}"]
+    lines += [f"  at {one['at_s']:>8g} s  {_fault(one)}" for one in soak["schedule"][:MOST_FAULTS_SHOWN]]
+    more = len(soak["schedule"]) - MOST_FAULTS_SHOWN
+    return [*lines, f"  and {more} more"] if more > 0 else lines
+
+
+def _is_limit(key: str, value: Any) -> bool:
+    return key.startswith(("max_", "min_", "burst_", "latency", "warmup_", "sample_")) and value is not None
+
+
+def _fault(one: dict[str, Any]) -> str:
+    where = f"{one['service']}@{one['node']}" if one["service"] else one["node"]
+    params = "".join(f", {name} {value}" for name, value in one["params"].items())
+    kind = "expected" if one["expected"] else "labelled only"
+    return f"{one['id']:<24} {one['kind']} of {where} for {one['duration_s']:g} s{params} ({kind})"
 
 
 def files(directory: Path) -> list[str]:

@@ -21,13 +21,14 @@ _ANY_KEY = Str(max=256)
 
 @dataclass(frozen=True, slots=True)
 class Seq:
-    """A list. one: a single value may stand for a list of one."""
+    """A list. one: a single value may stand for a list of one. words: where all is text, a comma list may stand for it."""
 
     item: Spec
     min: int = 0
     max: int = 1000
     unique: bool = False
     one: bool = False
+    words: bool = False
     wanted: str = "a list"
 
     def takes(self, node: Node) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..problems import KeyPath
 from .layers import nested
 from .model import (
     BenchmarkSpec,
@@ -18,10 +19,11 @@ from .model import (
     Requirements,
     RetrySpec,
     Service,
+    SoakSpec,
     TestSpec,
     ValiditySpec,
 )
-from .setting import Settings
+from .setting import OVERRIDE, Settings
 
 ENTRY_ROLES = ("router", "coordinator")
 _SECONDS = (
@@ -65,6 +67,27 @@ def recovery_spec(merged: Settings) -> RecoverySpec:
 def validity_spec(merged: Settings) -> ValiditySpec:
     """Return what a result must hold to be believed."""
     return ValiditySpec(**_fields(merged, "validity"))
+
+
+def soak_spec(merged: Settings) -> SoakSpec:
+    """Return what the layers say of soaks, of every profile and of each alone."""
+    own = {path[1:]: setting for path, setting in merged.items() if path[0] == "soak"}
+    common = {path: setting for path, setting in own.items() if path[0] != "profiles"}
+    return SoakSpec(
+        base=leaf_values({path: one.value for path, one in common.items() if one.layer != OVERRIDE}),
+        profiles={str(path[1]): leaf_values({(): one.value}) for path, one in own.items() if path[0] == "profiles"},
+        overrides=leaf_values({path: one.value for path, one in common.items() if one.layer == OVERRIDE}),
+        places={path: (one.file or "built-in values", one.line, one.column) for path, one in own.items()},
+    )
+
+
+def leaf_values(values: Mapping[KeyPath, Any]) -> dict[KeyPath, Any]:
+    """Return values by path with the mappings among them taken apart; a list is one value."""
+    found: dict[KeyPath, Any] = {}
+    for path, value in values.items():
+        inner = leaf_values({(*path, key): item for key, item in value.items()}) if isinstance(value, Mapping) else None
+        found |= {path: value} if inner is None else inner
+    return found
 
 
 def collection_spec(merged: Settings) -> CollectionSpec:

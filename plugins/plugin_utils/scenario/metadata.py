@@ -12,7 +12,7 @@ from typing import Any
 
 from ..deploy import placement
 from ..problems import InputError, KeyPath, Problem, in_order
-from . import build, compose_services, files, matrix_cells, metadata_checks, schema, services, test_config
+from . import build, compose_services, files, matrix_cells, metadata_checks, schema, services, soak_checks, test_config
 from .compose_services import ComposeFiles
 from .contradictions import contradictions
 from .known import Known
@@ -125,6 +125,7 @@ def _assemble(found: _Findings, layers: Layers, known: Known | None, environ: Ma
         found.problems += metadata_checks.benchmark_problems(
             benchmark, all_services, list(composed.replicas), found.document
         )
+    found.problems += soak_checks.soak_problems(merged, found.folder, all_services if composed.whole else None)
     if known is not None:
         found.problems += metadata_checks.node_problems(merged, found.data, known, found.document)
         entries = found.section("deployment").get("services")
@@ -156,7 +157,7 @@ def _assemble(found: _Findings, layers: Layers, known: Known | None, environ: Ma
         matrix=cells,
         test_config=parameters,
         gates=found.section("gates"),
-        soak=found.section("soak"),
+        soak=build.soak_spec(merged),
         origins=(*own_origins(found.document, found.data), *origins_of(merged)),
         warnings=in_order(found.problems),
     )

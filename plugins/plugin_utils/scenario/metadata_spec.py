@@ -6,53 +6,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
 
-from ..problems import KeyPath, describe
 from . import names, settings
 from ._compose_policy import POLICY_KEYS
-from ._nodes import Node
-from ._specs import Walk
+from ._measures import Renamed, Size
 from .schema import Bool, Choice, Float, Free, Int, Key, MapOf, Mapping, OneOf, Seq, Str
-from .sizes import ALLOWED, parse_size
 
 SCHEMA_VERSION = 1
 LABEL_VALUE = OneOf(Bool(), Int(), Float(), Str(max=256))
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """An amount of memory with its unit; the value is the number of bytes."""
-
-    wanted: str = "a size with its unit, in quotes"
-
-    def takes(self, node: Node) -> bool:
-        return Str().takes(node)
-
-    def check(self, walk: Walk, path: KeyPath, node: Node) -> Any:
-        if node.kind != "scalar" or not isinstance(node.value, str):
-            meant = f'"{node.text}GB"' if re.fullmatch(r"[0-9]{1,6}", node.text) else ""
-            return walk.mistyped(path, node, self.wanted, ALLOWED, meant)
-        size = parse_size(node.value)
-        if size is None:
-            return walk.bad(path, "is not a size", got=describe(node.value), allowed=ALLOWED)
-        return size
-
-
-@dataclass(frozen=True, slots=True)
-class Renamed:
-    """A key that other tools have and ours calls something else."""
-
-    instead: str
-    reason: str
-    wanted: str = "nothing"
-
-    def takes(self, node: Node) -> bool:
-        return False
-
-    def check(self, walk: Walk, path: KeyPath, node: Node) -> Any:
-        return walk.bad(path, f"is not a key here: {self.reason}", suggestion=self.instead, at="key")
 
 
 def _wrong_regex(text: str) -> str:
@@ -129,5 +90,4 @@ METADATA = Mapping({
     "matrix": MATRIX,
     "benchmark": BENCHMARK,
     "gates": MapOf(Free()),
-    "soak": MapOf(Free()),
 })  # fmt: skip

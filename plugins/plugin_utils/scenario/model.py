@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..problems import Problem
+from ..problems import KeyPath, Problem
 
 Label = str | int | float | bool
 
@@ -207,6 +207,20 @@ class ValiditySpec:
 
 
 @dataclass(frozen=True)
+class SoakSpec:
+    """What the layers say of soaks, each as leaf path below `soak` -> value; `soak.settings` adds the profile that is asked for.
+
+    base: for every profile; profiles: profile -> for it alone; overrides: what beats all. places: path -> file, line, column;
+    what a profile of its own says stands at ("profiles", PROFILE).
+    """
+
+    base: Mapping[KeyPath, Any] = field(default_factory=dict)
+    profiles: Mapping[str, Mapping[KeyPath, Any]] = field(default_factory=dict)
+    overrides: Mapping[KeyPath, Any] = field(default_factory=dict)
+    places: Mapping[KeyPath, tuple[str, int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Scenario:
     """A scenario with all three layers applied. matrix: one mapping of labels a case, () when there is no matrix.
 
@@ -237,7 +251,7 @@ class Scenario:
     matrix: tuple[Mapping[str, Label], ...] = ()
     test_config: Mapping[str, Any] = field(default_factory=dict)
     gates: Mapping[str, Any] = field(default_factory=dict)
-    soak: Mapping[str, Any] = field(default_factory=dict)
+    soak: SoakSpec = field(default_factory=SoakSpec)
     origins: tuple[Origin, ...] = ()
     warnings: tuple[Problem, ...] = ()
 

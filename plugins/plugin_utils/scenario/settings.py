@@ -15,8 +15,8 @@ from types import MappingProxyType
 from ..problems import KeyPath
 from . import names
 from .schema import Bool, Choice, Float, Int, Key, MapOf, Mapping, OneOf, Seq, Spec, Str
+from .soak_spec import LONGEST_S, SOAK
 
-LONGEST_S = 604_800
 _DAY_S = 86_400
 
 _tag = Str(test=names.wrong_tag, rule=names.TAG)
@@ -130,13 +130,14 @@ SECTIONS: dict[str, Mapping] = {
     "retry_strategy": RETRY_STRATEGY,
     "recovery": RECOVERY,
     "validity": VALIDITY,
+    "soak": SOAK,
     "inter_scenario": INTER_SCENARIO,
     "filters": FILTERS,
     "execution": EXECUTION,
     "results": RESULTS,
 }
 GLOBAL = Mapping(SECTIONS)
-IN_SCENARIO = ("service_health_check", "test_execution", "artifacts_collection", "recovery", "validity")
+IN_SCENARIO = ("service_health_check", "test_execution", "artifacts_collection", "recovery", "validity", "soak")
 IN_DEPLOYMENT = ("concurrent_execution", "retry_strategy")
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from ..problems import KeyPath, Problem, format_path, listing, nearest
 from . import settings
+from ._measures import Measure
 from ._nodes import Node
 from ._scalars import resolve
 from .schema import Bool, Float, Int, Key, MapOf, Mapping, OneOf, Seq, Spec
@@ -31,6 +32,22 @@ SHORT_NAMES: dict[str, KeyPath] = {
     "continue_on_failure": ("inter_scenario", "continue_on_failure"),
     "database_url": ("results", "database_url"),
 }
+# Such words may well be the user's own, so they are ours only where a soak is asked for.
+SOAK_NAMES: dict[str, KeyPath] = {
+    name: ("soak", name)
+    for name in (
+        "duration_secs",
+        "max_stall_secs",
+        "max_lag_p95",
+        "max_failure_ratio",
+        "max_rss_slope",
+        "enable_chaos",
+        "chaos_plan",
+        "out_dir",
+        "topologies",
+    )
+}
+SOAK_PROFILE = "soak_profile"
 
 RUN_VARIABLES = tuple(
     PREFIX + name
@@ -60,12 +77,14 @@ _DOTTED: dict[str, KeyPath] = {format_path(path): path for path in settings.leaf
 def document(variables: MappingOf[str, Any], origin: str, *, short_names: bool) -> Document:
     """Return the settings among variables as a document whose problems are the unknown names. origin: e.g. `-e`.
 
-    short_names: the playbook variables and dotted names count too, which only `-e` may use.
+    short_names: the playbook variables and dotted names count too, which only `-e` may use; those of a soak where there is
+    one, that is where `soak_profile` says something.
     """
     content: dict[str, Any] = {}
     problems = []
-    for name in sorted(variables, key=lambda name: (len(_path_of(name, short_names) or ()), name)):
-        path = _path_of(name, short_names)
+    short = SHORT_NAMES | (SOAK_NAMES if variables.get(SOAK_PROFILE) else {}) if short_names else {}
+    for name in sorted(variables, key=lambda name: (len(_path_of(name, short) or ()), name)):
+        path = _path_of(name, short)
         if path is not None:
             _put(content, path, variables[name])
         elif wrong := _unknown(name, origin, short_names):
@@ -79,9 +98,9 @@ def names_of(key: str) -> list[str]:
     return [key, *(PREFIX + "_".join(parts[:end]) for end in range(len(parts), 0, -1))]
 
 
-def _path_of(name: str, short_names: bool) -> KeyPath | None:
-    path = _PATHS.get(name)
-    return path or ((SHORT_NAMES.get(name) or _DOTTED.get(name)) if short_names else None)
+def _path_of(name: str, short: MappingOf[str, KeyPath]) -> KeyPath | None:
+    """Return the path of a setting. short: the short names that count, with which dotted ones do."""
+    return _PATHS.get(name) or short.get(name) or (_DOTTED.get(name) if short else None)
 
 
 def _unknown(name: str, origin: str, short_names: bool) -> Problem | None:
@@ -119,6 +138,8 @@ def _node(value: Any, spec: Spec | None) -> Node:
             str(key): (_scalar(str(key), None), _node(item, _below(spec, str(key)))) for key, item in value.items()
         }
         return Node("mapping", 0, 0, items=items)
+    if isinstance(spec, Seq) and spec.words and isinstance(value, str):
+        value = [word.strip() for word in value.split(",") if word.strip()]
     if isinstance(value, list | tuple):
         inner = spec.item if isinstance(spec, Seq) else None
         return Node("sequence", 0, 0, entries=[_node(entry, inner) for entry in value])
@@ -128,7 +149,7 @@ def _node(value: Any, spec: Spec | None) -> Node:
 def _scalar(value: Any, spec: Spec | None) -> Node:
     if isinstance(value, str):
         text = str(value)
-        if isinstance(spec, Int | Float | Bool):
+        if isinstance(spec, Int | Float | Bool | Measure):
             plain, odd = resolve(text)
             return Node("scalar", 0, 0, plain, text, odd, plain=True)
         return Node("scalar", 0, 0, text, text)

@@ -1,0 +1,82 @@
+# Copyright (c) 2026 Testcell contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The kinds of faults that a plan may ask for: what each needs to be told, what it does to a service, how it is undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from ..scenario import schema
+from ..scenario._measures import Measure, Renamed, Size
+
+Aims = Literal["service", "node", "either", "load"]
+Does = Literal["dies", "stalls", "slows"]
+
+LONGEST_JUMP_S = 315_360_000
+_DIED = "start the same container again"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of fault. aims: what is hit; does: what a service is while it lasts; undo: how it ends, "" where it does not.
+
+    ends_itself: it may last 0 s; any other kind must be told how long. group: faults of one group
+    cannot be on one target at once. params: its parameters; one_of: of these exactly one must be given.
+    """
+
+    name: str
+    aims: Aims
+    does: Does
+    undo: str
+    group: str
+    params: Mapping[str, schema.Key | schema.Spec] = field(default_factory=dict)
+    one_of: tuple[str, ...] = ()
+    ends_itself: bool = False
+
+    @property
+    def spec(self) -> schema.Mapping:
+        """Return the schema of its parameters."""
+        return schema.Mapping(self.params)
+
+
+def _needed(number: schema.Int | schema.Float) -> schema.Key:
+    return schema.Key(Measure(number), required=True)
+
+
+_percent = schema.Float(0.1, 100, unit="percent")
+_in_percent = Renamed("loss_pct", "a loss is given in percent")
+
+_ALL = (
+    Kind("kill", "service", "dies", _DIED, "life"),
+    Kind("stop", "service", "stalls", "continue each process of the container", "life"),
+    Kind("pause", "service", "stalls", "unpause the container", "life"),
+    Kind("restart", "service", "dies", _DIED, "life", ends_itself=True),
+    Kind("dockerd_restart", "node", "dies", "start the engine and the containers of the run again", "life", ends_itself=True),
+    Kind("network_cut", "service", "stalls", "take the rules out again", "network",
+         params={"direction": schema.Key(schema.Choice("both", "in", "out"), default="both")}),
+    Kind("network_loss", "service", "slows", "take the loss out again", "network",
+         params={"loss_pct": _needed(_percent), "probability": _in_percent, "loss": _in_percent}),
+    Kind("network_rate", "service", "slows", "take the limit out again", "network",
+         params={"rate_kbit": _needed(schema.Int(1, 100_000_000, unit="kbit/s"))}),
+    Kind("network_delay", "service", "slows", "take the delay out again", "network",
+         params={"delay_ms": _needed(schema.Float(1, 60_000, unit="ms")),
+                 "jitter_ms": Measure(schema.Float(0, 60_000, unit="ms")),
+                 "delay": Renamed("delay_ms", "a delay is given in milliseconds")}),
+    Kind("disk_fill", "either", "slows", "remove the file that fills the disk", "disk",
+         params={"bytes": Size(), "fill_pct": Measure(schema.Float(1, 99, unit="percent"))}, one_of=("bytes", "fill_pct")),
+    Kind("cpu_stress", "either", "slows", "end the processes that burn time", "cpu",
+         params={"cores": _needed(schema.Int(1, 1024))}),
+    Kind("memory_stress", "either", "slows", "end the process that holds memory", "memory",
+         params={"memory": schema.Key(Size(), required=True)}),
+    Kind("clock_jump", "service", "slows", "put the clock of the container back", "clock",
+         params={"jump_s": _needed(schema.Float(-LONGEST_JUMP_S, LONGEST_JUMP_S, unit="seconds"))}),
+    Kind("pressure", "load", "slows", "end the extra load", "load",
+         params={"requests_per_s": _needed(schema.Float(0.1, 100_000)),
+                 "concurrency": schema.Key(schema.Int(1, 10_000), default=16)}),
+)  # fmt: skip
+KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _ALL})
