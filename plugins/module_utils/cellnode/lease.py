@@ -242,6 +242,39 @@ def renew(ctx: Context, args: Mapping[str, Any]) -> dict[str, Any]:
     return {**_told(lease, holders.changed(lease), now), "previous": None}
 
 
+def keep(ctx: Context) -> None:
+    """Renew the lease under which the work of the request's epoch goes on, once half of its time is over.
+
+    That is also the lease of a controller which has taken the run on since. One that was given back, or that another
+    run has, is left alone.
+    """
+    if _to_keep(_read(ctx.root), ctx) is None:
+        return
+    with changing(ctx.root) as root_fd:
+        found = _to_keep(load(root_fd), ctx)
+        if found is not None:
+            holders, lease = found
+            _save(root_fd, holders.changed(lease.renewed(present(ctx))))
+
+
+def _to_keep(record: Holders | Corrupt | None, ctx: Context) -> tuple[Holders, Lease] | None:
+    """Return the holders and the lease that should be renewed now, None where none should."""
+    run, now = ctx.needed_run, present(ctx)
+    if not isinstance(record, Holders) or run.epoch is None:
+        return None
+    lease = record.carrying(run.id, run.epoch)
+    if lease is None or lease.released or lease.expires_in(now) > lease.ttl_s / 2:
+        return None
+    return record, lease
+
+
+def taken(ctx: Context) -> float | None:
+    """Return since when the node is the run's in seconds since boot, None where that is not known."""
+    record, run = _read(ctx.root), ctx.needed_run
+    lease = record.of(run.id, None) if isinstance(record, Holders) else None
+    return lease.taken_boottime if lease and lease.boot_id == procs.boot_id() else None
+
+
 def release(ctx: Context, args: Mapping[str, Any]) -> dict[str, Any]:
     """Give the node back; a second release of the same run changes nothing."""
     run = ctx.needed_run

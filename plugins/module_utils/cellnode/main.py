@@ -27,6 +27,7 @@ from .mailbox import Mailbox, closed
 PREFIX = "@cell "
 SERVE, SEND = "serve", "send"
 SAMPLE = "sample"  # the argument with which the program samples the machine, as a unit of its own
+SOAK = "soak-samples"  # the same for what is sampled in a soak; one argument more says what that is
 DEFAULT_ROOT = "/var/tmp/testcell-"  # plus the user's id
 Operation = Callable[[Context, "dict[str, Any]"], "dict[str, Any]"]
 
@@ -49,6 +50,7 @@ MODULES: dict[str, str] = {
     "watch": "follow",
     "supervise": "supervise",
     "samples": "sampler",
+    "soak": "soak.op",
     "evidence": "evidence",
     "send": "send_lines",
     "stop": "containers",
@@ -89,6 +91,8 @@ def main(argv: list[str] | None = None, stdin: BinaryIO | None = None, stdout: B
             _send(source, stdout or sys.stdout.buffer)
         elif words == [SAMPLE]:
             importlib.import_module(".sampler", __package__).write(answers.out)
+        elif words[:1] == [SOAK] and len(words) == 2:
+            importlib.import_module(".soak.sampling", __package__).run(words[1])
         elif words == [SERVE]:
             importlib.import_module(".serve", __package__).serve(source, answers.line, answer_to)
         else:
