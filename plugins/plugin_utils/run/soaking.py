@@ -103,11 +103,7 @@ def _dressed(scenario: Scenario, case: CasePlan, found: SoakSettings, made_seed:
         timeout_s=found.duration_secs + MARGIN_S,
         environment={**case.test.environment, SECONDS: str(found.duration_secs)},
     )
-    dressed = replace(case, soak=soak, test=test, warnings=(*case.warnings, *warnings))
-    # A service that a fault takes down is to come back by itself, and the test goes on to see it.
-    return (
-        replace(dressed, on_service_death="continue", recovery={"restart_services": 0}) if soak["schedule"] else dressed
-    )
+    return replace(case, soak=soak, test=test, warnings=(*case.warnings, *warnings))
 
 
 def _plan(scenario: Scenario, found: SoakSettings) -> ChaosPlan:

@@ -6,15 +6,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..deploy.bell import ring
 from ..node.errors import NodeError
+from ..soak import schedule
 from .cell import Cell, StepFailure
-from .unit import BEGUN
+from .unit import BEGUN, UNIT
 
 # The folder of a case on its nodes, and that of its results.
 FOLDER = "soak"
@@ -31,34 +32,15 @@ def home(case_dir: Path, node: str) -> Path:
 
 def cannot(cell: Cell) -> list[tuple[str, str]]:
     """Return (error_kind, sentence) for each fault of the plan that this node cannot do; asked before anything is deployed."""
-    wanted = schedule_of(cell)
+    wanted = schedule.wanted_kinds(_faults(cell)).get(cell.node)
     if not wanted:
         return []
-    answer = cell.client.call("chaos", action="check", wanted=_kinds(wanted))
-    return [
-        ("chaos_unsupported", f"it cannot do {kind} ({params_words(params)}): {why}")
-        for kind, params, why in ((one["kind"], one["params"], one["why"]) for one in answer["refused"])
-    ]
+    lacking = cell.client.call("chaos", action="check", kinds=wanted)["lacking"]
+    return [("chaos_unsupported", f"it cannot do the fault {kind}: {why}") for kind, why in lacking.items() if why]
 
 
-def schedule_of(cell: Cell) -> list[dict[str, Any]]:
-    """Return the faults that the plan has for this node, by time."""
-    return list(cell.case.soak.get("schedule", {}).get(cell.node, ()))
-
-
-def _kinds(schedule: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return what the node is to be asked for: each kind with each of its parameters once."""
-    found: list[dict[str, Any]] = []
-    for entry in schedule:
-        one = {"kind": entry["kind"], "params": entry["params"]}
-        if one not in found:
-            found.append(one)
-    return found
-
-
-def params_words(params: Mapping[str, Any]) -> str:
-    """Return parameters as a person writes them."""
-    return ", ".join(f"{key} {value}" for key, value in params.items()) or "no parameters"
+def _faults(cell: Cell) -> tuple[schedule.Injection, ...]:
+    return schedule.of_data(cell.case.soak.get("schedule", ()))
 
 
 class Soaking:
@@ -67,7 +49,7 @@ class Soaking:
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
         self._spec: Mapping[str, Any] = cell.case.soak
-        self._schedule = schedule_of(cell)
+        self._schedule = schedule.for_node(_faults(cell), cell.node)
         self._begun = False
         self._shown = 0
         self._show_at = 0.0
@@ -84,12 +66,9 @@ class Soaking:
             interval_s=settings["sample_interval_secs"],
             duration_s=settings["duration_secs"],
             services=services,
-            reports=[
-                {"service": one["service"], "path": one["path"]}
-                for one in settings["reports"]
-                if one["service"] in services
-            ],
+            reports=[_only(one, "service", "path") for one in settings["reports"] if one["service"] in services],
             metrics=[one for one in settings["metrics"] if one["service"] in services],
+            test_unit=UNIT if self._cell.node == self._cell.case.test.node else "",
         )
         if self._schedule:
             self._cell.client.call(
@@ -98,7 +77,6 @@ class Soaking:
                 schedule=self._schedule,
                 checks={service.name: service.check for service in self._cell.case.services_on(self._cell.node)},
                 duration_s=settings["duration_secs"],
-                negative_control=settings.get("negative_control", False),
             )
         self._cell.board.post(f"{STARTED}{self._cell.node}", {"t": self._cell.clock()})
 
@@ -157,6 +135,10 @@ class Soaking:
             raise StepFailure(
                 "chaos_not_reverted", f"faults on {self._cell.node} could not be undone: {' | '.join(left)}"
             )
+
+
+def _only(entry: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: entry[name] for name in names}
 
 
 # The phases of a fault that a person wants to see while it happens.
