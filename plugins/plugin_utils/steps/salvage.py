@@ -18,6 +18,7 @@ from .adopting import why_lost
 from .cell import Cell, case_board, run_board
 from .log_copy import CHUNK_BYTES
 from .script import LOG
+from .soaking import Soaking
 from .unit import BEGUN, ENDED, UNIT
 
 NEVER_STARTED = "artifact_missing"
@@ -50,14 +51,20 @@ def gather(cell: Cell) -> dict[str, Any]:
     ended = (cell.board.read("test") or {}).get("state") in ENDED
     if cell.node == cell.case.test.node and not ended:
         _end_test(cell)
+    Soaking(cell).give_up()
     return collect.gather(cell)
 
 
 def gather_unless_going(cell: Cell) -> dict[str, Any]:
     """Collect, but leave a test alone that a resumed run can go on with."""
-    if cell.node == cell.case.test.node and cell.board.read(BEGUN) and not why_lost(cell):
+    if cell.board.read(BEGUN) and _goes_on(cell):
         return {"goes_on": True}
     return gather(cell)
+
+
+def _goes_on(cell: Cell) -> bool:
+    """Return whether the test may be gone on with; of a soak's other nodes that cannot be told, and they measure on."""
+    return bool(cell.case.soak) if cell.node != cell.case.test.node else not why_lost(cell)
 
 
 def _end_test(cell: Cell) -> None:

@@ -30,6 +30,7 @@ from testcell.cli import (
     resume,
     run,
     scenarios,
+    soak,
     status,
     upkeep,
 )
@@ -100,6 +101,7 @@ _add(app, "validate", scenarios.validate)
 _config = _group("config", "Show settings and where they come from.")
 _add(_config, "show", config.show)
 _add(app, "run", run.run, numbered.WaitCommand)
+_add(app, "soak", soak.soak, numbered.WaitCommand)
 _results = _group(
     "results", "List runs, show one (RUN or `latest`), keep, archive or remove them.", results.ResultsGroup
 )

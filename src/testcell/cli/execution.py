@@ -43,7 +43,8 @@ ANSIBLE_CODES = {
 class Request:
     """What is to be run. cases: a comma list of those that are wanted, "" for all.
 
-    excluded: nodes to leave out; overrides: settings that beat every layer.
+    soak_profile: makes soaks of them, "" for an ordinary run. excluded: nodes to leave out; overrides: settings that beat
+    every layer.
     """
 
     scenario: str
@@ -51,6 +52,7 @@ class Request:
     tags: str = ""
     skip_tags: str = ""
     cases: str = ""
+    soak_profile: str = ""
     excluded: tuple[str, ...] = ()
     overrides: Mapping[str, str] = field(default_factory=dict)
 
@@ -61,6 +63,7 @@ class Request:
             "scenario_tags": self.tags,
             "skip_tags_scenarios": self.skip_tags,
             "cases": self.cases,
+            "soak_profile": self.soak_profile,
             "results_dir": str(self.results_dir),
             "testcell_run_id": run_id,
         }

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,20 +43,25 @@ def resume(
     Finished cases are not run again. The case that it was in goes on where its test had begun, if that still runs or has
     ended by itself; else what can be had of it comes home and lies beside, and it is run anew. Then follows the rest.
     """
+    given = extra.as_variables(extra.parse(ctx, variables))
+    settings = of(ctx, form)
+    run_dir = results_dir(settings, where) / run_id
+    waits = {} if wait is None else {WAIT: str(wait)}
+    raise typer.Exit(go_on(settings, run_dir, inventory or (), {**given, **waits}))
+
+
+def go_on(settings: Settings, run_dir: Path, inventory: Sequence[str], given: Mapping[str, str]) -> int:
+    """Go on with a run to its end, show its verdict and return the exit code; CliError where it cannot go on."""
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import resuming
 
     from testcell import inventory as inventories
 
-    given = extra.as_variables(extra.parse(ctx, variables))
-    settings = of(ctx, form)
-    run_dir = results_dir(settings, where) / run_id
     for why, code in ((resuming.refusal, Exit.INVALID_INPUT), (resuming.held, Exit.LEASE_HELD)):
         if said := why(run_dir):
             raise CliError(f"{run_dir}: {said}", code)
-    found = inputs.inventory(lambda: inventories.load(settings.project(), inventory or ()))
-    waits = {} if wait is None else {WAIT: str(wait)}
-    asked, nodes = prepared(settings, found, run_dir, {**given, **waits})
-    raise typer.Exit(execution.attend(settings, found, run_dir, asked, nodes=nodes))
+    found = inputs.inventory(lambda: inventories.load(settings.project(), inventory))
+    asked, nodes = prepared(settings, found, run_dir, given)
+    return execution.attend(settings, found, run_dir, asked, nodes=nodes)
 
 
 def prepared(

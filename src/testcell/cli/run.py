@@ -6,32 +6,23 @@
 
 from __future__ import annotations
 
-import os
-import time
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from testcell.cli import execution, extra, inputs, output
-from testcell.cli.errors import CliError, usage
+from testcell.cli import execution, extra, inputs, output, planning
+from testcell.cli.errors import usage
 from testcell.cli.settings import (
     LONGEST_S,
     WAIT,
     FormatOption,
     InventoryOption,
     ResultsDirOption,
-    Settings,
     WaitOption,
     of,
     results_dir,
 )
-from testcell.exits import Exit
-
-if TYPE_CHECKING:
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.plan import RunPlan
-
-    from testcell.inventory import Inventory
 
 
 class Mode(str, Enum):
@@ -97,52 +88,11 @@ def run(
         excluded=tuple(inputs.inventory(lambda: found.outside(limit))) if limit else (),
         results_dir=results_dir(settings, where),
     )
-    plan = _plan(ctx, settings, request, found, limit, dry_run)
+    plan = planning.decide(ctx, settings, request, found, limit=limit, dry_run=dry_run)
     for warning in plan.warnings:
         output.note(f"warning: {warning}")
     if dry_run:
-        _show_plan(settings, plan)
+        planning.show(settings, plan)
         return
     code = execution.execute(settings, request, found, nodes=len({n for case in plan.cases for n in case.nodes}))
     raise typer.Exit(code)
-
-
-def _plan(
-    ctx: typer.Context, settings: Settings, request: execution.Request, found: Inventory, limit: str, dry_run: bool
-) -> RunPlan:
-    """Return the plan, made here as the playbook makes it, so that wrong input is named before Ansible starts."""
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.deploy import placement
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import opening
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.inventory import Scope
-
-    kept = frozenset(name for name in (*found.names, placement.LOCAL) if name not in request.excluded)
-    asked = inputs.asked(
-        settings.project(),
-        found,
-        request.overrides,
-        reach=not dry_run,
-        scenario=request.scenario,
-        tags=request.tags,
-        skip_tags=request.skip_tags,
-        cases=request.cases,
-        results_dir=str(request.results_dir),
-        scope=Scope(limit, kept) if limit else None,
-        forks=len(found.nodes) + 1,
-    )
-    try:
-        return inputs.checked(lambda: opening.decide(asked, settings.project().root, time.time(), _owner()))
-    except CliError as exc:
-        if exc.code == Exit.USAGE and settings.form == "table":
-            usage(ctx, exc.message)
-        raise
-
-
-def _show_plan(settings: Settings, plan: RunPlan) -> None:
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import view
-
-    data: dict[str, Any] = view.as_data(plan)
-    settings.emit(data, lambda: [view.as_text(plan)])
-
-
-def _owner() -> str:
-    return f"{os.environ.get('USER') or os.getuid()}@{os.uname().nodename}:{os.getpid()}"
