@@ -14,6 +14,7 @@ from ..report.values import duration
 from .plan import CasePlan, RunPlan
 
 MOST_FAULTS_SHOWN = 100
+IN_BYTES = ("max_rss_slope", "max_gpu_memory_slope")
 
 
 def as_data(plan: RunPlan) -> dict[str, Any]:
@@ -95,7 +96,9 @@ def _soak_lines(soak: dict[str, Any]) -> list[str]:
         return []
     settings = soak["settings"]
     limits = [
-        f"{key}={value}" for key, value in sorted({**settings, **settings["gates"]}.items()) if _is_limit(key, value)
+        f"{key}={_amount(key, value)}"
+        for key, value in sorted({**settings, **settings["gates"]}.items())
+        if _is_limit(key, value)
     ]
     lines = [
         f"  soak     {settings['profile']}, topology {soak['topology']}, {duration(settings['duration_secs'])};"
@@ -111,6 +114,12 @@ def _soak_lines(soak: dict[str, Any]) -> list[str]:
 
 def _is_limit(key: str, value: Any) -> bool:
     return key.startswith(("max_", "min_", "burst_", "latency", "warmup_", "sample_")) and value is not None
+
+
+def _amount(key: str, value: Any) -> str:
+    return (
+        f"{value / 2**20:g}MiB" if key in IN_BYTES else f"{value:g}" if isinstance(value, int | float) else str(value)
+    )
 
 
 def _fault(one: dict[str, Any]) -> str:

@@ -72,12 +72,16 @@ def validity_spec(merged: Settings) -> ValiditySpec:
 def soak_spec(merged: Settings) -> SoakSpec:
     """Return what the layers say of soaks, of every profile and of each alone."""
     own = {path[1:]: setting for path, setting in merged.items() if path[0] == "soak"}
-    common = {path: setting for path, setting in own.items() if path[0] != "profiles"}
+    of_profiles = {path: setting for path, setting in own.items() if path[0] == "profiles"}
+    above = {path: one for path, one in own.items() if path not in of_profiles and one.layer == OVERRIDE}
+    beneath = {path: one.below if path in above else one for path, one in own.items() if path not in of_profiles}
+    base = {path: one for path, one in beneath.items() if one is not None}
+    placed = {**{("overrides", *path): one for path, one in above.items()}, **base, **of_profiles}
     return SoakSpec(
-        base=leaf_values({path: one.value for path, one in common.items() if one.layer != OVERRIDE}),
-        profiles={str(path[1]): leaf_values({(): one.value}) for path, one in own.items() if path[0] == "profiles"},
-        overrides=leaf_values({path: one.value for path, one in common.items() if one.layer == OVERRIDE}),
-        places={path: (one.file or "built-in values", one.line, one.column) for path, one in own.items()},
+        base=leaf_values({path: one.value for path, one in base.items()}),
+        profiles={str(path[1]): leaf_values({(): one.value}) for path, one in of_profiles.items()},
+        overrides=leaf_values({path: one.value for path, one in above.items()}),
+        places={path: (one.file, one.line, one.column) for path, one in placed.items()},
     )
 
 

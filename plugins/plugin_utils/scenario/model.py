@@ -211,7 +211,8 @@ class SoakSpec:
     """What the layers say of soaks, each as leaf path below `soak` -> value; `soak.settings` adds the profile that is asked for.
 
     base: for every profile; profiles: profile -> for it alone; overrides: what beats all. places: path -> file, line, column;
-    what a profile of its own says stands at ("profiles", PROFILE).
+    what
+    is said for one profile stands at ("profiles", PROFILE), what beats all below "overrides".
     """
 
     base: Mapping[KeyPath, Any] = field(default_factory=dict)

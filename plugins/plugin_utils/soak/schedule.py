@@ -166,7 +166,7 @@ def _past_the_end(plan: ChaosPlan, event: Event, duration_s: float) -> Problem |
         f" at {value + event.lasts_s:g} s, and the soak lasts {duration_s:g} s"
     )
     allowed = f"up to {latest:g} seconds" if latest >= 0 else f"a soak of {value + event.lasts_s:g} seconds or more"
-    return plan.document.problem((*event.path, *key), message, got=describe(value), allowed=allowed)
+    return plan.document.problem((*event.path, *key), message, got=f"{value:g} s", allowed=allowed)
 
 
 def _chosen(event: Event, targets: Sequence[tuple[str, str]], chance: random.Random) -> list[tuple[str, str]]:

@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..problems import InputError, KeyPath, Problem, describe, format_path, listing, nearest
-from ..scenario.model import Scenario, SoakSpec
+from ..scenario.model import Origin, Scenario, SoakSpec
+from ..scenario.setting import GLOBAL, OVERRIDE, SCENARIO
 from ..scenario.soak_spec import CHAOS, PROFILES, TOPOLOGIES
 from . import profiles
 
 # A warm-up that nobody asked for takes at most this part of a soak that was made short.
 LARGEST_WARMUP = 0.25
+# What the layers say of one profile alone, among the layers of `_layers`.
+_OF_PROFILE = 2
 
 
 @dataclass(frozen=True)
@@ -123,9 +126,40 @@ def problem(
 ) -> Problem:
     """Return a problem at the place where the value that counts was written; at the scenario where that is the profile."""
     spec = scenario.soak
-    named = ("profiles", profile)
-    if path not in spec.overrides and path in spec.profiles.get(profile, {}):
-        file, line, column = spec.places[named]
-        return Problem(file, line, column, format_path(("soak", *named, *path)), message, got, allowed)
-    file, line, column = spec.places.get(path, (str(scenario.metadata_file), 0, 0))
-    return Problem(file, line, column, format_path(("soak", *path)), message, got, allowed)
+    alone = path not in spec.overrides and path in spec.profiles.get(profile, {})
+    where: KeyPath = ("profiles", profile, *path) if alone else path
+    file, line, column = _place(spec, where)
+    return Problem(
+        file or str(scenario.metadata_file), line, column, format_path(("soak", *where)), message, got, allowed
+    )
+
+
+def origins(scenario: Scenario, profile: str) -> list[Origin]:
+    """Return where each setting of a soak comes from in a profile, with what it hides in the layers below, sorted by key."""
+    spec, layers = scenario.soak, _layers(scenario.soak, profile)
+    paths = {path: None for layer in layers for path in layer}
+    own = str(scenario.metadata_file)
+
+    def at(number: int, path: KeyPath) -> Origin:
+        key = format_path(("soak", *path))
+        if number == 0:
+            return Origin(key, layers[0][path], f"profile {profile}")
+        file, line, _ = _place(spec, (*_parents(profile)[number], *path))
+        layer = OVERRIDE if number == len(layers) - 1 else SCENARIO if file == own else GLOBAL
+        return Origin(key, layers[number][path], layer, file, line)
+
+    found = []
+    for path in paths:
+        first, *hidden = [at(number, path) for number in reversed(range(len(layers))) if path in layers[number]]
+        found.append(replace(first, shadows=tuple(hidden)))
+    return sorted(found, key=lambda origin: origin.key)
+
+
+def _parents(profile: str) -> tuple[KeyPath, ...]:
+    """Return, for each of the layers, below what its places are kept."""
+    return (), (), ("profiles", profile), ("overrides",)
+
+
+def _place(spec: SoakSpec, path: KeyPath) -> tuple[str, int, int]:
+    """Return where a value was written; the parts of a mapping stand where it does."""
+    return next((spec.places[path[:end]] for end in range(len(path), 0, -1) if path[:end] in spec.places), ("", 0, 0))

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,7 +19,7 @@ from testcell.cli.settings import FormatOption, InventoryOption, OutputOption, o
 from testcell.project import Project
 
 if TYPE_CHECKING:
-    from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.model import Origin
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.model import Origin, Scenario
 
 
 def show(
@@ -38,7 +39,7 @@ def show(
     nodes = inputs.inventory(lambda: inventories.read(project, inventory or ()))
     asked = inputs.asked(project, nodes, extra.parse(ctx, variables), reach=False)
     found = inputs.layers(project, asked.overrides, nodes)
-    origins = find(ctx, name, inputs.catalog(project, found, asked.environment)).origins
+    origins = _with_profile(find(ctx, name, inputs.catalog(project, found, asked.environment)), asked.overrides)
     if origin:
         document: Any = [_entry(item, project) for item in origins]
         rows = [row for item in origins for row in _rows(item, project)]
@@ -46,6 +47,26 @@ def show(
     else:
         document = {item.key: item.value for item in origins}
         settings.emit(document, lambda: [Table(("key", "value"), [_row(item, project)[:2] for item in origins])])
+
+
+def _with_profile(scenario: Scenario, variables: Mapping[str, Any]) -> tuple[Origin, ...]:
+    """Return the origins of a scenario's settings; with -e soak_profile those of a soak are what counts in that profile."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import InputError
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.variables import SOAK_PROFILE
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak import settings as soak_settings
+
+    profile = variables.get(SOAK_PROFILE)
+    if not profile:
+        return scenario.origins
+
+    def effective() -> list[Origin]:
+        wrong = soak_settings.profile_problem(profile)
+        if wrong:
+            raise InputError([wrong])
+        return soak_settings.origins(scenario, profile)
+
+    others = [item for item in scenario.origins if not item.key.startswith("soak.")]
+    return (*others, *inputs.checked(effective))
 
 
 def _entry(item: Origin, project: Project) -> dict[str, Any]:
