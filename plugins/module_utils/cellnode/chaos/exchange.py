@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Callable
 
 from .netns import Door
@@ -28,8 +29,10 @@ SEQUENCE = struct.Struct("!8sI")
 CONNECT_S = 5.0
 CUT_S = 0.5  # an exchange on one machine that takes longer does not come about
 CHUNK = 65536
+BLOCK = bytes(CHUNK)
 MOST_BYTES = 16 << 20
-WINDOW_S = 1.5
+WINDOW_S = 2.5
+FIRST_S = 1.0  # hashlimit lets one second's worth pass at once
 EXCHANGES = 5
 Json = dict[str, Any]
 Ends = dict[str, tuple[socket.socket, socket.socket]]  # direction -> (sender, receiver)
@@ -111,8 +114,8 @@ def _listener(door: Door, address: str) -> socket.socket:
     return listener
 
 
-def rates(door: Door, address: str, window_s: float = WINDOW_S) -> dict[str, float]:
-    """Return how fast one connection carries bytes in and out, in kbit/s; 0 where none comes about."""
+def rates(door: Door, address: str) -> dict[str, float]:
+    """Return how fast one connection carries bytes in and out at once, in kbit/s; 0 where none comes about."""
     with closing(_listener(door, address)) as listener, closing(socket.socket(_family(address))) as outer:
         outer.settimeout(CONNECT_S)
         try:
@@ -121,23 +124,53 @@ def rates(door: Door, address: str, window_s: float = WINDOW_S) -> dict[str, flo
         except OSError:
             return {"in": 0.0, "out": 0.0}
         with closing(inner):
-            pairs = {"in": (outer, inner), "out": (inner, outer)}
-            return {way: _rate(sender, receiver, window_s) for way, (sender, receiver) in pairs.items()}
+            flows = {"in": Flow(outer, inner), "out": Flow(inner, outer)}
+            return _carried(flows)
 
 
-def _rate(sender: socket.socket, receiver: socket.socket, window_s: float) -> float:
-    """Return how fast bytes arrive within a window of time, in kbit/s; what is still under way does not count."""
-    sender.setblocking(False)
-    receiver.setblocking(False)
-    block, received, began = bytes(CHUNK), 0, time.monotonic()
-    while time.monotonic() - began < window_s and received < MOST_BYTES:
-        readable, writable, _ = select.select([receiver], [sender], [], 0.05)
+@dataclass
+class Flow:
+    """Bytes on their way from one socket to another. first: what had arrived when a burst was over, at first_s."""
+
+    sender: socket.socket
+    receiver: socket.socket
+    received: int = 0
+    first: int = 0
+    first_s: float = 0.0
+    ended_s: float = 0.0
+
+    def move(self) -> None:
+        """Send and receive what can be at once."""
         with suppress(BlockingIOError):
-            if readable:
-                received += len(receiver.recv(CHUNK))
-            if writable:
-                sender.send(block)
-    return round(received * 8 / 1000 / max(time.monotonic() - began, 1e-6), 1)
+            self.received += len(self.receiver.recv(CHUNK))
+        with suppress(BlockingIOError):
+            self.sender.send(BLOCK)
+
+    def passed(self, seconds: float) -> None:
+        """Note how long it has been going on."""
+        self.ended_s = seconds
+        if seconds <= FIRST_S:
+            self.first, self.first_s = self.received, seconds
+
+    @property
+    def kbit(self) -> float:
+        """Return the rate after the first part, in which a burst may pass; of all where it ended within that."""
+        first, first_s = (self.first, self.first_s) if self.ended_s > FIRST_S else (0, 0.0)
+        return round((self.received - first) * 8 / 1000 / max(self.ended_s - first_s, 1e-6), 1)
+
+
+def _carried(flows: dict[str, Flow]) -> dict[str, float]:
+    """Return the rates of the flows of a connection, each until it has carried enough or the window is over."""
+    going, began = list(flows.values()), time.monotonic()
+    for flow in going:
+        flow.sender.setblocking(False)
+    while going and going[0].ended_s < WINDOW_S:
+        for flow in going:
+            flow.move()
+            flow.passed(time.monotonic() - began)
+        going = [flow for flow in going if flow.received < MOST_BYTES]
+        select.select([flow.receiver for flow in going], [], [], 0.02)
+    return {way: flow.kbit for way, flow in flows.items()}
 
 
 def exchange_ms(door: Door, address: str, limit_s: float) -> float | None:

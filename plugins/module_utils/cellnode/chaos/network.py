@@ -172,7 +172,7 @@ class Rate(Network):
 
     def drops(self, params: Mapping[str, Any], way: str, key: str) -> tuple[str, ...]:
         bytes_s = int(_rate_kbit(params) * 125)
-        limit = ("--hashlimit-above", f"{bytes_s}b/s", "--hashlimit-burst", f"{max(bytes_s // 4, BURST_BYTES)}b")
+        limit = ("--hashlimit-above", f"{bytes_s}b/s", "--hashlimit-burst", f"{max(bytes_s, BURST_BYTES)}b")
         return ("-m", "hashlimit", *limit, "--hashlimit-name", f"{key[:10]}-{way}")
 
     def tried(self, environ: Mapping[str, str], params: Mapping[str, Any]) -> str:
