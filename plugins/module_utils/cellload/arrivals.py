@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, count, takewhile
 
 
 def schedule(count: int, rate: float, kind: str, seed: int) -> Sequence[float]:
@@ -23,3 +23,15 @@ def schedule(count: int, rate: float, kind: str, seed: int) -> Sequence[float]:
     times = [0.0, *accumulate(gaps.expovariate(1.0) for _ in range(count - 1))]
     scale = (count - 1) / rate / times[-1]
     return [time * scale for time in times]
+
+
+def endless(rate: float, kind: str, seed: int, began_s: float, ended_s: float) -> Iterator[float]:
+    """Yield ascending times from began_s until before ended_s (seconds), at a rate that for "poisson" is kept on average.
+
+    Of hours of load there are too many times to hold them all, which scaling them to an exact rate would need.
+    """
+    if kind == "constant":
+        return takewhile(lambda time: time < ended_s, (began_s + index / rate for index in count()))
+    gaps = random.Random(f"arrivals {seed}")
+    times = accumulate((gaps.expovariate(rate) for _ in count()), initial=began_s)
+    return takewhile(lambda time: time < ended_s, times)

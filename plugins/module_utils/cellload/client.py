@@ -89,6 +89,7 @@ class Client:
                 error = exc
                 continue
             return connection
+        self._addresses = ()  # who answers to the name may have moved
         raise error or OSError(f"{self.target.host} has no address")
 
     async def _resolve(self) -> tuple[str, ...]:

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import target as targets
+from .bursts import Burst, burst_of, wrong_burst
 from .errors import ConfigError, ConfigProblem
 from .fields import FIELDS, RESERVED_BODY_KEYS, shown, suggestion
 from .pace.settings import wrong_order
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 LABEL_PREFIX = "TESTCELL_LABEL_"
+SOAK_VARIABLE = "TESTCELL_SOAK_SECONDS"
 ATTEMPT = re.compile(r"[1-9]\d{0,5}", re.ASCII)
+SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,17 @@ class Stamp:
 
 @dataclass(frozen=True)
 class LoadConfig:
-    """One checked load. values: every key of FIELDS with its effective value; request_rate None = closed loop."""
+    """One checked load. values: every key of FIELDS with its effective value; request_rate None = closed loop.
+
+    soak_s: how long a soak goes on, whatever num_prompts and duration_s say; None for any other load.
+    """
 
     target: targets.Target
     values: Mapping[str, Any]
     stamp: Stamp = Stamp()
     labels: Mapping[str, str] = field(default_factory=dict)
     api_key: str = field(default="", repr=False)
+    soak_s: float | None = None
 
     def __getitem__(self, key: str) -> Any:
         return self.values[key]
@@ -53,11 +60,24 @@ class LoadConfig:
 
     @property
     def wanted(self) -> int | None:
-        """Return the number of requests to send; None when only a duration bounds a closed loop."""
+        """Return the number of requests to send; None when only a duration bounds a closed loop, or a soak."""
+        if self.soak_s is not None:
+            return None
         if self.values["num_prompts"] is None and self.open_loop:
             return max(1, int(round(self.values["request_rate"] * self.values["duration_s"], 6)))
         count: int | None = self.values["num_prompts"]
         return count
+
+    @property
+    def seconds(self) -> float | None:
+        """Return for how long requests are sent; None when only their number bounds that."""
+        limit: float | None = self.values["duration_s"] if self.soak_s is None else self.soak_s
+        return limit
+
+    @property
+    def burst(self) -> Burst | None:
+        """Return the bursts of a soak; None when it has none, and for any other load."""
+        return None if self.soak_s is None else burst_of(self.values["burst"])
 
     @property
     def max_concurrency(self) -> int | None:
@@ -66,10 +86,11 @@ class LoadConfig:
         return 1 if limit is None and not self.open_loop else limit
 
 
-def load(path: Path, environ: Mapping[str, str], overrides: Sequence[str] = ()) -> LoadConfig:
+def load(path: Path, environ: Mapping[str, str], overrides: Sequence[str] = (), soak: str = "") -> LoadConfig:
     """Return the load described by the file at path; raise ConfigError with every problem found.
 
     overrides: KEY=VALUE, where VALUE is JSON or else a plain string; environ: TESTCELL_BASE_URL beats base_url.
+    soak: seconds for which the load goes on, else those of TESTCELL_SOAK_SECONDS; "" in both makes no soak.
     """
     raw = {**read_object(path), **_overrides(overrides)}
     problems = [problem for key, value in raw.items() for problem in _check(str(path), key, value)]
@@ -80,10 +101,11 @@ def load(path: Path, environ: Mapping[str, str], overrides: Sequence[str] = ()) 
     problems = _contradictions(str(path), values)
     target = _target(str(path), values, environ, problems)
     stamp = _stamp(environ, problems)
+    soak_s = _soak_s(soak, environ, problems)
     if problems or target is None:
         raise ConfigError(problems)
     labels = {key[len(LABEL_PREFIX) :].lower(): value for key, value in environ.items() if key.startswith(LABEL_PREFIX)}
-    return LoadConfig(target, {**values, "base_url": target.url}, stamp, labels, _api_key(environ))
+    return LoadConfig(target, {**values, "base_url": target.url}, stamp, labels, _api_key(environ), soak_s)
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -161,9 +183,9 @@ def _contradictions(file: str, values: Mapping[str, Any]) -> list[ConfigProblem]
     if not values["stream"] and set(values["goodput"] or {}) - {"e2e_ms"}:
         message = "without streaming only e2e_ms can be measured"
         found.append(ConfigProblem(file, "goodput", message, shown(values["goodput"])))
-    message = wrong_order(values["adaptive_rate"])
-    if message:
-        found.append(ConfigProblem(file, "adaptive_rate", message, shown(values["adaptive_rate"])))
+    wrong = {"adaptive_rate": wrong_order(values["adaptive_rate"]), "burst": wrong_burst(values["burst"])}
+    for key in (key for key in wrong if wrong[key]):
+        found.append(ConfigProblem(file, key, wrong[key], shown(values[key])))
     for key in RESERVED_BODY_KEYS:
         if key in (values["extra_body"] or {}):
             found.append(ConfigProblem(file, f"extra_body.{key}", "is set by the load client and cannot be replaced"))
@@ -197,6 +219,19 @@ def _stamp(environ: Mapping[str, str], problems: list[ConfigProblem]) -> Stamp:
         attempt = "1"
     run_id, scenario = environ.get("TESTCELL_RUN_ID", ""), environ.get("SCENARIO_NAME", "")
     return Stamp(run_id, scenario, environ.get("TESTCELL_CASE", ""), int(attempt))
+
+
+def _soak_s(soak: str, environ: Mapping[str, str], problems: list[ConfigProblem]) -> float | None:
+    """Return the length of a soak; None, with a problem added when it cannot be read, where there is to be none."""
+    where, key = ("command line", "--soak") if soak else ("environment", SOAK_VARIABLE)
+    text = soak or environ.get(SOAK_VARIABLE, "")
+    if not text:
+        return None
+    seconds = float(text) if SECONDS.fullmatch(text) else 0.0
+    if not FIELDS["duration_s"].accepts(seconds):
+        allowed = FIELDS["duration_s"].allowed() + " (seconds)"
+        problems.append(ConfigProblem(where, key, "has a wrong value", shown(text), allowed))
+    return seconds
 
 
 def _api_key(environ: Mapping[str, str]) -> str:

@@ -22,7 +22,8 @@ class Errand:
 
     turned: when the client turned to it; sent, exchange: of its last attempt; refused: attempts that were refused for
     overload; queued_s: how long it waited for max_concurrency alone; held_s: how long for the rate, refused attempts and
-    the pauses after them included, until the last attempt was sent.
+    the pauses after them included, until the last attempt was sent. burst: it is beyond the steady load and its
+    max_concurrency.
     """
 
     payload: bytes
@@ -33,6 +34,7 @@ class Errand:
     refused: int = 0
     queued_s: float = 0.0
     held_s: float = 0.0
+    burst: bool = False
 
     def __post_init__(self) -> None:
         self.sent = self.turned

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from . import bursts
 from .pace.settings import RANGES, WHOLE
 
 SHOWN = 60
@@ -20,7 +21,7 @@ SHOWN = 60
 
 @dataclass(frozen=True)
 class Field:
-    """One key. kind: text, whole, number, flag, choice, texts, limits, pace or free; null counts as left out."""
+    """One key. kind: text, whole, number, flag, choice, texts, limits, pace, burst or free; null counts as left out."""
 
     kind: str
     default: Any = None
@@ -37,6 +38,7 @@ class Field:
             "texts": "a list of strings",
             "limits": "a mapping of " + ", ".join(self.choices) + " to numbers above 0",
             "pace": "true, false, or a mapping of " + ", ".join(RANGES) + " to numbers in their ranges",
+            "burst": "a mapping of " + ", ".join(bursts.RANGES) + " to numbers in their ranges",
             "free": "a mapping",
         }
         noun = "a whole number" if self.kind == "whole" else "a number"
@@ -48,8 +50,8 @@ class Field:
             return value in self.choices
         if self.kind == "texts":
             return isinstance(value, list) and all(isinstance(item, str) and item for item in value)
-        if self.kind in ("limits", "pace") and isinstance(value, dict):
-            fits = _is_pace if self.kind == "pace" else self._is_limit
+        if self.kind in ("limits", "pace", "burst") and isinstance(value, dict):
+            fits = {"limits": self._is_limit, "pace": _is_pace, "burst": _is_burst}[self.kind]
             return all(fits(key, item) for key, item in value.items())
         if self.kind in ("whole", "number"):
             return _is_within(value, (self.low, self.high), self.kind == "whole")
@@ -71,6 +73,7 @@ FIELDS: Mapping[str, Field] = {
     "adaptive_rate": Field("pace", False),
     "arrivals": Field("choice", "poisson", choices=("poisson", "constant")),
     "duration_s": Field("number", low=0.1, high=604_800),
+    "burst": Field("burst"),
     "warmup": Field("whole", 0, high=100_000),
     "prompt_tokens": Field("whole", 128, low=1, high=10_000_000),
     "tokens_per_word": Field("number", 1.0, low=0.1, high=50),
@@ -92,6 +95,10 @@ RESERVED_BODY_KEYS = ("model", "prompt", "messages", "stream")
 
 def _is_pace(key: str, value: Any) -> bool:
     return key in RANGES and (value is None or _is_within(value, RANGES[key], key in WHOLE))
+
+
+def _is_burst(key: str, value: Any) -> bool:
+    return key in bursts.RANGES and (value is None or _is_within(value, bursts.RANGES[key], key in bursts.WHOLE))
 
 
 def _is_within(value: Any, bounds: tuple[float, float], whole: bool) -> bool:

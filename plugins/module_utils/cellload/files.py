@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The two output files: requests.jsonl grows line by line, benchmark.json appears whole at the end."""
+"""The output files: requests.jsonl grows line by line, benchmark.json appears whole at the end."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import Any
 
 REQUESTS = "requests.jsonl"
 BENCHMARK = "benchmark.json"
+WINDOWS = "soak_windows.jsonl"
 
 
 class RequestLog:
@@ -53,9 +54,10 @@ class RequestLog:
 
 
 def prepare(folder: Path) -> None:
-    """Make the output folder, and remove a summary that an earlier load left there."""
+    """Make the output folder, and remove a summary and windows that an earlier load left there."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / BENCHMARK).unlink(missing_ok=True)
+    for name in (BENCHMARK, WINDOWS):
+        (folder / name).unlink(missing_ok=True)
 
 
 def write_benchmark(folder: Path, value: Mapping[str, Any]) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 from . import errand as errands
-from .arrivals import schedule
+from .arrivals import endless, schedule
 from .client import Client
 from .config import LoadConfig
 from .errand import Errand
@@ -25,13 +26,16 @@ from .request import Exchange, Timing, end_of, payload_of, perform, record_of
 from .turnstile import LateError, Turnstile
 
 LAG_STEP_S = 0.05
-FAILURE_PAUSE_S = 0.1  # keeps a closed loop that is bounded by time from spinning against a dead server
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0  # after a failure, in a closed loop that is bounded by time
+MOST_UNDER_WAY = 8192  # requests of a soak's open loop that wait for a server which takes none: memory is bounded
 
 
 @dataclass
 class Load:
     """A running load. keep: called with each record as its request ends; clock: a monotonic clock in seconds.
 
+    note_lag: called with each late wake-up in ms; attend: called as the load starts, for what goes on beside it.
+    sent: requests of the load that were sent at least once; pauses: of closed loops after a failure.
     turnstile: lets requests out at an adaptive rate; None when the load has none.
     """
 
@@ -39,14 +43,20 @@ class Load:
     client: Client
     keep: Callable[[dict[str, Any]], None]
     clock: Callable[[], float]
+    note_lag: Callable[[float], None]
+    attend: Callable[[Load], Coroutine[Any, Any, None]]
     start: float = 0.0
     in_flight: int = 0
     held_back: int = 0
     warmed: int = 0
-    lags_ms: list[float] = field(default_factory=list)
+    sent: int = 0
+    pauses: int = 0
     prompts: PromptMaker = field(init=False)
     turnstile: Turnstile | None = None
     _slots: asyncio.Semaphore | None = None
+    _numbers: Iterator[int] = field(default_factory=count)
+    _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    _chance: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
         words = round(self.config["prompt_tokens"] / self.config["tokens_per_word"])
@@ -58,12 +68,14 @@ class Load:
     async def run(self) -> None:
         """Warm up, then send the whole load; return when every request has ended."""
         await self._warm_up()
-        self.start = self.clock()
-        sampler = asyncio.ensure_future(self._sample_lag())
+        self.start, self.sent = self.clock(), 0
+        beside = [asyncio.ensure_future(job) for job in (self._sample_lag(), self.attend(self))]
         try:
-            await (self._open_loop() if self.config.open_loop else self._closed_loop())
+            await asyncio.gather(self._open_loop() if self.config.open_loop else self._closed_loop(), self._bursts())
+            await asyncio.gather(*self._tasks)
         finally:
-            sampler.cancel()
+            for task in beside:
+                task.cancel()
             self.client.close()
 
     def now(self) -> float:
@@ -85,49 +97,82 @@ class Load:
 
     async def _closed_loop(self) -> None:
         """Keep max_concurrency requests in flight; each is due when the one before it has ended."""
-        wanted, limit = self.config.wanted, self.config["duration_s"]
-        numbers = iter(range(wanted)) if wanted else count()
-
-        async def worker() -> None:
-            due = 0.0
-            while limit is None or self.now() < limit:
-                index = next(numbers, None)
-                record = None if index is None else await self._one(index, due, limit)
-                if record is None:
-                    return
-                due = record["end_s"]
-                if wanted is None and not record["ok"]:
-                    await asyncio.sleep(FAILURE_PAUSE_S)
-                    due = self.now()
-
+        wanted, limit = self.config.wanted, self.config.seconds
+        numbers = islice(self._numbers, wanted)
         workers = self.config.max_concurrency or 1
-        await asyncio.gather(*(worker() for _ in range(min(workers, wanted or workers))))
+        await asyncio.gather(*(self._worker(numbers, 0.0, limit) for _ in range(min(workers, wanted or workers))))
+
+    async def _worker(self, numbers: Iterator[int], due: float, limit: float | None, burst: bool = False) -> None:
+        """Send one request after the other, the first due at `due`, until limit (both in seconds from the start)."""
+        failures = 0
+        while limit is None or self.now() < limit:
+            index = next(numbers, None)
+            record = None if index is None else await self._one(index, due, limit, burst)
+            if record is None:
+                return
+            due, failures = record["end_s"], 0 if record["ok"] else failures + 1
+            if failures and self.config.wanted is None:
+                await self._pause(failures)
+                due = self.now()
+
+    async def _pause(self, failures: int) -> None:
+        """Wait after so many failures in a row, twice as long after each: against a dead server a loop would spin."""
+        self.pauses += 1
+        await asyncio.sleep(longest_pause_s(failures) * self._chance.uniform(0.5, 1.0))
 
     async def _open_loop(self) -> None:
         """Send each request at its time, whatever became of the others; a concurrency limit holds requests back."""
-        config = self.config
+        config, soak_s = self.config, self.config.soak_s
         limit = config.max_concurrency
         self._slots = asyncio.Semaphore(limit) if limit else None
-        tasks: set[asyncio.Task[Any]] = set()
-        times = schedule(config.wanted or 0, config["request_rate"], config["arrivals"], config["seed"])
-        for index, due in enumerate(times):
+        load = config["request_rate"], config["arrivals"], config["seed"]
+        times = schedule(config.wanted or 0, *load) if soak_s is None else endless(*load, 0.0, soak_s)
+        await self._stream(times, soak_s)
+
+    async def _stream(self, times: Iterable[float], limit: float | None, burst: bool = False) -> None:
+        """Begin a request at each of the times, which ascend (seconds from the start)."""
+        for due in times:
             await self._sleep_until(due)
-            task = asyncio.ensure_future(self._one(index, due))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-        await asyncio.gather(*tasks)
+            index = next(self._numbers)
+            if limit is not None and len(self._tasks) >= MOST_UNDER_WAY:
+                self._leave_out(index, due)
+                continue
+            task = asyncio.ensure_future(self._one(index, due, limit, burst))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _leave_out(self, index: int, due: float) -> None:
+        why = f"{MOST_UNDER_WAY} requests wait for their answers; this one was not sent"
+        self._record(index, due, Errand(b"", self.clock()), LoadError("resource_limit", why))
+
+    async def _bursts(self) -> None:
+        """Send what a soak has beyond its steady load."""
+        config, burst = self.config, self.config.burst
+        if burst is None or config.soak_s is None:
+            return
+        for number, (began, ended) in enumerate(burst.spans(config.soak_s), 1):
+            await self._sleep_until(began)
+            if burst.requests_per_s is not None:
+                seed = config["seed"] + number
+                times = endless(burst.requests_per_s, config["arrivals"], seed, began, ended)
+                await self._stream(times, ended, burst=True)
+            else:
+                more = range(burst.concurrency or 0)
+                await asyncio.gather(*(self._worker(self._numbers, began, ended, burst=True) for _ in more))
 
     async def _sleep_until(self, due: float) -> None:
         delay = due - self.now()
         if delay > 0:
             await asyncio.sleep(delay)
 
-    async def _one(self, index: int, due: float, limit: float | None = None) -> dict[str, Any] | None:
+    async def _one(
+        self, index: int, due: float, limit: float | None = None, burst: bool = False
+    ) -> dict[str, Any] | None:
         """Send one request, keep its record and return it.
 
         limit: seconds from the start after which it is not sent any more; then there is no record, and None.
         """
-        errand = Errand(payload_of(self.config, self.prompts.text("load", index)), self.clock())
+        errand = Errand(self._payload(index), self.clock(), burst=burst)
         error: LoadError | None = LoadError("cancelled", "the load was stopped before this request ended")
         begun = False
         try:
@@ -140,6 +185,12 @@ class Load:
             if begun or errand.attempts:
                 record = self._record(index, due, errand, error)
         return record
+
+    def _payload(self, index: int) -> bytes:
+        """Return a request of the load; those of a soak are repeated after num_prompts."""
+        several = self.config["num_prompts"]
+        number = index % several if several and self.config.soak_s is not None else index
+        return payload_of(self.config, self.prompts.text("load", number))
 
     def _record(self, index: int, due: float, errand: Errand, error: LoadError | None) -> dict[str, Any]:
         timing = Timing(index, due, errand.sent - self.start, errand.held_s, errand.attempts, errand.refused)
@@ -162,7 +213,7 @@ class Load:
 
         Once the rate is limited the room is taken by requests that wait for it, so a wait for room is one for the rate.
         """
-        if self._slots is None:
+        if self._slots is None or errand.burst:
             return await self._go(errand, until)
         began, was_full = self.clock(), self._slots.locked()
         async with self._slots:
@@ -175,6 +226,7 @@ class Load:
         if self.turnstile is not None:
             await self.turnstile.enter(until, again=errand.attempts > 0)
         errand.exchange = Exchange()
+        self.sent += errand.attempts == 0
         errand.attempts += 1
         errand.sent = self.clock()
         if self.turnstile is not None:
@@ -190,4 +242,9 @@ class Load:
         while True:
             due = self.clock() + LAG_STEP_S
             await asyncio.sleep(LAG_STEP_S)
-            self.lags_ms.append(max(0.0, (self.clock() - due) * 1000))
+            self.note_lag(max(0.0, (self.clock() - due) * 1000))
+
+
+def longest_pause_s(failures: int) -> float:
+    """Return the longest pause after so many failures in a row (at least one); the shortest is half of it."""
+    return min(2 * SHORTEST_PAUSE_S * 2.0 ** min(failures - 1, 10), LONGEST_PAUSE_S)

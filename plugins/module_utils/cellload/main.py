@@ -19,14 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from . import NAME, VERSION
+from .book import Book, WholeBook
 from .client import Client, tls_context
-from .config import LoadConfig, load
+from .config import SOAK_VARIABLE, LoadConfig, load
 from .errors import ConfigError, ConfigProblem
-from .files import RequestLog, prepare, write_benchmark
+from .files import prepare, write_benchmark
 from .loop import Load
 from .report import Circumstances, build
 from .request import headline
 from .screen import SHOWN_ERRORS, Progress, table
+from .soak import SoakBook
 
 EXIT_RAN, EXIT_NOTHING_COMPLETED, EXIT_CONFIG, EXIT_OUTPUT = 0, 1, 2, 3
 EPILOG = """exit status: 0 the benchmark ran, 1 no request completed, 2 bad configuration, 3 output not written,
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     args = _parser().parse_args(argv)
     folder = _folder(args.out, environ)
     try:
-        config = load(Path(args.config), environ, args.set)
+        config = load(Path(args.config), environ, args.set, args.soak)
         context = _tls(config, args.config)
         prepare(folder)
         return Session(config, folder, args.quiet).run(context)
@@ -58,6 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True, metavar="FOLDER", help="where benchmark.json and requests.jsonl go")
     set_help = "replace a key of the file; may be repeated"
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=set_help)
+    soak_help = (
+        f"go on for N seconds in bounded memory and files, whatever num_prompts says; else {SOAK_VARIABLE} says it"
+    )
+    parser.add_argument("--soak", default="", metavar="N", help=soak_help)
     parser.add_argument("--quiet", action="store_true", help="no progress lines")
     parser.add_argument("--version", action="version", version=f"{NAME} {VERSION}")
     return parser
@@ -84,26 +90,34 @@ class Session:
         self._config = config
         self._folder = folder
         self._progress = Progress(config.wanted, (lambda line: None) if quiet else _say)
-        self._records: list[dict[str, Any]] = []
         self._failures: list[str] = []
         self._signal: str | None = None
 
     def run(self, context: Any) -> int:
-        """Send the load, write both files and return the exit status."""
+        """Send the load, write the files and return the exit status."""
         config = self._config
         _raise_file_limit()
         _say(f"{NAME} {VERSION}: {_plan(config)}")
         client = Client(config.target, time.monotonic, config["keep_alive"], config["allowed_hosts"], context)
         started, wall, cpu = time.time(), time.monotonic(), time.process_time()
-        with RequestLog(self._folder) as log:
-            load_ = Load(config, client, lambda record: self._keep(record, log, load_), time.monotonic)
+        with self._book() as book:
+            load_ = Load(
+                config,
+                client,
+                lambda record: self._keep(record, book, load_),
+                time.monotonic,
+                book.note_lag,
+                book.attend,
+            )
             asyncio.run(self._until_done(load_))
-            facts = log.facts()
         around = Circumstances(started, time.process_time() - cpu, time.monotonic() - wall, self._signal)
-        result = build(config, load_, self._records, facts, around)
+        result = build(config, load_, book, around)
         write_benchmark(self._folder, result)
         _say(table(result, self._failures))
         return self._status(result["achieved"]["completed"])
+
+    def _book(self) -> Book:
+        return (WholeBook if self._config.soak_s is None else SoakBook)(self._folder, self._config)
 
     async def _until_done(self, load_: Load) -> None:
         task = asyncio.ensure_future(load_.run())
@@ -124,9 +138,8 @@ class Session:
         self._signal = number.name
         task.cancel()
 
-    def _keep(self, record: dict[str, Any], log: RequestLog, load_: Load) -> None:
-        log.append(record)
-        self._records.append(record)
+    def _keep(self, record: dict[str, Any], book: Book, load_: Load) -> None:
+        book.keep(record)
         if not record["ok"] and len(self._failures) < SHOWN_ERRORS:
             self._failures.append(headline(record))
         self._progress.note(record, load_.now(), load_.in_flight)
@@ -139,7 +152,7 @@ class Session:
 
 def _plan(config: LoadConfig) -> str:
     """Return the load in words."""
-    amount = f"requests for {config['duration_s']} s" if config.wanted is None else f"requests: {config.wanted}"
+    amount = f"requests for {config.seconds} s" if config.wanted is None else f"requests: {config.wanted}"
     pace = f"{config.max_concurrency} at a time"
     if config.open_loop:
         pace = f"{config['request_rate']:g} per second ({config['arrivals']})"

@@ -7,17 +7,16 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from . import NAME, VERSION
+from .book import Book
 from .config import LoadConfig
 from .loop import Load
 from .redact import by_key
-from .stats import lateness
-from .summary import figures
 
 SCHEMA_VERSION = 1
 LENGTH_TOLERANCE = 0.2
@@ -33,11 +32,9 @@ class Circumstances:
     interrupted: str | None = None
 
 
-def build(
-    config: LoadConfig, load: Load, records: Sequence[Mapping[str, Any]], file: Mapping[str, Any], around: Circumstances
-) -> dict[str, Any]:
-    """Return the content of benchmark.json. file: facts of requests.jsonl."""
-    figure = figures(records, config["goodput"])
+def build(config: LoadConfig, load: Load, book: Book, around: Circumstances) -> dict[str, Any]:
+    """Return the content of benchmark.json. book: closed, with all requests of the load."""
+    figure = book.figures()
     stamp = config.stamp
     return {
         "schema_version": SCHEMA_VERSION,
@@ -46,32 +43,33 @@ def build(
         "case": stamp.case,
         "attempt": stamp.attempt,
         "labels": dict(config.labels),
-        "client": _client(load, around),
+        "client": _client(load, book, around),
         "config": by_key(dict(config.values)),
         "started_at": datetime.fromtimestamp(around.started_at, timezone.utc).isoformat(timespec="milliseconds"),
         "interrupted": around.interrupted,
         "requested": {
             "num_prompts": config.wanted,
-            "duration_s": config["duration_s"],
+            "duration_s": config.seconds,
             "request_rate": config["request_rate"],
             "max_concurrency": config.max_concurrency,
         },
         "warmup": {"requested": config["warmup"], "completed": load.warmed},
         **figure,
         "adaptive_rate": load.turnstile.facts(load.start) if load.turnstile else None,
-        "files": {"requests": dict(file)},
+        "soak": book.soak(load),
+        "files": book.files(),
         "warnings": warnings(config, load, figure),
     }
 
 
-def _client(load: Load, around: Circumstances) -> dict[str, Any]:
+def _client(load: Load, book: Book, around: Circumstances) -> dict[str, Any]:
     return {
         "name": NAME,
         "version": VERSION,
         "python": platform.python_version(),
         "cpu_s": round(around.cpu_s, 3),
         "cpu_share": round(around.cpu_s / around.wall_s, 3) if around.wall_s > 0 else None,
-        "loop_lag_ms": lateness(load.lags_ms),
+        "loop_lag_ms": book.lag(),
         "stale_retries": load.client.stale_retries,
         "held_back": load.held_back,
     }
@@ -91,6 +89,8 @@ def warnings(config: LoadConfig, load: Load, figure: Mapping[str, Any]) -> list[
         found.append(f"prompts had {inputs:.0f} tokens instead of {wanted}; set tokens_per_word to {factor:.2f}")
     if load.turnstile and figure["throttled"] and figure["throttled"]["refused"]:
         found.append(throttling(config["request_rate"], figure, load.turnstile.facts(load.start)))
+    if config["burst"] and config.burst is None:
+        found.append("burst is of soaks only; this load had none")
     if load.held_back:
         found.append(f"max_concurrency {config.max_concurrency} made {load.held_back} requests wait, so they were late")
     if load.warmed < config["warmup"]:

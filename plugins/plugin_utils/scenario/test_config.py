@@ -11,10 +11,11 @@ With a client of its own (`script`) a scenario may use further keys; those of th
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...module_utils.cellload import bursts
 from ...module_utils.cellload.fields import FIELDS, RESERVED_BODY_KEYS, Field
 from ...module_utils.cellload.pace.settings import RANGES, WHOLE, wrong_order
 from ..problems import InputError, Problem, describe
@@ -58,12 +59,12 @@ def test_config_spec(client: str = OWN_CLIENT) -> schema.Mapping:
     return schema.Mapping(keys, extra=schema.Free())
 
 
-def _pace_spec() -> schema.Spec:
+def _numbers(ranges: Mapping[str, tuple[float, float]], whole: Collection[str]) -> schema.Mapping:
     keys: dict[str, schema.Key | schema.Spec] = {}
-    for name, (low, high) in RANGES.items():
-        number = schema.Int(int(low), int(high)) if name in WHOLE else schema.Float(low, high)
+    for name, (low, high) in ranges.items():
+        number = schema.Int(int(low), int(high)) if name in whole else schema.Float(low, high)
         keys[name] = schema.Key(number, nullable=True)
-    return schema.OneOf(schema.Bool(), schema.Mapping(keys))
+    return schema.Mapping(keys)
 
 
 def _spec(field: Field) -> schema.Spec:
@@ -74,7 +75,8 @@ def _spec(field: Field) -> schema.Spec:
         "choice": schema.Choice(*field.choices),
         "texts": schema.Seq(schema.Str()),
         "limits": schema.Mapping(dict.fromkeys(field.choices, above_zero)),
-        "pace": _pace_spec(),
+        "pace": schema.OneOf(schema.Bool(), _numbers(RANGES, WHOLE)),
+        "burst": _numbers(bursts.RANGES, bursts.WHOLE),
         "free": schema.MapOf(schema.Free()),
         "whole": schema.Int(int(field.low), int(min(field.high, 2**63 - 1))),
         "number": schema.Float(field.low, min(field.high, 1e15)),
@@ -107,9 +109,9 @@ def _contradictions(document: Document, data: dict[str, Any]) -> list[Problem]:
     if rate and count and duration and count / rate > duration:
         message = f"is shorter than the load: {count} requests at {rate:g} per second need {count / rate:.1f} s"
         found.append(document.problem(("duration_s",), message, got=describe(duration)))
-    wrong = wrong_order(data.get("adaptive_rate"))
-    if wrong:
-        found.append(document.problem(("adaptive_rate",), wrong, got=describe(data["adaptive_rate"])))
+    wrong = {"adaptive_rate": wrong_order(data.get("adaptive_rate")), "burst": bursts.wrong_burst(data.get("burst"))}
+    for key in (key for key in wrong if wrong[key]):
+        found.append(document.problem((key,), wrong[key], got=describe(data[key])))
     for key in RESERVED_BODY_KEYS:
         if key in data.get("extra_body", {}):
             message = "is set by the load client and cannot be replaced"

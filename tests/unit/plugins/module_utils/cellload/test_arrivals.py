@@ -6,7 +6,7 @@ from __future__ import annotations
 import statistics
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellload.arrivals import schedule
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellload.arrivals import endless, schedule
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,3 +38,17 @@ def test_poisson_gaps_spread_as_exponential_ones_do() -> None:
     times = schedule(20_001, 100, "poisson", 3)
     gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
     assert statistics.stdev(gaps) / statistics.mean(gaps) == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("kind", ["constant", "poisson"])
+def test_endless_arrivals_lie_within_their_bounds_at_their_rate(kind: str) -> None:
+    times = list(endless(50, kind, 3, 100.0, 500.0))
+    assert times[0] == 100.0
+    assert times[-1] < 500.0
+    assert all(before <= after for before, after in zip(times, times[1:], strict=False))
+    assert len(times) == pytest.approx(20_000, rel=0.03)
+
+
+def test_the_seed_decides_of_endless_arrivals_too() -> None:
+    assert list(endless(50, "poisson", 1, 0.0, 5.0)) == list(endless(50, "poisson", 1, 0.0, 5.0))
+    assert list(endless(50, "poisson", 1, 0.0, 5.0)) != list(endless(50, "poisson", 2, 0.0, 5.0))

@@ -183,3 +183,53 @@ def test_an_adaptive_rate_is_checked(load: Any, name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load({**SEED, "adaptive_rate": value})
     assert wrong in str(caught.value)
+
+
+# A value of burst, then what is said of it; "" for a good one.
+BURSTS: dict[str, tuple[Any, str]] = {
+    "rate": ({"every_s": 300, "length_s": 20, "requests_per_s": 50}, ""),
+    "concurrency": ({"every_s": 300, "length_s": 20.5, "concurrency": 16, "requests_per_s": None}, ""),
+    "null": (None, ""),
+    "flag": (True, "burst: has a wrong value; got bool true"),
+    "unknown_key": ({"every_s": 9, "length_s": 1, "rate": 1}, "burst: has a wrong value"),
+    "every_no_time": ({"every_s": 0, "length_s": 1, "requests_per_s": 1}, "burst: has a wrong value"),
+    "half_a_request": ({"every_s": 9, "length_s": 1, "concurrency": 1.5}, "burst: has a wrong value"),
+    "when": ({"length_s": 1, "concurrency": 1}, "burst: needs every_s"),
+    "how_long": ({"requests_per_s": 1}, "burst: needs every_s and length_s"),
+    "of_nothing": ({"every_s": 9, "length_s": 1}, "burst: needs one of requests_per_s and concurrency"),
+    "both": ({"every_s": 9, "length_s": 1, "requests_per_s": 1, "concurrency": 1}, "burst: needs one of"),
+    "endless": ({"every_s": 9, "length_s": 9, "concurrency": 1}, "burst: lasts 9 s and begins every 9 s"),
+}
+
+
+@pytest.mark.parametrize("name", BURSTS)
+def test_a_burst_is_checked(load: Any, name: str) -> None:
+    value, wrong = BURSTS[name]
+    if not wrong:
+        assert load({**SEED, "burst": value})["burst"] == value
+        return
+    with pytest.raises(ConfigError) as caught:
+        load({**SEED, "burst": value})
+    assert wrong in str(caught.value)
+
+
+def test_a_soak_bounds_the_load_by_time_alone(load: Any) -> None:
+    burst = {"every_s": 300, "length_s": 20, "concurrency": 2}
+    config = load({**SEED, "duration_s": 5, "burst": burst}, TESTCELL_SOAK_SECONDS="1200")
+    assert (config.soak_s, config.wanted, config.seconds) == (1200.0, None, 1200.0)
+    assert (config.burst.every_s, config.burst.concurrency, config.burst.requests_per_s) == (300, 2, None)
+
+
+@pytest.mark.parametrize("seconds", [{}, {"TESTCELL_SOAK_SECONDS": ""}])
+def test_without_its_seconds_there_is_no_soak_and_no_burst(load: Any, seconds: dict[str, str]) -> None:
+    burst = {"every_s": 300, "length_s": 20, "concurrency": 2}
+    config = load({**SEED, "duration_s": 5, "burst": burst}, **seconds)
+    assert (config.soak_s, config.wanted, config.seconds, config.burst) == (None, SEED["num_prompts"], 5, None)
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "1e3", "nan", "ten", "604801", "1 200"])
+def test_bad_seconds_of_a_soak_are_named(load: Any, tmp_path: Path, seconds: str) -> None:
+    with pytest.raises(ConfigError, match="environment: TESTCELL_SOAK_SECONDS: has a wrong value"):
+        load(SEED, TESTCELL_SOAK_SECONDS=seconds)
+    with pytest.raises(ConfigError, match="command line: --soak: has a wrong value"):
+        module.load(tmp_path / "test_config.json", {"TESTCELL_SOAK_SECONDS": "5"}, soak=seconds)
