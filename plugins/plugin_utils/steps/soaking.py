@@ -21,6 +21,8 @@ from .unit import BEGUN, UNIT
 FOLDER = "soak"
 # Notes of the case: the node's units were begun; what they have left.
 STARTED, ENDED = "soak-started.", "soak-ended."
+# Among what is felt: all services of the node.
+WHOLE_NODE = ""
 # How often the node is asked what became of the faults, to show it.
 SHOWN_EVERY_S = 5.0
 
@@ -98,7 +100,10 @@ class Soaking:
         """Return the services here that a fault has hit, or from which they still recover: their deaths are the gates' to judge."""
         if not self._schedule or not self._begun:
             return frozenset()
-        return frozenset(self._status()["felt"])
+        felt = set(self._status()["felt"])
+        if WHOLE_NODE in felt:
+            felt |= {service.name for service in self._cell.case.services_on(self._cell.node)}
+        return frozenset(felt)
 
     def show(self) -> None:
         """Show what became of the faults since the last time."""

@@ -19,11 +19,12 @@ from ..durable import read_bytes
 from ..engine import Engine, connect
 from ..errors import CellError
 from ..objects import by_service, containers, of_case
-from ..params import text, texts
+from ..params import integer, text, texts
 from ..request import choice, flag, mapping, mappings
 from . import contact, kinds
 from . import plan as plans
 from .fault import Place
+from .felt import felt
 from .guard import RUNNER_UNIT as RUNNER
 from .guard import UNIT as GUARD
 from .journal import NAME, lines
@@ -33,6 +34,7 @@ Json = dict[str, Any]
 BEGIN_WITHIN_S = 3600.0  # how long after `begin` the load may begin
 RUNNER_GRACE_S, GUARD_GRACE_S = 120.0, 150.0  # an undo may have to wait for an engine that starts
 MOST_LINES_BYTES = 64 << 20
+MOST_TOLD = 1000
 
 
 def check(ctx: Context, args: Json) -> Json:
@@ -81,11 +83,23 @@ def _start(ctx: Context, name: str, word: str, path: Path, timeout_s: float, gra
 
 
 def status(ctx: Context, args: Json) -> Json:
-    """Return {open: [faults], phases: {phase: count of lines}, units: {unit: its state}}."""
-    kept = Records(ctx.root, ctx.needed_run.id)
-    phases = Counter(str(line.get("phase")) for line in _lines(ctx))
+    """Return {open: [faults], phases: {phase: count of lines}, units: {unit: its state}, felt: [services], lines, next}.
+
+    felt: see the module. lines: those of chaos.jsonl after the first args.since, at most MOST_TOLD; next: the since to go on
+    with.
+    """
+    kept, said = Records(ctx.root, ctx.needed_run.id), _lines(ctx)
+    since = integer(args, "since", 0, 0, 1 << 53)
     units = {name: _unit(ctx, name) for name in (RUNNER, GUARD)}
-    return {"open": [one.told(ctx.clock.unix()) for one in kept.open()], "phases": dict(phases), "units": units}
+    told = said[since : since + MOST_TOLD]
+    return {
+        "open": [one.told(ctx.clock.unix()) for one in kept.open()],
+        "phases": dict(Counter(str(line.get("phase")) for line in said)),
+        "units": units,
+        "felt": felt(said, ctx.clock.boottime()),
+        "lines": told,
+        "next": since + len(told),
+    }
 
 
 def _lines(ctx: Context) -> list[Json]:
