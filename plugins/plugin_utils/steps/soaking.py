@@ -21,6 +21,8 @@ from .unit import BEGUN, UNIT
 FOLDER = "soak"
 # Notes of the case: the node's units were begun; what they have left.
 STARTED, ENDED = "soak-started.", "soak-ended."
+# A fault that needs nothing of the node but the load client, which comes with the case's files.
+PRESSURE = "pressure"
 # Among what is felt: all services of the node.
 WHOLE_NODE = ""
 # How often the node is asked what became of the faults, to show it.
@@ -34,7 +36,7 @@ def home(case_dir: Path, node: str) -> Path:
 
 def cannot(cell: Cell) -> list[tuple[str, str]]:
     """Return (error_kind, sentence) for each fault of the plan that this node cannot do; asked before anything is deployed."""
-    wanted = schedule.wanted_kinds(_faults(cell)).get(cell.node)
+    wanted = [one for one in schedule.wanted_kinds(_faults(cell)).get(cell.node, ()) if one["kind"] != PRESSURE]
     if not wanted:
         return []
     lacking = cell.client.call("chaos", action="check", kinds=wanted)["lacking"]

@@ -20,7 +20,8 @@ AFTER_S = 2.0
 def felt(lines: Iterable[Mapping[str, Any]], boottime: float) -> list[str]:
     """Return the services, WHOLE_NODE among them where one is aimed at the node. boottime: seconds since boot.
 
-    A fault is felt from the moment before it begins until its target has recovered, or has had the time for that.
+    A fault is felt from the moment before it begins until its target has recovered and has had the time that it is allowed:
+    the engine's own health checks find out later than ours.
     """
     events: dict[str, dict[str, Any]] = {}
     for line in lines:
@@ -40,5 +41,5 @@ def _take(known: dict[str, Any], line: Mapping[str, Any]) -> None:
     elif known["until"] is not None:
         if phase == UNDONE or phase in GONE_WRONG:
             known["until"] = at + max(known["recovery_s"], AFTER_S)
-        elif phase in OVER:
-            known["until"] = at + AFTER_S
+        elif phase in OVER and known["until"] < float("inf"):
+            known["until"] = max(known["until"], at + AFTER_S)
