@@ -53,6 +53,7 @@ class Fault:
     recovered_s: when what it was aimed at was ready again; allowance_s: how long after the undo that may take.
     expected: failures within its window are no failures of the gates; else they are only labelled.
     outcome: injected, unsupported, not_applied, target_gone or not_reached (the soak ended before its time).
+    control: whether the same measurement saw the effect before the fault was there, None where it was not made.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Fault:
     recovered_s: float | None = None
     expected: bool = True
     why: str = ""
+    control: bool | None = None
     measured: Mapping[str, float | str] = field(default_factory=dict)
 
     def window(self, end_s: float) -> tuple[float, float] | None:
