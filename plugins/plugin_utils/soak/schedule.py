@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from typing import Any
 
 from ..deploy.placement import LOCAL
@@ -22,7 +23,7 @@ from .chaos_plan import ChaosPlan, Event, Spot
 from .kinds_table import KINDS
 
 MOST_INJECTIONS = 5000
-# A random time is drawn anew where it would meet another fault of its target; a plan that is too tight is refused.
+# A random time is drawn anew where it cannot be; a plan that is too tight is refused.
 MOST_DRAWS = 200
 _DOWN = ("dies", "stalls")
 
@@ -116,7 +117,9 @@ def _add(
     for at_s in times:
         chosen = _chosen(event, targets, chance)
         found = (
-            _drawn(made, event, duration_s, chosen, chance) if event.random_count else _at(made, event, at_s, chosen)
+            _drawn(made, plan, event, duration_s, chosen, services, chance)
+            if event.random_count
+            else _at(made, event, at_s, chosen)
         )
         other = next((one for one in (_clash(made, new, event) for new in found) if one is not None), None)
         if other is not None or not found:
@@ -197,13 +200,20 @@ def _at(made: _Made, event: Event, at_s: float, chosen: Sequence[tuple[str, str]
 
 
 def _drawn(
-    made: _Made, event: Event, duration_s: float, chosen: Sequence[tuple[str, str]], chance: random.Random
+    made: _Made,
+    plan: ChaosPlan,
+    event: Event,
+    duration_s: float,
+    chosen: Sequence[tuple[str, str]],
+    services: Mapping[str, Spot],
+    chance: random.Random,
 ) -> list[Injection]:
-    """Return injections at a time that meets no other fault of their targets, [] where none is found."""
+    """Return injections at a time that meets no other fault of their targets and leaves something, [] where none is found."""
     first, last = event.from_s or 0.0, _last(event, duration_s)
     for _ in range(MOST_DRAWS):
         found = _at(made, event, round(chance.uniform(first, last), 3), chosen)
-        if all(_clash(made, new, event) is None for new in found):
+        outage = not plan.allow_total and _makes_an_outage(made, found, services)
+        if not outage and all(_clash(made, new, event) is None for new in found):
             return found
     return []
 
@@ -262,17 +272,32 @@ def _outages(
 ) -> Iterator[Problem]:
     """Yield the events with which nothing of a role, of the services or of the nodes would be left, each once."""
     told: set[str] = set()
-    at_once: list[Injection] = []
-    for one in [one for one in found if KINDS[one.kind].does in _DOWN]:
-        event = made.events[one.id]
-        at_once = [*(other for other in at_once if other.until_s >= one.at_s), one]
+    down = [one for one in found if KINDS[one.kind].does in _DOWN]
+    for at_s, group in groupby(down, key=lambda one: one.at_s):
+        begun = list(group)
+        at_once = _lasting(down, at_s)
         gone = _total(at_once, services)
-        if gone and event.name not in told:
-            told.add(event.name)
-            with_others = [other.id for other in at_once if made.events[other.id] is not event]
-            beside = f", together with {listing(with_others)}" if with_others else ""
-            message = f"takes down {gone} at {one.at_s:g} s{beside}; aim at fewer, or allow it"
-            yield plan.document.problem((*event.path, "target"), message, allowed="allow_total: true")
+        events = {made.events[one.id].name: made.events[one.id] for one in begun}
+        for event in events.values() if gone else ():
+            if event.name not in told:
+                told.add(event.name)
+                others = [other.id for other in at_once if made.events[other.id] is not event]
+                beside = f", together with {listing(others)}" if others else ""
+                message = f"takes down {gone} at {at_s:g} s{beside}; aim at fewer, or allow it"
+                yield plan.document.problem((*event.path, "target"), message, allowed="allow_total: true")
+
+
+def _lasting(down: Sequence[Injection], moment: float) -> list[Injection]:
+    return [one for one in down if one.at_s <= moment <= one.until_s]
+
+
+def _makes_an_outage(made: _Made, new: Sequence[Injection], services: Mapping[str, Spot]) -> bool:
+    """Return whether new injections, none of which is an outage by itself, become one with others that last then."""
+    if KINDS[new[0].kind].does not in _DOWN or _total(new, services):
+        return False
+    down = [one for one in (*made.injections, *new) if KINDS[one.kind].does in _DOWN]
+    begun = {one.at_s for one in down if new[0].at_s <= one.at_s <= new[0].until_s}
+    return any(_total(_lasting(down, moment), services) for moment in begun)
 
 
 def _total(at_once: Sequence[Injection], services: Mapping[str, Spot]) -> str:

@@ -126,12 +126,12 @@ def problem(
 ) -> Problem:
     """Return a problem at the place where the value that counts was written; at the scenario where that is the profile."""
     spec = scenario.soak
-    alone = path not in spec.overrides and path in spec.profiles.get(profile, {})
-    where: KeyPath = ("profiles", profile, *path) if alone else path
-    file, line, column = _place(spec, where)
-    return Problem(
-        file or str(scenario.metadata_file), line, column, format_path(("soak", *where)), message, got, allowed
-    )
+    layers = _layers(spec, profile)
+    number = max((number for number, layer in enumerate(layers) if path in layer), default=0)
+    parent = _parents(profile)[number]
+    file, line, column = _place(spec, (*parent, *path))
+    key = format_path(("soak", *(parent if number == _OF_PROFILE else ()), *path))
+    return Problem(file or str(scenario.metadata_file), line, column, key, message, got, allowed)
 
 
 def origins(scenario: Scenario, profile: str) -> list[Origin]:
