@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from ..run.folder import point_latest
 from ..run.plan import CasePlan, RunPlan
 from ..scenario.model import ValiditySpec
 from ..verdict import clients, failure, verdicts
-from . import care, causes, proving, record
+from ..verdict.normal import Judgement, Measured
+from ..verdict.verdicts import CaseVerdict
+from . import care, causes, proving, record, soak_judging
 from .cell import LOST
 
 ARTIFACTS = "test_artifacts"
@@ -57,7 +60,8 @@ def report_run(plan: RunPlan, shared: Board, now: float) -> dict[str, Any]:
     dirty = sorted({node for note in results.values() for node in note["dirty_nodes"]})
     settled = _settled(records)
     held = any((r["failure"] or {}).get("error_kind") == "lock_held" for r in records)
-    code = verdicts.exit_code(settled, nodes_clean=not dirty, lease_held=held)
+    gates_alone = all(r["result"].get("gate") is False for r in records if r["verdict"] == "fail")
+    code = verdicts.exit_code(settled, nodes_clean=not dirty, lease_held=held, gates_alone=gates_alone)
     nodes = sorted({node for r in records for node in r["nodes"]})
     run = {
         "run_id": plan.run_id,
@@ -100,25 +104,19 @@ def line(summary: dict[str, Any], run_dir: Path) -> str:
 def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[str, Any]:
     ended = board.read("test") or {}
     found = _causes([failure.from_dict(entry) for entry in record.failures(board)], lost=bool(board.notes(LOST)))
-    measured, judgement = None, None
+    folder = case.ref.folder(plan.run_dir)
+    measured = None
     if ended.get("state") == "exited":
-        folder = case.ref.folder(plan.run_dir) / ARTIFACTS
-        measured = clients.get(case.test.client).read(folder, case.test.result_paths)
-        judgement = clients.judge(
-            measured,
-            ValiditySpec(**case.validity),
-            run_id=plan.run_id,
-            case=case.ref.case,
-            attempt=case.ref.attempt,
-            script_exit=ended["exit_code"],
-            wanted=case.config.get("num_prompts"),
-        )
+        measured = clients.get(case.test.client).read(folder / ARTIFACTS, case.test.result_paths)
+    if case.soak:
+        judgement = soak_judging.judge(case, folder, board)
+    else:
+        judgement = _believed(plan, case, measured, ended) if measured else None
     control_ok = not any(verdicts.is_of_the_cell(entry) for entry in found)
     decided = verdicts.combine(
         control_ok=control_ok, script_exit=ended.get("exit_code"), judgement=judgement, failures=found, at=now
     )
     told: list[str] = []
-    folder = case.ref.folder(plan.run_dir)
     decided = causes.refine(decided, case, folder, rules=lambda: _rules(plan, told), probes=_probes(board))
     helped = _helped(board)
     if helped and decided.verdict == "pass":
@@ -128,12 +126,34 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
     return {
         "verdict": decided.verdict,
         "control": {"ok": decided.control_ok},
-        "result": {"ok": decided.result_ok, **({"throttled": True} if notes else {})},
+        "result": {"ok": decided.result_ok, **_qualities(case, decided, judgement)},
         "failure": decided.failure.as_dict() if decided.failure else None,
         "reasons": list(decided.reasons),
         "checks": [check.as_dict() for check in judgement.checks] if judgement else [],
         "benchmark": measured.benchmark if measured else None,
     }
+
+
+def _believed(plan: RunPlan, case: CasePlan, measured: Measured, ended: Mapping[str, Any]) -> Judgement:
+    """Return whether what the test has measured counts."""
+    return clients.judge(
+        measured,
+        ValiditySpec(**case.validity),
+        run_id=plan.run_id,
+        case=case.ref.case,
+        attempt=case.ref.attempt,
+        script_exit=ended["exit_code"],
+        wanted=case.config.get("num_prompts"),
+    )
+
+
+def _qualities(case: CasePlan, decided: CaseVerdict, judgement: Judgement | None) -> dict[str, bool]:
+    """Return what else is to be known of a result: it was throttled; gates alone have failed it."""
+    if judgement is None:
+        return {}
+    if not case.soak:
+        return {"throttled": True} if judgement.notes else {}
+    return {"gate": False} if decided.verdict == judgement.verdict == "fail" else {}
 
 
 def _probes(board: Board) -> dict[str, tuple[Fact, ...]]:

@@ -14,7 +14,7 @@ from .failure import Failure
 from .normal import Judgement
 
 EXIT_CODES = {"pass": 0, "fail": 1, "invalid": 4, "no_data": 4, "flaky": 4, "error": 5, "cancelled": 130, "skipped": 0}
-EXIT_USAGE, EXIT_INPUT, EXIT_LEASE, EXIT_UNCLEAN = 2, 3, 6, 7
+EXIT_USAGE, EXIT_INPUT, EXIT_GATE, EXIT_LEASE, EXIT_UNCLEAN = 2, 3, 4, 6, 7
 SIGNAL_CODES = {"SIGINT": 130, "SIGTERM": 143}
 
 # The gravest verdict of a run's cases is the run's: first what stopped the cell, then what the engine did.
@@ -115,8 +115,12 @@ def exit_code(
     lease_held: bool = False,
     signal: str = "",
     flaky_passes: bool = False,
+    gates_alone: bool = False,
 ) -> int:
-    """Return the exit code of a run: signal, lease, dirty nodes, and then the gravest verdict of its cases."""
+    """Return the exit code of a run: signal, lease, dirty nodes, and then the gravest verdict of its cases.
+
+    gates_alone: whatever failed was failed by gates.
+    """
     if signal:
         return SIGNAL_CODES.get(signal, 130)
     if lease_held:
@@ -124,4 +128,6 @@ def exit_code(
     if not nodes_clean:
         return EXIT_UNCLEAN
     verdict = of_run(cases)
+    if verdict == "fail" and gates_alone:
+        return EXIT_GATE
     return 0 if verdict == "flaky" and flaky_passes else EXIT_CODES[verdict]
