@@ -8,6 +8,7 @@ What will not go is tried once more by force (see emergency.py).
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -54,10 +55,12 @@ def clean_run(ctx: Context, engine: Engine) -> Report:
     report, began = Report(), ctx.clock.monotonic()
     images: list[str] = []
     _end_processes(ctx, report)
+    _undo_faults(ctx, engine)
     try:
         images = _remove_objects(ctx, engine, report)
     except CellError as exc:
         report.error(exc.kind, "engine objects", exc.message)
+    report.errors += _undo_faults(ctx, engine)
     if not report.errors:
         _remove_folder(ctx, engine, images, report)
     if report.errors:
@@ -69,6 +72,7 @@ def clean_run(ctx: Context, engine: Engine) -> Report:
 def _clean_hard(ctx: Context, engine: Engine, images: list[str], report: Report) -> None:
     """Try again by force; what remains then is in the report's errors."""
     report.begin_emergency()
+    report.errors += _undo_faults(ctx, engine)
     deadline = ctx.clock.monotonic() + emergency.LIMIT_S
     emergency.end_processes(ctx, report)
     try:
@@ -80,6 +84,18 @@ def _clean_hard(ctx: Context, engine: Engine, images: list[str], report: Report)
     if not report.errors:
         emergency.loosen(_folder(ctx), ctx.environ)
         _remove_folder(ctx, engine, [*images, *found], report)
+
+
+def _undo_faults(ctx: Context, engine: Engine) -> list[Json]:
+    """Undo the faults of the run that are still there and return what would not go.
+
+    A fault may keep the engine away, so this comes first; some go with their container, so it comes again after that.
+    """
+    if not os.path.lexists(ctx.root / "chaos" / ctx.needed_run.id):
+        return []
+    contact = importlib.import_module(".chaos.contact", __package__)  # which most runs do not need
+    errors: list[Json] = contact.undo(ctx, engine, [ctx.needed_run.id]).errors()
+    return errors
 
 
 def _end_processes(ctx: Context, report: Report) -> None:

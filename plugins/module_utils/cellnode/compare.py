@@ -45,6 +45,7 @@ def compare(before: Json, after: Json, ours: Ours, now: float, ignored_ports: fr
     finders: tuple[Found, ...] = (
         _processes(before, after, ours),
         _groups(after, ours),
+        _faults(after, ours),
         _files(after, ours, now),
         _mounts(before, after, ours),
         gpu_memory.compare(before, after, ours),
@@ -102,6 +103,14 @@ def _groups(after: Json, ours: Ours) -> Found:
     for group in after.get("groups") or ():
         if group.get("run") == ours.run:
             yield True, item("cgroup", str(group["path"]), owner=ours.run)
+
+
+def _faults(after: Json, ours: Ours) -> Found:
+    """Yield each fault that has not been undone; one of a run that holds the node is that run's to undo."""
+    for fault in after.get("chaos") or ():
+        mine = fault["run"] == ours.run or not fault["held"]
+        detail = f"{fault['kind']} of {fault['service'] or 'the node'}, {fault['state']}"
+        yield mine, item("chaos", str(fault["id"]), detail, owner=fault["run"], age_s=fault["age_s"])
 
 
 def _files(after: Json, ours: Ours, now: float) -> Found:

@@ -91,7 +91,8 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        spawn.adopt_orphans()
+        if self.spec.adopts:
+            spawn.adopt_orphans()
         stat = procs.read_stat(os.getpid())
         self.status = replace(self.status, supervisor_pid=os.getpid(), supervisor_start=stat.start if stat else 0)
         write_status(self.plan.folder_fd, self.status)

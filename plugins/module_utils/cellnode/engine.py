@@ -187,6 +187,14 @@ class Engine:
         """Kill a container if it runs, and start it."""
         self.call("POST", f"/containers/{quote(container, safe='')}/restart", {"t": 0}, timeout=timeout)
 
+    def kill(self, container: str) -> None:
+        """Kill the first process of a running container."""
+        self.call("POST", f"/containers/{quote(container, safe='')}/kill", {"signal": "KILL"})
+
+    def pause(self, container: str) -> None:
+        """Freeze a running container."""
+        self.call("POST", f"/containers/{quote(container, safe='')}/pause")
+
     def unpause(self, container: str) -> None:
         """Let a paused container go on."""
         self.call("POST", f"/containers/{quote(container, safe='')}/unpause")

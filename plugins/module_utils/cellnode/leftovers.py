@@ -36,7 +36,7 @@ def inventory(ctx: Context, engine: Engine) -> Inventory:
     boxes = [_item("container", record, record.get("Created"), now) for record in found]
     nets = [_item("network", record, unix_time(str(record.get("Created"))), now) for record in engine.networks([RUN])]
     vols = [_item("volume", record, unix_time(str(record.get("CreatedAt"))), now) for record in engine.volumes([RUN])]
-    mine = [*_folders(ctx, now), *_processes(ctx), *_groups(ctx)]
+    mine = [*_folders(ctx, now), *_processes(ctx), *_groups(ctx), *_faults(ctx)]
     runs = {entry["run"] for entry in mine} | {_made_here(ctx, record) for record in found}
     safe = frozenset(run for run in runs if SAFE_NAME.match(run))
     return Inventory((*boxes, *nets, *vols, *mine), safe)
@@ -96,3 +96,11 @@ def _groups(ctx: Context) -> list[Json]:
         }
         for group in cgroup.groups_left(ctx.root)
     ]
+
+
+def _faults(ctx: Context) -> list[Json]:
+    """Return the runs of which faults are noted here."""
+    top = ctx.root / "chaos"
+    names = sorted(os.listdir(top)) if top.is_dir() else []
+    found = [(str(top / name), name) for name in names if SAFE_NAME.match(name)]
+    return [{"type": "chaos", "id": path, "name": path, "run": name, "age_s": None} for path, name in found]

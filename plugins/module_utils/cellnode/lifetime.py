@@ -23,15 +23,20 @@ def life(path: str) -> str:
 
     "" where that cannot be told.
     """
+    found = serving(path)
+    return f"{found.pid}.{found.start}" if found else ""
+
+
+def serving(path: str) -> procs.Proc | None:
+    """Return the process that serves the engine's socket; None where that cannot be told."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
             asking.settimeout(LIMIT_S)
             asking.connect(path)
             pid, _, _ = PEER.unpack(asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
-        found = procs.identify(int(Path(PID_NOTE).read_text(encoding="ascii")) if pid == 1 else pid)
+        return procs.identify(int(Path(PID_NOTE).read_text(encoding="ascii")) if pid == 1 else pid)
     except (OSError, ValueError):
-        return ""
-    return f"{found.pid}.{found.start}" if found else ""
+        return None
 
 
 def differ(before: str, now: str) -> bool:

@@ -27,6 +27,9 @@ from .mailbox import Mailbox, closed
 PREFIX = "@cell "
 SERVE, SEND = "serve", "send"
 SAMPLE = "sample"  # the argument with which the program samples the machine, as a unit of its own
+# The arguments with which the program makes faults happen, and guards them, as units of their own; each with a request's path.
+CHAOS, GUARD = "chaos", "chaos-guard"
+UNITS = {CHAOS: ".chaos.runner", GUARD: ".chaos.guard"}
 DEFAULT_ROOT = "/var/tmp/testcell-"  # plus the user's id
 Operation = Callable[[Context, "dict[str, Any]"], "dict[str, Any]"]
 
@@ -55,6 +58,7 @@ MODULES: dict[str, str] = {
     "clean": "clean",
     "reap": "reap",
     "verify": "verify",
+    "chaos": "chaos.op",
 }
 UNFENCED = frozenset({"facts", "health", "lease"})
 
@@ -89,6 +93,8 @@ def main(argv: list[str] | None = None, stdin: BinaryIO | None = None, stdout: B
             _send(source, stdout or sys.stdout.buffer)
         elif words == [SAMPLE]:
             importlib.import_module(".sampler", __package__).write(answers.out)
+        elif len(words) == 2 and words[0] in UNITS:
+            importlib.import_module(UNITS[words[0]], __package__).main(Path(words[1]))
         elif words == [SERVE]:
             importlib.import_module(".serve", __package__).serve(source, answers.line, answer_to)
         else:

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-from . import lease
+from . import lease, supervise
 from .cleaning import COUNTED
 from .context import Context, RunRef
 from .engine import Engine, engine_of
@@ -23,7 +24,7 @@ Json = dict[str, Any]
 
 
 def reap(ctx: Context, args: Json) -> Json:
-    """Remove what dead runs of this node root left: {reaped: {run: ...}, kept: [...], removed, errors}.
+    """Remove what dead runs of this node root left: {reaped: {run: ...}, kept: [...], removed, errors, undone: [faults]}.
 
     The caller holds the node's lease, so every other run of this root is dead but those that hold the node, too. A run of
     which nothing proves that it was started from this root (a folder, a process, a container made in its folder) is
@@ -37,6 +38,7 @@ def reap(ctx: Context, args: Json) -> Json:
 
 
 def _reap(ctx: Context, args: Json, run: RunRef, engine: Engine) -> Json:
+    undone = _undo_faults(ctx, engine)
     found = inventory(ctx, engine)
     # Read after the list was made: whoever has joined before that is in it, and while this goes on nobody joins.
     dead = sorted(found.ours - {run.id} - lease.holding(ctx.root))
@@ -49,7 +51,23 @@ def _reap(ctx: Context, args: Json, run: RunRef, engine: Engine) -> Json:
         "kept": _kept(found, run.id),
         "removed": {kind: sum(one["removed"][kind] for one in reaped.values()) for kind in COUNTED},
         "errors": [error for one in reaped.values() for error in one["errors"]],
+        "undone": undone,
     }
+
+
+def _undo_faults(ctx: Context, engine: Engine) -> list[Json]:
+    """Undo what faults of dead runs are still there, before anything is asked of an engine that one may have ended.
+
+    What would not go is found by the cleaning of its run, which comes next. Return what was undone.
+    """
+    if ctx.check or not os.path.lexists(ctx.root / "chaos"):
+        return []
+    contact = importlib.import_module(".chaos.contact", __package__)  # which most runs do not need
+    dead = contact.dead_runs(ctx)
+    for run_id in dead:
+        supervise.end_units(ctx, run_id)
+    undone: list[Json] = contact.undo(ctx, engine, dead).undone
+    return undone
 
 
 def _cleaned(ctx: Context, engine: Engine, run_id: str) -> Json:

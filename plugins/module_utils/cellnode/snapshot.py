@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +21,12 @@ KEPT_LABELS = ("testcell.", "com.docker.compose.project", "com.docker.compose.se
 
 
 def snapshot(ctx: Context, _args: Json) -> Json:
-    """Return the node's state; a list that could not be made is empty and its error is in errors."""
+    """Return the node's state; a list that could not be made is empty and its error is in errors.
+
+    Raise chaos_not_reverted where a fault of this run, or of one that is dead, may still be there: nothing starts on such a node.
+    """
+    if os.path.lexists(ctx.root / "chaos"):
+        importlib.import_module(".chaos.contact", __package__).refuse_open(ctx)
     return take(ctx, engine_of(ctx))
 
 
@@ -43,6 +49,7 @@ def take(ctx: Context, engine: Engine) -> Json:
         "links": places.links,
         "namespaces": places.namespaces,
         "disk": lambda: places.disk(ctx),
+        "chaos": lambda: _faults(ctx),
     }
     answer: Json = {"errors": [], "gpus": list(cards.cards), "gpu_users": list(cards.users)}
     answer["clock"] = round(ctx.clock.unix() - ctx.clock.boottime(), 3)
@@ -110,6 +117,14 @@ def _groups(ctx: Context) -> list[Json]:
     """Return the control groups of our units."""
     found = cgroup.groups_left(ctx.root) if ctx.root.exists() else []
     return [{"path": str(group.path), "run": group.path.name.split(":")[0]} for group in found]
+
+
+def _faults(ctx: Context) -> list[Json]:
+    """Return the faults that may still be there, see chaos.contact."""
+    if not os.path.lexists(ctx.root / "chaos"):
+        return []
+    found: list[Json] = importlib.import_module(".chaos.contact", __package__).listed(ctx)
+    return found
 
 
 def run_folders(ctx: Context) -> list[Json]:

@@ -23,7 +23,7 @@ from .durable import read_json, replace_json, take_lock
 from .errors import CellError
 from .params import integer, number, refuse, text, texts
 from .procs import Proc
-from .request import mapping
+from .request import flag, mapping
 
 STATUS = "status.json"
 LOCK = "lock"
@@ -35,7 +35,10 @@ LIVE = ("starting", "running")
 
 @dataclass(frozen=True)
 class Spec:
-    """What to run. cwd and dirs: below the case folder; cgroup: auto, none, or the name of a hierarchy."""
+    """What to run. cwd and dirs: below the case folder; cgroup: auto, none, or the name of a hierarchy.
+
+    adopts: what the command leaves behind by a double fork is the supervisor's to end as well, whatever its group and mark.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -46,6 +49,7 @@ class Spec:
     log_cap_bytes: int
     dirs: tuple[tuple[str, ...], ...]
     cgroup: str
+    adopts: bool = True
 
     @property
     def digest(self) -> str:
@@ -115,6 +119,7 @@ def parse_spec(args: Mapping[str, Any]) -> Spec:
         log_cap_bytes=integer(args, "log_cap_bytes", DEFAULT_LOG_CAP_BYTES, logfile.MIN_CAP_BYTES, 1 << 40),
         dirs=tuple(base_parts(item) for item in texts(args, "dirs_rel")),
         cgroup=text(args, "cgroup", "auto"),
+        adopts=flag(args, "adopts", True),
     )
 
 

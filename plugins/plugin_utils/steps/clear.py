@@ -86,10 +86,14 @@ def _lacks_engine(result: dict[str, Any]) -> bool:
 
 
 def _kind(left: list[Any]) -> str:
-    """Return process_leak where processes are what stays, else cleanup_failed. left: errors of a cleaning, or leftovers.
+    """Return chaos_not_reverted where a fault stays, process_leak where processes do, else cleanup_failed.
+
+    left: errors of a cleaning, or leftovers.
 
     Where an engine that did not answer is all that was in the way, it is to blame.
     """
+    if any(entry.get("error_kind") == "chaos_not_reverted" or entry.get("type") == "chaos" for entry in left):
+        return "chaos_not_reverted"
     if any(entry.get("error_kind") == "process_leak" or entry.get("type") == "process" for entry in left):
         return "process_leak"
     found = {entry.get("error_kind") for entry in left}
