@@ -9,7 +9,7 @@ so are the ports by which it is reached.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..command import which
@@ -54,7 +54,7 @@ class Network:
     def lacking(self, place: Place, params: Mapping[str, Any]) -> str:
         """Return why this node cannot do it, tried in a network namespace that ends with the trial."""
         environ = place.ctx.environ
-        return values.problem(lambda: self.checked(params)) or _enterable(environ) or self.tried(environ, params)
+        return values.problem(lambda: self.checked(params)) or missing_tools(environ) or self.tried(environ, params)
 
     def tried(self, environ: Mapping[str, str], params: Mapping[str, Any]) -> str:
         """Return why the tools of this fault do not work here."""
@@ -75,7 +75,7 @@ class Network:
                 "key": key,
                 "params": dict(aim.params),
                 "tables": rules.Tables(tools, TABLE, f"testcell-{key}", naming.comment(place)).as_dict(),
-                "address": _answering(door, aim, links),
+                "address": answering(door, aim, links),
                 "interfaces": list(outside.interfaces(door, aim.params)) if not aim.service else [],
                 "keep": list(outside.kept_ports(place, aim.params)) if not aim.service else [],
             }
@@ -181,7 +181,8 @@ class Rate(Network):
         return without and f"neither tbf nor hashlimit: {without}" if _queueless(environ, params) else ""
 
     def more(self, place: Place, door: Door, links: list[Json], undo: Json) -> Json:
-        devices = [] if undo["interfaces"] else _queue_places(place, door, links, undo["params"])
+        without = _queueless(place.ctx.environ, undo["params"])
+        devices = [] if undo["interfaces"] else queue_places(place, door, links, undo["params"], without)
         if not devices:
             without = super().tried(place.ctx.environ, undo["params"])
             if without:
@@ -193,10 +194,7 @@ class Rate(Network):
         if not undo["devices"]:
             return super().inject(place, aim, undo)
         with netns.needed(place, undo["ns"]) as door:
-            for entry in undo["devices"]:
-                where = door if entry["inside"] else Door(None, place.ctx.environ)
-                queues.install(where, entry["device"], undo["handle"], tbf(undo["params"]))
-        return None
+            return put_queues(place, door, undo, tbf(undo["params"]))
 
     def measured(self, door: Door, undo: Json) -> dict[str, float]:
         if undo["interfaces"]:
@@ -216,31 +214,19 @@ class Rate(Network):
 
     def undo(self, place: Place, undo: Json) -> None:
         super().undo(place, undo)
-        for door, device in self._queues(place, undo):
-            with door as known:
-                if known is not None:
-                    queues.uninstall(known, device, undo["handle"])
+        take_queues(place, undo)
 
     def left(self, place: Place, undo: Json) -> list[str]:
-        found = super().left(place, undo)
-        for door, device in self._queues(place, undo):
-            with door as known:
-                found += [] if known is None else queues.found(known, device, undo["handle"])
-        return found
-
-    def _queues(self, place: Place, undo: Json) -> Iterable[tuple[Any, str]]:
-        """Yield the way to each queue, and its device."""
-        for entry in undo["devices"]:
-            yield netns.opened(place, undo["ns"] if entry["inside"] else netns.OWN), entry["device"]
+        return super().left(place, undo) + queues_left(place, undo)
 
 
-def _enterable(environ: Mapping[str, str]) -> str:
+def missing_tools(environ: Mapping[str, str]) -> str:
     """Return which of the tools that enter a network namespace is missing."""
     missing = [name for name in ("nsenter", "unshare", "ip") if which(name, environ) is None]
     return f"{', '.join(missing)} not found (packages util-linux and iproute2)" if missing else ""
 
 
-def _answering(door: Door, aim: Aim, links: list[Json]) -> str:
+def answering(door: Door, aim: Aim, links: list[Json]) -> str:
     """Return the address that is measured at."""
     if not aim.service:
         return outside.answering(door, aim.params)
@@ -308,9 +294,12 @@ def _queueless(environ: Mapping[str, str], params: Mapping[str, Any]) -> str:
     return netns.tried(environ, "tc", "qdisc", "add", "dev", "lo", "root", "handle", "7001:", *tbf(params))
 
 
-def _queue_places(place: Place, door: Door, links: list[Json], params: Mapping[str, Any]) -> list[Json]:
-    """Return the interfaces that get a queue; none where it takes rules. Out: the container's; in: the node's ends of them."""
-    if _queueless(place.ctx.environ, params):
+def queue_places(place: Place, door: Door, links: list[Json], params: Mapping[str, Any], without: str) -> list[Json]:
+    """Return the interfaces that get a queue: out is the container's end, in is the node's end of each.
+
+    None where there is another way to take: tc cannot do it here (without says why), or an interface has no end on the node.
+    """
+    if without:
         return []
     node = Door(None, place.ctx.environ)
     ends = netns.links(node) if "in" in values.directions(params) else []
@@ -322,6 +311,30 @@ def _queue_places(place: Place, door: Door, links: list[Json], params: Mapping[s
         found += [{"inside": way == "out", "device": name} for name in names]
     for entry in found:
         queues.check_free(door if entry["inside"] else node, entry["device"])
+    return found
+
+
+def put_queues(place: Place, door: Door, undo: Json, words: Sequence[str]) -> None:
+    """Put the event's queue on each of its interfaces."""
+    for entry in undo["devices"]:
+        where = door if entry["inside"] else Door(None, place.ctx.environ)
+        queues.install(where, entry["device"], undo["handle"], words)
+
+
+def take_queues(place: Place, undo: Json) -> None:
+    """Take the event's queues off its interfaces, as far as both are there."""
+    for entry in undo["devices"]:
+        with netns.opened(place, undo["ns"] if entry["inside"] else netns.OWN) as door:
+            if door is not None:
+                queues.uninstall(door, entry["device"], undo["handle"])
+
+
+def queues_left(place: Place, undo: Json) -> list[str]:
+    """Return the event's queues that are still there."""
+    found: list[str] = []
+    for entry in undo["devices"]:
+        with netns.opened(place, undo["ns"] if entry["inside"] else netns.OWN) as door:
+            found += [] if door is None else queues.found(door, entry["device"], undo["handle"])
     return found
 
 
