@@ -108,8 +108,8 @@ def _told(fault: Fault, said: Said) -> Fault:
     take = _TAKEN.get(said.phase)
     if take is not None:
         return take(replace(fault, why=why), said)
-    if said.phase in NEVER and fault.began_s is None:
-        return replace(fault, outcome=NEVER[said.phase], why=why)
+    if said.phase in NEVER and fault.outcome != "injected":
+        return replace(fault, outcome=NEVER[said.phase], why=why, began_s=None)
     return replace(fault, why=why)
 
 
@@ -121,7 +121,9 @@ def _verified(fault: Fault, said: Said) -> Fault:
 # What a line of a phase says of its fault.
 _TAKEN: Mapping[str, Callable[[Fault, Said], Fault]] = {
     "control": lambda fault, said: replace(fault, control=bool(said.line.get("applied"))),
-    "injected": lambda fault, said: replace(fault, outcome="injected", began_s=said.at_s),
+    # It is made between the two: what is felt may be seen before its node has said so.
+    "record": lambda fault, said: replace(fault, began_s=said.at_s),
+    "injected": lambda fault, _: replace(fault, outcome="injected"),
     "effect": lambda fault, said: replace(
         fault, applied=bool(said.line.get("applied")), measured=_measured(said.line.get("measured"))
     ),

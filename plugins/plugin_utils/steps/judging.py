@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,10 +107,7 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
     measured = None
     if ended.get("state") == "exited":
         measured = clients.get(case.test.client).read(folder / ARTIFACTS, case.test.result_paths)
-    if case.soak:
-        judgement = soak_judging.judge(case, folder, board)
-    else:
-        judgement = _believed(plan, case, measured, ended) if measured else None
+    judgement = _judged(plan, case, board, measured)
     control_ok = not any(verdicts.is_of_the_cell(entry) for entry in found)
     decided = verdicts.combine(
         control_ok=control_ok, script_exit=ended.get("exit_code"), judgement=judgement, failures=found, at=now
@@ -134,15 +130,19 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
     }
 
 
-def _believed(plan: RunPlan, case: CasePlan, measured: Measured, ended: Mapping[str, Any]) -> Judgement:
-    """Return whether what the test has measured counts."""
+def _judged(plan: RunPlan, case: CasePlan, board: Board, measured: Measured | None) -> Judgement | None:
+    """Return whether what was measured counts, in a soak by its gates; None where there was no test."""
+    if case.soak:
+        return soak_judging.judge(case, case.ref.folder(plan.run_dir), board)
+    if measured is None:
+        return None
     return clients.judge(
         measured,
         ValiditySpec(**case.validity),
         run_id=plan.run_id,
         case=case.ref.case,
         attempt=case.ref.attempt,
-        script_exit=ended["exit_code"],
+        script_exit=(board.read("test") or {})["exit_code"],
         wanted=case.config.get("num_prompts"),
     )
 
