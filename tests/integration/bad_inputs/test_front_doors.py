@@ -277,7 +277,7 @@ ROWS = [
         ],
         id="B76",
     ),
-    pytest.param(plan(), ["chaos.yml:"], id="B78-no-event"),
+    pytest.param(plan(), ["chaos.yml:1:1: events: must be a list; got null"], id="B78-no-event"),
     pytest.param(
         mode(DEFAULTS, 0o666), ["defaults.yaml: in the global layer: everybody may write this file"], id="B68"
     ),

@@ -190,6 +190,8 @@ def test_a_dry_run_shows_limits_topology_and_every_fault(project):
     assert f"  chaos    3 fault(s) of chaos.yml, seed {seed}" in lines
     assert any(line.startswith("  at        5 s  kill-one.0 ") and " for 5 s (expected)" in line for line in lines)
     assert any("pressure of local for 5 s, requests_per_s 20.0, concurrency 16 (expected)" in line for line in lines)
+    assert view.seeds(made) == [f"example / topology-distributed-chaos: 3 fault(s), seed {seed}"]
+    assert view.seeds(decided(project)) == []
     assert view.as_data(made)["cases"][0]["soak"]["topology"] == "distributed_chaos"
 
 
