@@ -208,6 +208,8 @@ class ActionModule(ActionBase):
         self._display.display(
             f"run {opened.run_id}: {len(opened.cases)} attempt(s) at most; results in {opened.run_dir}"
         )
+        for line in view.seeds(opened):
+            self._display.display(line)
         return self._opened(opened, opened.cases, extra, asked.hosts)
 
     def _opened(

@@ -14,6 +14,7 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import
     nodes_file,
     settings,
 )
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario._measures import Measure
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.schema import (
     MISSING,
     Bool,
@@ -32,11 +33,14 @@ ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 CODE = re.compile(r"`([^`]+)`")
 MOST_ITEMS = 1000
+SOAK = "soak."
 EMPTY = (None, "", (), {})
 
 
 def type_of(spec):
     """Return the type and range of a value in the words of the pages."""
+    if isinstance(spec, Measure):
+        return type_of(spec.number)
     if isinstance(spec, Bool):
         return "true or false"
     if isinstance(spec, Choice):
@@ -78,8 +82,14 @@ def leaves(spec, path=""):
 
 
 def scenario_keys():
-    """Return the keys of metadata.yml."""
-    return leaves(metadata_spec.METADATA)
+    """Return the keys of metadata.yml; those of soaks, which have a page of their own, as one."""
+    found = {key: spec for key, spec in leaves(metadata_spec.METADATA).items() if not key.startswith(SOAK)}
+    return {**found, "soak": Key(settings.SOAK)}
+
+
+def soak_keys():
+    """Return the keys of the section `soak`."""
+    return {key: spec for key, spec in leaves(metadata_spec.METADATA).items() if key.startswith(SOAK)}
 
 
 def setting_keys():

@@ -36,6 +36,12 @@ def as_text(plan: RunPlan) -> str:
     return "\n".join(lines)
 
 
+def seeds(plan: RunPlan) -> list[str]:
+    """Return a line for each case with faults: how many, and the seed with which they come again."""
+    dangerous = [case for case in plan.cases if case.soak.get("schedule")]
+    return [f"{case.ref.title}: {len(case.soak['schedule'])} fault(s), seed {case.soak['seed']}" for case in dangerous]
+
+
 def _case(plan: RunPlan, case: CasePlan) -> dict[str, Any]:
     needs = {service.name: service.depends_on for service in case.services}
     levels = graph.batches(needs)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..problems import InputError, KeyPath, Problem, describe, in_order, listing, nearest, show
-from ..scenario import schema
+from ..scenario import schema, strict_json
 from ..scenario._measures import Measure
 from ..scenario._nodes import Node
 from ..scenario._specs import Walk
@@ -169,7 +169,7 @@ def spec(kinds: Mapping[str, Kind] = KINDS) -> schema.Mapping:
 def read(path: Path, *, root: Path | None = None, kinds: Mapping[str, Kind] = KINDS) -> Read:
     """Return the plan in a file with everything that is wrong with it by itself; no service and no node is looked at."""
     try:
-        document = read_yaml(path, root=root)
+        document = strict_json.read(path, root=root) if path.suffix == ".json" else read_yaml(path, root=root)
     except InputError as exc:
         return Read(None, exc.problems)
     return check(document, kinds)

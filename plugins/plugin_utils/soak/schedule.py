@@ -11,8 +11,11 @@ added, moved or removed does not change what the others draw.
 from __future__ import annotations
 
 import random
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -50,11 +53,31 @@ class Injection:
 
 @dataclass
 class _Made:
-    """What has been decided so far. events: id of an injection -> the event that it comes from."""
+    """What has been decided so far. injections: by time. events: id of an injection -> the event that it comes from."""
 
     injections: list[Injection] = field(default_factory=list)
     events: dict[str, Event] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    longest_s: float = 0.0
+
+    def add(self, event: Event, new: Sequence[Injection]) -> None:
+        """Keep injections of an event."""
+        for one in new:
+            insort(self.injections, one, key=_at_s)
+            self.events[one.id] = event
+        self.counts[event.name] += len(new)
+        self.longest_s = max(self.longest_s, event.duration_s)
+
+    def beside(self, new: Injection) -> list[Injection]:
+        """Return the injections that last at a moment at which a new one does."""
+        first = bisect_left(self.injections, new.at_s - self.longest_s, key=_at_s)
+        last = bisect_right(self.injections, new.until_s, key=_at_s)
+        return [old for old in self.injections[first:last] if old.until_s >= new.at_s]
+
+
+def _at_s(one: Injection) -> float:
+    return one.at_s
 
 
 def schedule(
@@ -97,36 +120,31 @@ def _add(
     test_node: str,
 ) -> None:
     """Add the injections of one event, or what is wrong with it."""
-    wrong = _past_the_end(plan, event, duration_s)
+    targets = [(test_node, "")] if event.target is None else chaos_plan.matches(event, services)
+    wrong = _past_the_end(plan, event, duration_s) or _at_controller(plan, event, targets)
+    times = [] if wrong else [0.0] * event.random_count if event.random_count else list(_times(event, duration_s))
+    wrong = wrong or _too_many(plan, made, event, len(times), len(targets))
     if wrong is not None:
         made.problems.append(wrong)
         return
     chance = random.Random(f"{seed}:{event.name}")
-    targets = [(test_node, "")] if event.target is None else chaos_plan.matches(event, services)
-    if not plan.allow_total and event.kind.aims != "load" and (LOCAL, "") in targets:
-        made.problems.append(_at_controller(plan, event, targets))
-        return
-    times = [0.0] * event.random_count if event.random_count else list(_times(event, duration_s))
-    if len(made.injections) + len(times) * len(targets) > MOST_INJECTIONS:
-        message = "makes too many injections"
-        got = f"{len(times)} times on {len(targets)} targets"
-        made.problems.append(
-            plan.document.problem(event.path, message, got=got, allowed=f"up to {MOST_INJECTIONS} in all")
-        )
-        return
     for at_s in times:
         chosen = _chosen(event, targets, chance)
-        found = (
-            _drawn(made, plan, event, duration_s, chosen, services, chance)
-            if event.random_count
-            else _at(made, event, at_s, chosen)
-        )
-        other = next((one for one in (_clash(made, new, event) for new in found) if one is not None), None)
-        if other is not None or not found:
-            made.problems.append(_overlap(plan, event, found, other))
+        draw = partial(_drawn, made, plan, event, duration_s, chosen, services, chance)
+        found = draw() if event.random_count else _at(made, event, at_s, chosen)
+        clash = next(((new, old) for new in found for old in _clashing(made, new, event)), None)
+        if clash is not None or not found:
+            made.problems.append(_overlap(plan, event, *clash) if clash else _no_room(plan, event))
             return
-        made.injections += found
-        made.events |= {one.id: event for one in found}
+        made.add(event, found)
+
+
+def _too_many(plan: ChaosPlan, made: _Made, event: Event, times: int, targets: int) -> Problem | None:
+    count = targets if event.target is None or event.target.count is None else event.target.count
+    if len(made.injections) + times * count <= MOST_INJECTIONS:
+        return None
+    message, allowed = "makes too many injections", f"up to {MOST_INJECTIONS} in all"
+    return plan.document.problem(event.path, message, got=f"{times} times on {count} targets", allowed=allowed)
 
 
 def _times(event: Event, duration_s: float) -> Iterator[float]:
@@ -182,7 +200,7 @@ def _chosen(event: Event, targets: Sequence[tuple[str, str]], chance: random.Ran
 
 
 def _at(made: _Made, event: Event, at_s: float, chosen: Sequence[tuple[str, str]]) -> list[Injection]:
-    before = sum(one is event for one in made.events.values())
+    before = made.counts[event.name]
     return [
         Injection(
             id=f"{event.name}.{before + number}",
@@ -213,18 +231,14 @@ def _drawn(
     for _ in range(MOST_DRAWS):
         found = _at(made, event, round(chance.uniform(first, last), 3), chosen)
         outage = not plan.allow_total and _makes_an_outage(made, found, services)
-        if not outage and all(_clash(made, new, event) is None for new in found):
+        if not outage and not any(_clashing(made, new, event) for new in found):
             return found
     return []
 
 
-def _clash(made: _Made, new: Injection, event: Event) -> Injection | None:
-    """Return a fault that cannot be there at the same time: of the same group, or on something that dies with its target."""
-    for old in made.injections:
-        apart = new.at_s > old.until_s or old.at_s > new.until_s
-        if not apart and _collide(new, event, old, made.events[old.id]):
-            return old
-    return None
+def _clashing(made: _Made, new: Injection, event: Event) -> list[Injection]:
+    """Return the faults that cannot be there at the same time: of the same group, or on something that dies with its target."""
+    return [old for old in made.beside(new) if _collide(new, event, old, made.events[old.id])]
 
 
 def _collide(new: Injection, event: Event, old: Injection, other: Event) -> bool:
@@ -241,13 +255,14 @@ def _takes_all(one: Injection, event: Event) -> bool:
     return not one.service and event.kind.does in _DOWN
 
 
-def _overlap(plan: ChaosPlan, event: Event, found: Sequence[Injection], other: Injection | None) -> Problem:
-    if other is None:
-        key = (*event.path, "random", "count")
-        message = "finds no room among the other faults of its targets; have fewer, shorter ones, or a longer soak"
-        return plan.document.problem(key, message, got=describe(event.random_count))
+def _no_room(plan: ChaosPlan, event: Event) -> Problem:
+    key = (*event.path, "random", "count")
+    message = "finds no room among the other faults of its targets; have fewer, shorter ones, or a longer soak"
+    return plan.document.problem(key, message, got=describe(event.random_count))
+
+
+def _overlap(plan: ChaosPlan, event: Event, new: Injection, other: Injection) -> Problem:
     key = (*event.path, "at_s" if event.at_s is not None else "every_s")
-    new = found[0]
     message = (
         f"overlaps {other.id} on {_told(other.node, other.service)}: {new.id} lasts from {new.at_s:g} to {new.until_s:g} s,"
         f" {other.id} from {other.at_s:g} to {other.until_s:g} s, and one could not be undone without the other"
@@ -255,7 +270,10 @@ def _overlap(plan: ChaosPlan, event: Event, found: Sequence[Injection], other: I
     return plan.document.problem(key, message)
 
 
-def _at_controller(plan: ChaosPlan, event: Event, targets: Sequence[tuple[str, str]]) -> Problem:
+def _at_controller(plan: ChaosPlan, event: Event, targets: Sequence[tuple[str, str]]) -> Problem | None:
+    """Return that a node as a whole is hit that the run itself cannot do without."""
+    if plan.allow_total or event.kind.aims == "load" or (LOCAL, "") not in targets:
+        return None
     message = (
         f"matches the controller, {LOCAL} (1 of {len(targets)} targets), which the run itself needs;"
         " name another node or a service, or set allow_total"
@@ -272,10 +290,10 @@ def _outages(
 ) -> Iterator[Problem]:
     """Yield the events with which nothing of a role, of the services or of the nodes would be left, each once."""
     told: set[str] = set()
-    down = [one for one in found if KINDS[one.kind].does in _DOWN]
-    for at_s, group in groupby(down, key=lambda one: one.at_s):
+    at_once: list[Injection] = []
+    for at_s, group in groupby((one for one in found if KINDS[one.kind].does in _DOWN), key=_at_s):
         begun = list(group)
-        at_once = _lasting(down, at_s)
+        at_once = [*_lasting(at_once, at_s), *begun]
         gone = _total(at_once, services)
         events = {made.events[one.id].name: made.events[one.id] for one in begun}
         for event in events.values() if gone else ():
@@ -295,8 +313,8 @@ def _makes_an_outage(made: _Made, new: Sequence[Injection], services: Mapping[st
     """Return whether new injections, none of which is an outage by itself, become one with others that last then."""
     if KINDS[new[0].kind].does not in _DOWN or _total(new, services):
         return False
-    down = [one for one in (*made.injections, *new) if KINDS[one.kind].does in _DOWN]
-    begun = {one.at_s for one in down if new[0].at_s <= one.at_s <= new[0].until_s}
+    down = [one for one in (*made.beside(new[0]), *new) if KINDS[one.kind].does in _DOWN]
+    begun = {one.at_s for one in down if one.at_s >= new[0].at_s}
     return any(_total(_lasting(down, moment), services) for moment in begun)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -126,6 +127,16 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 )
 PIPE = "{{ lookup('pipe', 'touch ran') }}"
 SERVICE = "    image: testcell/engine-sim:1\n"
+CHAOS = f"{SCENARIO}/chaos.yml"
+NAMES_PLAN = add(METADATA, "soak: {chaos_plan: chaos.yml}\n")
+KILL = "{kind: kill, at_s: 5, duration_s: 5, target: {service: engine}}"
+
+
+def plan(*events: str, top: str = "") -> Spoil:
+    """Return what gives the scenario a chaos plan with these events, the first of them on line 2, or 3 after top."""
+    return all_of(NAMES_PLAN, write(CHAOS, top + "events:\n" + "".join(f"  - {event}\n" for event in events)))
+
+
 SOCKET = f'{SERVICE}    volumes: ["/var/run/docker.sock:/s"]\n'
 ROWS = [
     pytest.param(write(METADATA, "# none\n"), ["metadata.yml: the file is empty; required keys: name"], id="B01"),
@@ -238,6 +249,36 @@ ROWS = [
         id="B66",
     ),
     pytest.param(
+        plan(KILL.replace("kind: kill", "kind: kil")),
+        ["chaos.yml:2:12: events[0].kind: must be one of the allowed words; got string 'kil'; allowed: kill, stop,"],
+        id="B73",
+    ),
+    pytest.param(
+        plan(KILL.replace("engine", "engin")),
+        ["events[0].target.service: unknown service 'engin'; allowed: engine; did you mean engine?"],
+        id="B74",
+    ),
+    pytest.param(
+        plan(KILL.replace("at_s: 5", "at_s: -5"), KILL.replace(" duration_s: 5,", "")),
+        [
+            "chaos.yml:2:24: events[0].at_s: is out of range; got integer -5; allowed: 0..604800 seconds",
+            "chaos.yml:3:5: events[1]: duration_s is missing: without it kill would never be undone",
+        ],
+        id="B75-B77",
+    ),
+    pytest.param(
+        plan(
+            "{kind: network_loss, at_s: 5, duration_s: 5, target: {service: engine}, params: {loss_pct: 20%}}",
+            "{kind: network_delay, at_s: 5, duration_s: 5, target: {service: engine}, params: {delay_ms: fast}}",
+        ),
+        [
+            "chaos.yml:2:96: events[0].params.loss_pct: must be a number without '%'",
+            "events[1].params.delay_ms: must be a number; got string 'fast'; allowed: 1..60000 ms",
+        ],
+        id="B76",
+    ),
+    pytest.param(plan(), ["chaos.yml:1:1: events: must be a list; got null"], id="B78-no-event"),
+    pytest.param(
         mode(DEFAULTS, 0o666), ["defaults.yaml: in the global layer: everybody may write this file"], id="B68"
     ),
 ]
@@ -256,6 +297,86 @@ def test_both_front_doors_name_what_is_wrong_and_run_nothing(project: Path, spoi
             assert part in said.text
         assert "Traceback" not in said.text and SECRET not in said.text
     assert not (project / "results").exists() and not (project / "ran").exists()
+
+
+SOAKS = [
+    pytest.param(
+        plan(KILL), {}, ["events[0].target: takes down all services (1 of 1: engine)", "allow_total: true"], id="B74"
+    ),
+    pytest.param(
+        plan(KILL.replace("at_s: 5", "at_s: 500"), top="allow_total: true\n"),
+        {},
+        [
+            "chaos.yml:3:24: events[0].at_s: is past the end",
+            "the soak lasts 90 s; got 500 s; allowed: up to 55 seconds",
+        ],
+        id="B75-B78",
+    ),
+    pytest.param(
+        plan(KILL, KILL.replace("kill", "pause"), top="allow_total: true\n"),
+        {},
+        ["events[1].at_s: overlaps kill-1.0 on engine on local"],
+        id="B75-overlap",
+    ),
+    pytest.param(
+        all_of(), {}, ["soak.chaos_plan: topology single_chaos has faults, but no plan is named"], id="B78-none"
+    ),
+    pytest.param(
+        all_of(),
+        {"soak_profile": "soak_nightly"},
+        [
+            "-e: soak_profile: unknown profile; got string 'soak_nightly'; allowed: soak_smoke, soak_endurance, soak_release"
+        ],
+        id="profile",
+    ),
+    pytest.param(
+        all_of(),
+        {"soak_profile": ""},
+        ["-e soak_profile is missing; allowed: soak_smoke, soak_endurance,"],
+        id="no-profile",
+    ),
+    pytest.param(
+        all_of(),
+        {"duration_secs": "90s", "max_rss_slope": "64"},
+        [
+            "soak.duration_secs: in the override layer: must be an integer without 's'",
+            "soak.max_rss_slope: in the override layer: is not a size",
+        ],
+        id="values",
+    ),
+]
+
+
+@pytest.mark.parametrize(("spoil", "given", "parts"), SOAKS)
+def test_a_soak_that_cannot_be_is_refused_before_anything_is_run(
+    project: Path, spoil: Spoil, given: dict[str, str], parts: list[str]
+) -> None:
+    """B74, B75, B78"""
+    spoil(project)
+    asked = {"soak_profile": "soak_smoke", "topologies": "single_chaos", "duration_secs": "90", **given}
+    played = playbook(project, name="playbooks/soak.yml", **asked)
+    assert played.code == 2 and "Traceback" not in played.text
+    for part in parts:
+        assert part in played.text
+    assert not (project / "results").exists()
+
+
+def test_a_dry_run_of_a_soak_shows_its_faults_and_the_seed_that_was_made(project: Path) -> None:
+    """B79"""
+    event = KILL.replace("at_s: 5", "random: {count: 2}")
+    plan(event, top="allow_total: true\n")(project)
+    asked = {"soak_profile": "soak_smoke", "topologies": "single_chaos", "duration_secs": "90", "dry_run": "true"}
+    planned = playbook(project, name="playbooks/soak.yml", **asked)
+    assert planned.code == 0, planned.text
+    (seed,) = re.findall(r"chaos    2 fault\(s\) of chaos.yml, seed (\d+)", planned.text)
+    assert f"write `seed: {seed}` into the plan to have the same again" in planned.text
+    assert planned.text.count("kill of engine@local for 5 s (expected)") == 2
+
+
+def test_a_run_that_is_no_soak_passes_over_what_is_said_of_soaks(project: Path) -> None:
+    plan(KILL)(project)
+    planned = playbook(project, dry_run="true", duration_secs="90s", topologies="none")
+    assert planned.code == 0 and "soak" not in planned.text.split("plan:")[1].partition("files")[0]
 
 
 def test_the_project_that_is_spoilt_here_is_right(project: Path) -> None:

@@ -29,6 +29,7 @@ from reference_pages import (
     FIELDS,
     REFERENCE,
     ROOT,
+    SOAK,
     by_name,
     default_of,
     leaves,
@@ -36,6 +37,7 @@ from reference_pages import (
     rows,
     scenario_keys,
     setting_keys,
+    soak_keys,
     type_of,
 )
 
@@ -68,6 +70,8 @@ def in_words(row, key, spec_key):
 def where(path):
     """Return page and key under which a setting of config/defaults.yaml is explained."""
     section = path.partition(".")[0]
+    if path.startswith(SOAK):
+        return "soak.md", path
     if section in settings.IN_DEPLOYMENT:
         return "scenario.md", f"deployment.{path}"
     return ("scenario.md" if section in settings.IN_SCENARIO else "configuration.md"), path
@@ -77,10 +81,12 @@ def where(path):
 
 
 @pytest.mark.parametrize(
-    ("page", "keys"), [("scenario.md", scenario_keys), ("nodes.md", node_keys)], ids=["scenario.md", "nodes.md"]
+    ("page", "keys", "start"),
+    [("scenario.md", scenario_keys, ""), ("nodes.md", node_keys, ""), ("soak.md", soak_keys, SOAK)],
+    ids=["scenario.md", "nodes.md", "soak.md"],
 )
-def test_every_key_is_explained_with_its_type_and_default(page, keys):
-    found, wanted = by_name(page, 4), keys()
+def test_every_key_is_explained_with_its_type_and_default(page, keys, start):
+    found, wanted = {key: row for key, row in by_name(page, 4).items() if key.startswith(start)}, keys()
     assert set(found) == set(wanted)
     assert [wrong for key, spec in wanted.items() if (wrong := in_words(found[key], key, spec))] == []
 
@@ -117,7 +123,8 @@ def field_of(key):
 
 def test_what_is_said_to_be_without_effect_is_read_by_nobody_and_the_rest_is():
     read = attributes_read()
-    checked = [key for key in by_name("scenario.md", 4) if not key.startswith("matrix.")]
+    # what is said of a soak is carried as data and looked up by its key
+    checked = [key for key in by_name("scenario.md", 4) if not key.startswith("matrix.") and key != "soak"]
     idle = {key for key, row in by_name("scenario.md", 4).items() if row[3].startswith(IDLE)}
     read_here = {"name", "description", "schema_version", "compose_files", "from_labels", "allow", "min_nodes"}
     unread = {key for key in checked if field_of(key) not in read and key.rpartition(".")[2] not in read_here}
@@ -217,7 +224,7 @@ def variables_of(playbook):
     """Return variable -> the text of its default, for all variables that a playbook takes from outside."""
     text = (PLAYBOOKS / playbook).read_text()
     text += "".join((PLAYBOOKS / name).read_text() for name in re.findall(r"tasks/\w+\.yml", text))
-    found = dict(re.findall(r"(?:\{\{|when:) (\w+) \| default\(([^,)]*)", text))
+    found = dict(re.findall(r"(?:\{\{|when:|that:) (\w+) \| default\(([^,)]*)", text))
     without = re.findall(r"when: (\w+) is defined", text) + re.findall(r"\{\{ (\w+) \| mandatory", text)
     return found | dict.fromkeys(without, "none")
 
@@ -225,7 +232,8 @@ def variables_of(playbook):
 @pytest.mark.parametrize("playbook", sorted(path.name for path in PLAYBOOKS.glob("*.yml")))
 def test_every_variable_of_a_playbook_is_explained(playbook):
     said = documented("site.yml" if playbook == "site.yml" else f"playbooks/{playbook}")
-    wanted = set(variables_of(playbook)) | (set(variables.SHORT_NAMES) if playbook == "site.yml" else set())
+    short = {"site.yml": variables.SHORT_NAMES, "soak.yml": variables.SOAK_NAMES}
+    wanted = set(variables_of(playbook)) | set(short.get(playbook, ()))
     if playbook == "lab.yml":
         defaults = yaml.safe_load((ROOT / "roles/lab/defaults/main.yml").read_text())
         assert {name: str(value).replace("'", '"') for name, value in defaults.items()} == {

@@ -226,3 +226,9 @@ def test_what_is_hit_depends_on_what_a_kind_aims_at(kind, target, matching):
 def test_a_plan_that_is_not_there_is_named(tmp_path):
     read = chaos_plan.read(tmp_path / "chaos.yml", root=tmp_path)
     assert read.plan is None and "file does not exist" in read.problems[0].render()
+
+
+def test_a_file_of_json_is_read_as_such(tmp_path):
+    (tmp_path / "chaos.json").write_text(json.dumps({"events": [KILL, kill(kind="kil")]}, indent="\t"))
+    (problem,) = chaos_plan.read(tmp_path / "chaos.json", root=tmp_path).problems
+    assert (problem.line, problem.key) == (12, "events[1].kind")
