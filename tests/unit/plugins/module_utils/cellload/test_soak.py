@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soak_client
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellload import loop, main, soak
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellload.bounded import MIB
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellload.config import LoadConfig
@@ -281,3 +282,11 @@ def test_what_a_book_holds_does_not_grow_with_the_requests(tmp_path: Path) -> No
     assert book.figures()["achieved"]["completed"] == 12_000
     assert max(held[1:]) - held[1] < 64 * 1024, "a float of each request alone would be 80 times 2,000 bytes"
     assert (tmp_path / "requests.jsonl").stat().st_size <= MIB
+
+
+def test_a_client_needs_no_more_memory_after_50_000_requests() -> None:
+    done = soak_client.course(50_000, soak=True)
+    achieved = done.result["achieved"]
+    assert achieved["completed"] >= 50_000 - soak_client.WORKERS
+    assert achieved["sent"] == achieved["completed"] + achieved["failed"]
+    assert done.growth_bytes < 4 * MIB, "a load that is no soak grows by over 40 MiB in as many"
