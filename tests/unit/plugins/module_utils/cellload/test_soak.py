@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import threading
 import time
 import tracemalloc
@@ -83,7 +84,7 @@ def test_the_option_beats_the_environment(cell: Any, wire: Any) -> None:
 
 def test_windows_follow_each_other_and_hold_every_request(cell: Any, wire: Any, short_windows: None) -> None:
     before = time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
-    ran = soaked(cell, paced(wire), max_concurrency=2)
+    ran = soaked(cell, paced(wire), max_concurrency=2, warmup=2)
     windows = windows_of(ran)
     assert len(windows) >= 2
     assert all(list(window) == WINDOW_KEYS for window in windows)
@@ -189,6 +190,27 @@ def test_a_soak_goes_on_when_its_server_comes_back(cell: Any, wire: Any) -> None
     assert outcomes[:3] == [False] * 3
     assert len(outcomes) > 3 and all(outcomes[3:])
     assert ran.benchmark["soak"]["pauses"] == 3
+
+
+def test_a_server_that_comes_back_at_another_address_is_found(
+    cell: Any, wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F30: a container that is started again may have another address."""
+    asked: list[str] = []
+
+    def look_up(host: str, port: int, *args: object, **kind: object) -> list[Any]:
+        asked.append(host)
+        address = "127.0.0.2" if len(asked) == 1 else "127.0.0.1"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    with cell.Engine(paced(wire)) as engine:
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        config = {"base_url": f"http://engine.test:{engine.port}", "model": "m", "num_prompts": 1}
+        assert cell.run(config, None, "--soak", "0.6") == 0
+    benchmark = json.loads((cell.folder / "out" / "benchmark.json").read_text())
+    assert benchmark["errors"] == {"http_refused": 1}
+    assert benchmark["achieved"]["completed"] >= 1
+    assert asked == ["engine.test"] * 2
 
 
 @pytest.mark.parametrize("failures", range(1, 13))
