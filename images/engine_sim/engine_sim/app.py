@@ -32,5 +32,8 @@ class App(Protocol):
     def scrape(self) -> str:
         """Return the role's metrics as scrape text."""
 
+    def heads(self) -> dict[str, int]:
+        """Return how many requests each worker was handed; empty where there are no workers."""
+
     async def run(self) -> None:
         """Do what the role does in the background, until cancelled."""

@@ -120,6 +120,7 @@ class Completions:
 async def _break(kind: str, responder: Responder, ticket: Ticket) -> None:
     """End an answer as a broken engine does: by an error, by a reset, or not at all."""
     logger.error("request %s broke after %d tokens: %s", ticket.request_id, ticket.made, kind)
+    responder.broken = True
     if kind == "stall_after":
         await for_ever()
     if kind == "reset_after":

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 ROLES = ("single", "router", "prefill", "decode")
@@ -15,7 +16,8 @@ class FaultSpec:
     """One fault.
 
     value names what stands after `=` ("" for a switch), words are its allowed words (else a number of at least 0).
-    second names what may follow the value after a colon. roles may be named as target; default_roles act without one.
+    high bounds the number. second names what may follow the value after a colon: a number, or a word if second_is_word.
+    roles may be named as target; default_roles act without one.
     """
 
     name: str
@@ -24,7 +26,9 @@ class FaultSpec:
     words: tuple[str, ...] = ()
     second: str = ""
     second_default: float = 0.0
+    second_is_word: bool = False
     whole: bool = False
+    high: float = math.inf
     roles: tuple[str, ...] = ROLES
     default_roles: tuple[str, ...] = ()
 
@@ -70,6 +74,7 @@ PROCESS_FAULTS = (
     FaultSpec("leak_memory_per_s", "bytes", "each second keeps that much resident memory for ever"),
     FaultSpec("leak_fds_per_request", "descriptors", "each request leaves that many descriptors open", whole=True),
     FaultSpec("leak_fds_per_s", "descriptors", "each second leaves that many descriptors open"),
+    FaultSpec("leak_threads_per_s", "threads", "each second leaves that many threads waiting"),
     FaultSpec(
         "log_flood",
         "lines a second",
@@ -86,6 +91,19 @@ PROCESS_FAULTS = (
         default_roles=("single", "router"),
     ),
     FaultSpec("ignore_term", "", "SIGTERM and SIGINT are logged and ignored"),
+    FaultSpec("stall_after_s", "seconds", "from then on committed_height of the epoch reports stands still"),
+    FaultSpec("lag", "requests", "network_committed_height of the epoch reports is that far ahead", whole=True),
+    FaultSpec("height_goes_back", "", "committed_height of each fifth epoch report is a tenth below the one before"),
+    FaultSpec("invariant_breaks_after_s", "seconds", "from then on the epoch reports say that the invariant is broken"),
+    FaultSpec(
+        "challenge_failures",
+        "ratio",
+        "that share of the challenges in the epoch reports fails, for the second value's reason",
+        second="reason",
+        second_is_word=True,
+        high=1.0,
+    ),
+    FaultSpec("no_reports_after_s", "seconds", "from then on no epoch report is written"),
 )
 
 REQUEST_FAULTS = (

@@ -16,6 +16,7 @@ _ITEM = re.compile(
     r"(?P<name>[^@%=#]+)(?:@(?P<target>[^%=#]+))?(?:%(?P<probability>[^=#]+)(?:#(?P<seed>[^=]+))?)?(?:=(?P<value>.*))?"
 )
 _NUMBER = re.compile(r"(?P<amount>\d+(?:\.\d+)?)(?P<unit>KiB|MiB|GiB)?")
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _UNITS = {None: 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -38,13 +39,15 @@ class Fault:
     word: str
     amount: float
     second: float
+    second_word: str = ""
 
     def __str__(self) -> str:
         spec = CATALOGUE[self.name]
         target = f"@{self.target}" if self.target else ""
         chance = f"%{self.probability:g}#{self.seed}" if self.probability < 1 else ""
         value = f"={self.word or f'{self.amount:g}'}" if spec.value else ""
-        return f"{self.name}{target}{chance}{value}" + (f":{self.second:g}" if spec.second else "")
+        second = self.second_word if spec.second_is_word else f"{self.second:g}" if spec.second else ""
+        return f"{self.name}{target}{chance}{value}" + (f":{second}" if second else "")
 
     def acts_in(self, role: str, service: str) -> bool:
         """Say whether the fault acts in a service of this role and name."""
@@ -81,10 +84,11 @@ def _parse_item(item: str, default_seed: int) -> Fault:
     target = match["target"] or ""
     if target in ROLES and target not in spec.roles:
         raise ValueError(f"does not act in {target}; it acts in {', '.join(spec.roles)}")
-    word, amount, second = _value(spec, match["value"])
+    first, second, second_word = _second(spec, match["value"])
+    word, amount = _first(spec, first)
     probability = _between(match["probability"] or "1", 0.0, 1.0, "the probability")
     seed = int(_between(match["seed"] or str(default_seed), 0, 2**63, "the seed"))
-    return Fault(spec.name, target, probability, seed, word, amount, second)
+    return Fault(spec.name, target, probability, seed, word, amount, second, second_word)
 
 
 def _spec(name: str) -> FaultSpec:
@@ -96,24 +100,37 @@ def _spec(name: str) -> FaultSpec:
     raise ValueError(f"unknown fault; known: {', '.join(CATALOGUE)}{hint}")
 
 
-def _value(spec: FaultSpec, text: str | None) -> tuple[str, float, float]:
-    """Return word, amount and second value of a fault, read by its entry in the catalogue."""
-    first, colon, second = (text or "").partition(":")
+def _second(spec: FaultSpec, text: str | None) -> tuple[str | None, float, str]:
+    """Return the text before the colon, and the second value as a number or as a word, by the fault's entry."""
+    if text is None:
+        return None, spec.second_default, ""
+    first, colon, second = text.partition(":")
     if colon and not spec.second:
         raise ValueError(f"takes no second value, got {second!r}")
-    after = _between(second, 0, math.inf, f"the {spec.second}") if colon else spec.second_default
+    if not colon:
+        return first, spec.second_default, ""
+    if not spec.second_is_word:
+        return first, _between(second, 0, math.inf, f"the {spec.second}"), ""
+    if not _WORD.fullmatch(second):
+        raise ValueError(f"the {spec.second} must be a word of at most 64 letters, digits, '_' and '-', got {second!r}")
+    return first, spec.second_default, second
+
+
+def _first(spec: FaultSpec, text: str | None) -> tuple[str, float]:
+    """Return the value of a fault as a word or as an amount, by its entry in the catalogue."""
+    first = text or ""
     if spec.words:
         if first not in spec.words:
             raise ValueError(f"the value must be one of {', '.join(spec.words)}, got {first!r}")
-        return first, 0.0, after
+        return first, 0.0
     if not spec.value:
         if text not in (None, "1", "true"):
             raise ValueError(f"is a switch and takes no value, got {text!r}")
-        return "", 1.0, after
-    amount = _between(first, 0, math.inf, f"the value ({spec.value})")
+        return "", 1.0
+    amount = _between(first, 0, spec.high, f"the value ({spec.value})")
     if spec.whole and amount != int(amount):
         raise ValueError(f"the value ({spec.value}) must be a whole number, got {first!r}")
-    return "", amount, after
+    return "", amount
 
 
 def _between(text: str, low: float, high: float, what: str) -> float:

@@ -104,7 +104,7 @@ class EngineMetrics:
 
 
 def process_text() -> str:
-    """Return the scrape text of this process's memory, descriptors and processor time."""
+    """Return the scrape text of this process's memory, descriptors, threads and processor time."""
     registry = Registry({})
     usage = resource.getrusage(resource.RUSAGE_SELF)
     with open("/proc/self/statm", encoding="ascii") as file:
@@ -113,6 +113,7 @@ def process_text() -> str:
         ("gauge", "process_resident_memory_bytes", "Resident memory.", int(pages[1]) * resource.getpagesize()),
         ("gauge", "process_virtual_memory_bytes", "Virtual memory.", int(pages[0]) * resource.getpagesize()),
         ("gauge", "process_open_fds", "Open file descriptors.", len(os.listdir("/proc/self/fd")) - 1),
+        ("gauge", "process_threads", "Threads.", len(os.listdir("/proc/self/task"))),
         ("counter", "process_cpu_seconds_total", "Processor time.", usage.ru_utime + usage.ru_stime),
         ("gauge", "process_start_time_seconds", "Unix time of the start.", STARTED_AT),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -81,7 +82,8 @@ class Pool:
         if not prefill or not decode:
             raise ApiError(503, "ServiceUnavailableError", self.missing(), headers={"retry-after": "1"})
         turn, self._turn = self._turn, self._turn + 1
-        return prefill[turn % len(prefill)], decode[(turn + turn // len(prefill)) % len(decode)]
+        shift = turn // math.lcm(len(prefill), len(decode))  # by then the pairs would come again in the same order
+        return prefill[turn % len(prefill)], decode[(turn + shift) % len(decode)]
 
     def _named(self, wanted: str) -> tuple[Peer, Peer]:
         """Return the pair that a header names, healthy or not."""

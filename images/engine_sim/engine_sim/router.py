@@ -67,6 +67,10 @@ class Router:
             self._workers.set((("role", kind), ("state", "healthy")), len(self.pool.healthy(kind)))
         return self._registry.render()
 
+    def heads(self) -> dict[str, int]:
+        """Return how many requests each worker was handed."""
+        return {peer.id: peer.requests for kind in KINDS for peer in self.pool.peers[kind]}
+
     async def run(self) -> None:
         """Look at the workers' health, again and again."""
         while True:

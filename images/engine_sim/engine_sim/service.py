@@ -18,6 +18,8 @@ from engine_sim.faults import FaultPlan
 from engine_sim.leaks import Leaks
 from engine_sim.limiter import TokenBucket
 from engine_sim.metrics import process_text
+from engine_sim.progress import Progress
+from engine_sim.reports import Reports
 from engine_sim.router import Router
 from engine_sim.server import HttpServer
 from engine_sim.settings import Settings
@@ -42,6 +44,8 @@ class Service:
         limit = self.faults.get("rate_limit")
         self._bucket = TokenBucket(limit.amount, limit.second, time.monotonic) if limit else None
         self.condition = Condition(self.faults, time.monotonic, lambda kind, code: crash.die(kind, code, leave))
+        self.progress = Progress(self.faults, lambda: self.condition.uptime_s)
+        self._reports = Reports(settings, self.faults, self.progress, lambda: self.condition.uptime_s, self.app.heads)
         self._active = plan.active
         self._server = HttpServer(self._handle)
         self._background: list[asyncio.Task[None]] = []
@@ -60,9 +64,10 @@ class Service:
         logger.info("engine-sim %s role=%s name=%s model=%s", __version__, settings.role, settings.name, settings.model)
         for fault in self._active:
             logger.warning("fault on: %s", fault)
+        self._reports.go_on()
         port = await self._server.start(settings.host, settings.port)
         flood = self.faults.get("log_flood")
-        jobs = [self.app.run(), self.leaks.run(), self._crash_in_time()]
+        jobs = [self.app.run(), self.leaks.run(), self._reports.run(), self._crash_in_time()]
         if flood:
             jobs.append(logs.flood(flood.amount, int(flood.second)))
         self._background = [asyncio.get_running_loop().create_task(job) for job in jobs]
@@ -76,6 +81,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._server.stop(GRACE_S)
+        self._reports.write()
         self.leaks.close()
         logger.info("Finished server process after %d requests", self.condition.requests)
 
@@ -113,13 +119,18 @@ class Service:
             if allowed:
                 raise ApiError(405, "MethodNotAllowedError", f"use {', '.join(allowed)}", headers={"allow": allowed[0]})
             raise ApiError(404, "NotFoundError", f"no such path: {request.path[:200]}")
-        if route.counted:
-            await self._admit()
+        if not route.counted:
+            await route.handle(request, responder)
+            return
+        await self._admit()
+        self.progress.begin()
+        whole = False
         try:
             await route.handle(request, responder)
+            whole = responder.status == 200 and responder.finished and not responder.broken
         finally:
-            if route.counted:
-                self.leaks.after_request()
+            self.progress.end(whole)
+            self.leaks.after_request()
 
     async def _admit(self) -> None:
         """Let an inference request in, or meet it with what the service's condition has for it."""

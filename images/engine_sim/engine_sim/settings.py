@@ -35,6 +35,8 @@ class Settings:
     decode: tuple[tuple[str, str], ...] = ()
     probe_interval_s: float = 0.5
     worker_timeout_s: float = 300.0
+    report_dir: str = ""
+    report_interval_s: float = 10.0
     log_level: str = "INFO"
     faults: tuple[Fault, ...] = ()
 
@@ -80,6 +82,8 @@ OPTIONS = (
     _Option("--decode", "workers", "the decode workers of a router, or as a prefill worker reaches them, likewise"),
     _Option("--probe-interval-s", "float", "seconds between two looks at a worker's /health", 0.01, 3600),
     _Option("--worker-timeout-s", "float", "seconds to wait for a worker's answer", 0.01, 86400),
+    _Option("--report-dir", "text", "the folder for epoch reports; none are written without it"),
+    _Option("--report-interval-s", "float", "seconds between two epoch reports", 0.01, 86400),
     _Option("--log-level", "level", "DEBUG, INFO, WARNING or ERROR"),
 )
 

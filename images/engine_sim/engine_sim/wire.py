@@ -117,7 +117,10 @@ async def read_chunk_size(reader: asyncio.StreamReader) -> int:
 
 
 class Responder:
-    """The answer to one request: sent whole, or opened as a stream and sent in chunks."""
+    """The answer to one request: sent whole, or opened as a stream and sent in chunks.
+
+    finished: it was sent to its end; broken: that end is an error, or no end at all.
+    """
 
     def __init__(self, writer: asyncio.StreamWriter, *, keep_alive: bool = False, chunked: bool = True) -> None:
         self._writer = writer
@@ -125,6 +128,7 @@ class Responder:
         self.keep_alive = keep_alive
         self.status: int | None = None
         self.finished = False
+        self.broken = False
 
     async def send(self, status: int, body: bytes, content_type: str, headers: Headers | None = None) -> None:
         """Send a whole answer."""
@@ -162,6 +166,7 @@ class Responder:
         if sock is not None and sock.fileno() >= 0:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.keep_alive = False
+        self.broken = True
         self._writer.transport.abort()
 
     def _head(self, status: int, headers: Headers) -> None:

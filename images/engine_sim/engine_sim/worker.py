@@ -48,5 +48,9 @@ class Worker:
         """Return the engine's metrics."""
         return self.engine.scrape()
 
+    def heads(self) -> dict[str, int]:
+        """Return the requests handed to workers: there are none."""
+        return {}
+
     async def run(self) -> None:
         """Do what the role does in the background: nothing."""

@@ -18,6 +18,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "concurrency": (1, 65_536),
 }
 WHOLE = ("concurrency",)
+MOMENT_S = 0.05  # by as much a window may end after the burst began that it should have ended before
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,11 @@ class Burst:
             yield began, min(began + self.length_s, end_s)
 
     def touches(self, began_s: float, ended_s: float) -> bool:
-        """Tell whether a burst goes on at some time between two (seconds from the start of the load)."""
-        latest = max(1, int(ended_s / self.every_s)) * self.every_s
-        return latest < ended_s and latest + self.length_s > began_s
+        """Tell whether a burst goes on for more than a moment between two times (seconds from the start of the load)."""
+        moment = min(MOMENT_S, (ended_s - began_s) / 2)
+        numbers = range(max(1, int(began_s // self.every_s)), int(ended_s // self.every_s) + 1)
+        starts = (number * self.every_s for number in numbers)
+        return any(min(ended_s, start + self.length_s) - max(began_s, start) > moment for start in starts)
 
 
 def burst_of(value: Mapping[str, Any] | None) -> Burst | None:

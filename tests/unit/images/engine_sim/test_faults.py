@@ -23,6 +23,8 @@ from hypothesis import strategies as st
         ("crash_after_requests=3", Fault("crash_after_requests", "", 1.0, 0, "", 3.0, 1.0)),
         ("crash_after_s=3:139", Fault("crash_after_s", "", 1.0, 0, "", 3.0, 139.0)),
         ("leak_memory_per_request=2MiB", Fault("leak_memory_per_request", "", 1.0, 0, "", 2.0 * 1024 * 1024, 0.0)),
+        ("challenge_failures=0.25", Fault("challenge_failures", "", 1.0, 0, "", 0.25, 0.0)),
+        ("challenge_failures=0.25:timeout", Fault("challenge_failures", "", 1.0, 0, "", 0.25, 0.0, "timeout")),
         ("engine_dead=hang:4", Fault("engine_dead", "", 1.0, 0, "hang", 0.0, 4.0)),
     ],
 )
@@ -37,6 +39,8 @@ def test_a_fault_is_read(text: str, fault: Fault) -> None:
         ("error_after@decode-2%0.10#7=5", "error_after@decode-2%0.1#7=5"),
         ("overload=429", "overload=429:1"),
         ("crash_after_s=2.50:139", "crash_after_s=2.5:139"),
+        ("challenge_failures=0.10", "challenge_failures=0.1"),
+        ("challenge_failures=0.10:late-answer", "challenge_failures=0.1:late-answer"),
     ],
 )
 def test_a_fault_is_shown_in_the_form_it_is_written(text: str, shown: str) -> None:
@@ -57,6 +61,9 @@ def test_no_faults_is_no_fault(text: str) -> None:
         ("error_after", "the value .tokens. must be a number at least 0, got ''"),
         ("error_after=five", "got 'five'"),
         ("error_after=-1", "got '-1'"),
+        ("challenge_failures=1.5", "the value .ratio. must be a number from 0 to 1, got '1.5'"),
+        ("challenge_failures=0.5:", "the reason must be a word of at most 64 .*, got ''"),
+        ("challenge_failures=0.5:a b", "the reason must be a word of at most 64 .*, got 'a b'"),
         ("error_after=1.5", "must be a whole number, got '1.5'"),
         ("error_after=nan", "got 'nan'"),
         ("error_after=1:2", "takes no second value, got '2'"),

@@ -143,6 +143,7 @@ def test_the_log_is_flooded_at_a_rate_and_a_width(spawn: Any) -> None:
     [
         ("leak_memory_per_s=200MiB", "process_resident_memory_bytes", 20 << 20),
         ("leak_fds_per_s=200", "process_open_fds", 20),
+        ("leak_threads_per_s=200", "process_threads", 20),
     ],
 )
 def test_what_leaks_by_time_grows(spawn: Any, fault: str, metric: str, least: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from engine_sim.pool import Pool
 
 PAIRS = [f"prefill-{p},decode-{d}" for p in (1, 2) for d in (1, 2)]
 
@@ -44,6 +45,23 @@ def test_turns_go_through_all_pairs_alike(sims: Any) -> None:
     router = sims.disaggregated()
     seen = Counter(pair_of(router.complete(tokens=1)) for _ in range(8))
     assert seen == Counter(dict.fromkeys(PAIRS, 2))
+
+
+@pytest.mark.parametrize(
+    ("prefill", "decode"), [(1, 1), (1, 2), (2, 1), (1, 3), (2, 3), (2, 4), (4, 2), (3, 3), (4, 6)]
+)
+def test_each_pair_gets_as_many_turns_as_any_other(prefill: int, decode: int) -> None:
+    pool = Pool(
+        *(
+            [(f"{kind}-{number}", "http://x") for number in range(count)]
+            for kind, count in (("p", prefill), ("d", decode))
+        )
+    )
+    for peer in (*pool.peers["prefill"], *pool.peers["decode"]):
+        peer.healthy = True
+    turns = [pool.choose("") for _ in range(2 * prefill * decode)]
+    seen = Counter((one.id, other.id) for one, other in turns)
+    assert sorted(seen.values()) == [2] * (prefill * decode)
 
 
 @pytest.mark.parametrize("pair", PAIRS)

@@ -27,9 +27,13 @@ def test_bursts_begin_after_the_steady_load_was_seen_alone(end_s: float, spans: 
     [
         (0.0, 10.0, False),
         (50.0, 60.0, False),
+        (50.0, 60.04, False),
         (50.0, 60.1, True),
+        (0.0, 120.0, True),
+        (60.01, 60.02, True),
         (60.0, 70.0, True),
         (64.9, 70.0, True),
+        (64.96, 70.0, False),
         (65.0, 70.0, False),
         (70.0, 80.0, False),
         (0.0, 100.0, True),

@@ -41,7 +41,7 @@ def test_the_bins_are_the_controllers(samples: list[float]) -> None:
 @pytest.mark.parametrize(
     ("sample", "index"), [(0.0, 0), (-0.0, 0), (-3.5, 0), (1.0, 32512), (1.0039, 32512), (1.00391, 32513), (2.0, 32768)]
 )
-def test_the_bin_is_the_upper_half_of_the_pattern(sample: float, index: int) -> None:
+def test_the_bin_is_the_upper_part_of_the_pattern(sample: float, index: int) -> None:
     assert indices([sample]) == (index,)
 
 

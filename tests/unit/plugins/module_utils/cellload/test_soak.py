@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import threading
 import time
 import tracemalloc
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soak_client
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellload import loop, main, soak
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellload.bounded import MIB
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellload.config import LoadConfig
@@ -82,7 +84,7 @@ def test_the_option_beats_the_environment(cell: Any, wire: Any) -> None:
 
 def test_windows_follow_each_other_and_hold_every_request(cell: Any, wire: Any, short_windows: None) -> None:
     before = time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
-    ran = soaked(cell, paced(wire), max_concurrency=2)
+    ran = soaked(cell, paced(wire), max_concurrency=2, warmup=2)
     windows = windows_of(ran)
     assert len(windows) >= 2
     assert all(list(window) == WINDOW_KEYS for window in windows)
@@ -190,6 +192,27 @@ def test_a_soak_goes_on_when_its_server_comes_back(cell: Any, wire: Any) -> None
     assert ran.benchmark["soak"]["pauses"] == 3
 
 
+def test_a_server_that_comes_back_at_another_address_is_found(
+    cell: Any, wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F30: a container that is started again may have another address."""
+    asked: list[str] = []
+
+    def look_up(host: str, port: int, *args: object, **kind: object) -> list[Any]:
+        asked.append(host)
+        address = "127.0.0.2" if len(asked) == 1 else "127.0.0.1"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    with cell.Engine(paced(wire)) as engine:
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        config = {"base_url": f"http://engine.test:{engine.port}", "model": "m", "num_prompts": 1}
+        assert cell.run(config, None, "--soak", "0.6") == 0
+    benchmark = json.loads((cell.folder / "out" / "benchmark.json").read_text())
+    assert benchmark["errors"] == {"http_refused": 1}
+    assert benchmark["achieved"]["completed"] >= 1
+    assert asked == ["engine.test"] * 2
+
+
 @pytest.mark.parametrize("failures", range(1, 13))
 def test_pauses_grow_from_50_ms_to_a_second_and_never_beyond(failures: int) -> None:
     assert loop.longest_pause_s(failures) == min(1.0, 0.1 * 2 ** (failures - 1))
@@ -281,3 +304,11 @@ def test_what_a_book_holds_does_not_grow_with_the_requests(tmp_path: Path) -> No
     assert book.figures()["achieved"]["completed"] == 12_000
     assert max(held[1:]) - held[1] < 64 * 1024, "a float of each request alone would be 80 times 2,000 bytes"
     assert (tmp_path / "requests.jsonl").stat().st_size <= MIB
+
+
+def test_a_client_needs_no_more_memory_after_50_000_requests() -> None:
+    done = soak_client.course(50_000, soak=True)
+    achieved = done.result["achieved"]
+    assert achieved["completed"] >= 50_000 - soak_client.WORKERS
+    assert achieved["sent"] == achieved["completed"] + achieved["failed"]
+    assert done.growth_bytes < 4 * MIB, "a load that is no soak grows by over 40 MiB in as many"
