@@ -131,8 +131,8 @@ def cellnode_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("program") / "cellnode.pyz"
     with zipfile.ZipFile(path, "w") as bundle:
         bundle.writestr("__main__.py", MAIN)
-        for source in sorted(PACKAGE.glob("*.py")):
-            bundle.write(source, f"cellnode/{source.name}")
+        for source in sorted(PACKAGE.rglob("*.py")):
+            bundle.write(source, f"cellnode/{source.relative_to(PACKAGE).as_posix()}")
     return path
 
 
