@@ -102,9 +102,15 @@ def test_a_halving_that_fails_loses_nothing_and_is_tried_again(folder, monkeypat
             out.add(line(number))
     assert written(path)[: len(before)] == before
     assert os.listdir(path) == [lines.NAME]
-    for number in range(60, 90):
-        out.add(line(number, out.interval_s))
-    assert written(path)[-1]["b"] == 89
+    refused = 0
+    for number in range(60, 60 + lines.AGAIN_AFTER):
+        try:
+            out.add(line(number, out.interval_s))
+        except OSError as exc:
+            assert "no room to halve it" in str(exc)
+            refused += 1
+    assert refused == lines.AGAIN_AFTER - 1
+    assert (written(path)[-1]["b"], out.interval_s) == (60 + lines.AGAIN_AFTER - 1, 2.0)
 
 
 def test_a_line_that_never_fits_is_refused(folder):
