@@ -49,7 +49,13 @@ def test_a_running_container_is_told_with_all_that_its_processes_use(node):
     found = node.services(known).sample(faults)["a"]
     fds = found.pop("fds")
     stands = {"state": "running", "started": 1000.123, "restarts": 2, "processes": 1, "swap_bytes": 0}
-    counts = {"rss_bytes": 4 * services.processes.PAGE_BYTES, "anon_bytes": 5, "memory_bytes": 9, "threads": 3, "cpu_s": 1.0}
+    counts = {
+        "rss_bytes": 4 * services.processes.PAGE_BYTES,
+        "anon_bytes": 5,
+        "memory_bytes": 9,
+        "threads": 3,
+        "cpu_s": 1.0,
+    }
     assert (found, faults, known.doubted) == ({**stands, **counts}, {}, [])
     assert fds >= 1
 
