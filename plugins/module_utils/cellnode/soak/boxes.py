@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..context import Clock
+from ..dial import Hold
 from ..engine import Engine
 from ..errors import CellError
 from ..objects import Container, by_service, containers, started_at
@@ -55,15 +56,17 @@ class Boxes(threading.Thread):
         self._engine, self._labels, self._services, self._clock = engine, labels, services, clock
         self._recorded = recorded
         self._doubted: set[str] = set()
+        self._hold = Hold()
+        self._over = threading.Event()
         self.known: dict[str, Box] = {}
         self.restarts: dict[str, int] = dict.fromkeys(services, 0)
         self.engine_root = ""
         self.fault = "the engine has not answered yet"
 
     def run(self) -> None:
-        """Ask and listen without end."""
+        """Ask and listen until closed."""
         pause = FIRST_PAUSE_S
-        while True:
+        while not self._over.is_set():
             since = self._clock.unix() - BEFORE_S
             try:
                 self._look()
@@ -73,7 +76,12 @@ class Boxes(threading.Thread):
             else:
                 self.fault, pause = "", FIRST_PAUSE_S
                 self._listen(since)
-            self._clock.sleep(pause)
+            self._over.wait(pause)
+
+    def close(self) -> None:
+        """End the stream of events and the thread."""
+        self._over.set()
+        self._hold.break_off()
 
     def doubt(self, box: Box) -> None:
         """Have a container inspected again that does not look as it is known."""
@@ -82,14 +90,14 @@ class Boxes(threading.Thread):
     def _listen(self, since: float) -> None:
         """Look again at each event, until there is none for a while or the stream breaks; the next look tells why."""
         with suppress(CellError, OSError, ValueError):
-            for event in self._engine.events(since, None, self._labels, SILENCE_S, KINDS):
+            for event in self._engine.events(since, None, self._labels, SILENCE_S, KINDS, self._hold):
                 self._doubted.add(str((event.get("Actor") or {}).get("ID") or ""))
                 self._look()
 
     def _look(self) -> None:
         """Take in the engine's list; what differs from what is known is inspected."""
         found = by_service(containers(self._engine, self._labels, LIMIT_S))
-        self.engine_root = self.engine_root or str(self._engine.info(LIMIT_S).get("DockerRootDir") or "")
+        self.engine_root = self.engine_root or str(self._engine.info().get("DockerRootDir") or "")
         doubted, self._doubted = self._doubted, set()
         for service in self._services:
             shown, known = _chosen(found.get(service, [])), self.known.get(service)

@@ -16,6 +16,7 @@ UNIFIED = ""
 # Where the processes are listed, best first: of the controllers of v1 one is always mounted.
 LISTS = ("pids", "memory", "cpuacct", "freezer", "name=systemd", UNIFIED)
 READ_BYTES = 16384
+SHORT_BYTES = 2048  # the kernel fills a page before it stops, so a list that ends earlier is at its end
 
 
 class _Counter:
@@ -79,14 +80,13 @@ class Group:
 
     def counts(self) -> dict[str, Any]:
         """Return memory_bytes, anon_bytes, swap_bytes, threads and cpu_s, without what the kernel does not count here."""
-        stat = _fields(self._read("stat"))
-        cpu = self._read("cpu")
+        stat, cpu = self._read("stat"), self._read("cpu")
         found = {
             "memory_bytes": self._number("memory"),
-            "anon_bytes": stat.get(b"anon" if self._v2 else b"total_rss"),
-            "swap_bytes": self._number("swap") if self._v2 else stat.get(b"total_swap"),
+            "anon_bytes": _field(stat, b"anon" if self._v2 else b"total_rss"),
+            "swap_bytes": self._number("swap") if self._v2 else _field(stat, b"total_swap"),
             "threads": self._number("threads"),
-            "cpu_s": _seconds(_fields(cpu).get(b"usage_usec"), 1e6) if self._v2 else _seconds(_whole(cpu), 1e9),
+            "cpu_s": _seconds(_field(cpu, b"usage_usec"), 1e6) if self._v2 else _seconds(_whole(cpu), 1e9),
         }
         return {name: value for name, value in found.items() if value is not None}
 
@@ -106,16 +106,19 @@ def _listed(folder: str) -> list[int]:
     # Opened each time: the kernel keeps a list of v1 for as long as somebody goes on reading it.
     fd = os.open(f"{folder}/cgroup.procs", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        text = b"".join(iter(lambda: os.read(fd, 65536), b""))
+        text = part = os.read(fd, READ_BYTES)
+        while len(part) >= SHORT_BYTES:
+            part = os.read(fd, READ_BYTES)
+            text += part
     finally:
         os.close(fd)
     return [int(word) for word in text.split() if word != b"0"]
 
 
-def _fields(text: bytes) -> dict[bytes, int]:
-    """Return the fields of lines `name number`."""
-    words = text.split()
-    return {name: int(value) for name, value in zip(words[::2], words[1::2]) if value.isdigit()}
+def _field(text: bytes, name: bytes) -> int | None:
+    """Return the number of the line `name number`, None where there is none; there are many more lines than are wanted."""
+    _, found, rest = (b"\n" + text).partition(b"\n" + name + b" ")
+    return _whole(rest.partition(b"\n")[0]) if found else None
 
 
 def _whole(text: bytes) -> int | None:

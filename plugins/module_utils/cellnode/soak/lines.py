@@ -22,6 +22,7 @@ from ..durable import WRITE_FLAGS, write_all
 NAME, TEMP = "samples.jsonl", ".samples.tmp"
 APPEND_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 BLOCK_BYTES = 1 << 20
+AGAIN_AFTER = 30
 _INTERVAL = re.compile(rb'"i":([0-9.]+)')
 
 
@@ -33,7 +34,9 @@ class Lines:
         self.lines = self.size = 0
         self._folder, self._cap = folder_fd, cap_bytes
         self._swap = threading.Lock()
+        self._refused = 0
         self._fd = self._opened()
+        self.lines = sum(1 for _ in self._kept())
 
     def _opened(self) -> int:
         fd = os.open(NAME, APPEND_FLAGS, 0o600, dir_fd=self._folder)
@@ -43,7 +46,8 @@ class Lines:
     def add(self, line: bytes) -> None:
         """Append a line, its newline included, whole or not at all; raise OSError where that is not possible."""
         if self.size + len(line) > self._cap:
-            self._halve()
+            self._make_room()
+            line = _doubled(line)
         if self.size + len(line) > self._cap:
             raise OSError(errno.EFBIG, f"a line of {len(line)} bytes has no room below {self._cap} bytes")
         try:
@@ -70,9 +74,17 @@ class Lines:
             self.sync()
         os.close(self._fd)
 
+    def _make_room(self) -> None:
+        """Halve the file; where that failed it is tried again some lines later, since it moves all that is there."""
+        self._refused = (self._refused + 1) % AGAIN_AFTER
+        if self._refused != 1:
+            raise OSError(errno.ENOSPC, "the file of samples is full, and there was no room to halve it")
+        self._halve()
+        self._refused = 0
+
     def _halve(self) -> None:
-        """Put a file with every second line in place, the last one among them, each with twice its interval."""
-        odd = (self.lines - 1) % 2
+        """Put a file with every second line in place, each with twice its interval; the line that comes next is one more."""
+        odd = self.lines % 2
         fd = os.open(TEMP, WRITE_FLAGS, 0o600, dir_fd=self._folder)
         try:
             with os.fdopen(os.dup(fd), "wb", BLOCK_BYTES) as out:
@@ -90,7 +102,7 @@ class Lines:
         with self._swap:
             os.close(self._fd)
             self._fd = self._opened()
-        self.lines -= self.lines // 2
+        self.lines //= 2
         self.interval_s *= 2
 
     def _kept(self) -> Iterator[bytes]:
@@ -99,4 +111,4 @@ class Lines:
 
 
 def _doubled(line: bytes) -> bytes:
-    return _INTERVAL.sub(lambda found: b'"i":' + b"%g" % (2 * float(found.group(1))), line, count=1)
+    return _INTERVAL.sub(lambda found: b'"i":' + repr(2 * float(found.group(1))).encode(), line, count=1)

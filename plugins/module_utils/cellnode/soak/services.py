@@ -33,7 +33,7 @@ class Services:
 
     def __init__(self, names: Sequence[str], boxes: Known, mounted: Mapping[str, str], proc: str = "/proc") -> None:
         self._names, self._boxes, self._mounted, self._proc = names, boxes, mounted, proc
-        self._groups: dict[str, tuple[tuple[str, int], Group | None]] = {}
+        self._groups: dict[str, tuple[tuple[str, int], Group]] = {}
         self._count = 0
 
     def sample(self, faults: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -78,9 +78,11 @@ class Services:
         known = self._groups.get(name)
         if known is not None and known[0] == key:
             return known[1]
-        if known is not None and known[1] is not None:
+        if known is not None:
             known[1].close()
+            del self._groups[name]
         found = folders(read(f"{self._proc}/{box.pid}/cgroup").decode("utf-8", "replace"), self._mounted)
-        group = Group(found) if found else None
-        self._groups[name] = key, group
-        return group
+        if not found:
+            return None
+        self._groups[name] = key, Group(found)
+        return self._groups[name][1]
