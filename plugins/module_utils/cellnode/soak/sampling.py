@@ -120,7 +120,8 @@ class Sampling:
 
     def _finish(self) -> None:
         """Copy the last reports, as far as that is a matter of a moment, and close the file."""
-        for asking in (self._boxes, *self._looks.values()):
+        self._boxes.close()
+        for asking in self._looks.values():
             asking.close()
         last = threading.Thread(target=self._copy, daemon=True)
         last.start()

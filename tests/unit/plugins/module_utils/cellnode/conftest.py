@@ -132,11 +132,7 @@ def cellnode_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(path, "w") as bundle:
         bundle.writestr("__main__.py", MAIN)
         for source in sorted(PACKAGE.rglob("*.py")):
-<<<<<<< HEAD
             bundle.write(source, f"cellnode/{source.relative_to(PACKAGE)}")
-=======
-            bundle.write(source, f"cellnode/{source.relative_to(PACKAGE).as_posix()}")
->>>>>>> w-sampler
     return path
 
 
