@@ -48,7 +48,7 @@ def quiet(chance: random.Random) -> str:
 
 def repeating(chance: random.Random) -> str:
     """Return a line of one failure that no rule knows, with numbers of its own."""
-    return f"ERROR: the frobnicator {chance.randrange(10**6)} has failed with an exception in {chance.random():.6f} s"
+    return f"ERROR: the frobnicator {chance.randrange(10**6, 10**7)} has failed with an exception in {chance.random():.6f} s"
 
 
 def failing() -> Lines:

@@ -145,16 +145,24 @@ class Scanner:
         self._border = number = self._base + len(self._lines)
         self._lines += lines
         self._masks += masks
-        for word, units in self._words.hot(data).items():
+        for word, units in self._words.hot(b"\n".join(self._worth_a_try(number - self._base))).items():
             self._mark(word, units, number)
         if not self._hits:
-            self._telling.take(lines, masks, self._words.low)
+            self._telling.take(lines, masks, data.lower())
 
     def _is_text(self, raw: bytes) -> bool:
         """Tell whether a piece is one of a log: of a file that begins as none, nothing is."""
         text = not self._never_text and normal.is_text(raw)
         self._never_text = not text and not self._lines and not self._base
         return text
+
+    def _worth_a_try(self, start: int) -> Iterator[bytes]:
+        """Yield the lines from one on, b"" for each that stands alone and is known to match no unit that is open."""
+        last = len(self._lines) - 1
+        for index, (line, mask) in enumerate(zip(self._lines[start:], self._masks[start:], strict=True), start):
+            known = self._known.get(mask)
+            idle = known is not None and index < last and self._words.open.isdisjoint(known)
+            yield b"" if idle and not self._goes_on(index) and not self._goes_on(index - 1) else line
 
     def _mark(self, word: bytes, units: frozenset[int], number: int) -> None:
         low, spots = self._words.low, self._spots
@@ -322,8 +330,8 @@ class Scanner:
 def _is_broken(first: bytes, second: bytes) -> bool:
     """Tell whether a line may go on in the next one."""
     first, second = first.strip(), second.strip()
-    if len(first) < BROKEN_CHARACTERS or not second or first[-1] in _SENTENCE_ENDS or second[0] in _NEW_BEGINNINGS:
-        return False
     if first[:SAME_BEGINNING] == second[:SAME_BEGINNING]:  # two of the same program
+        return False
+    if len(first) < BROKEN_CHARACTERS or not second or first[-1] in _SENTENCE_ENDS or second[0] in _NEW_BEGINNINGS:
         return False
     return len(first) >= SURELY_BROKEN_CHARACTERS or chr(second[0]).islower()
