@@ -22,7 +22,7 @@ from ..scenario import schema
 from ..scenario.schema import Bool, Choice, Key, Mapping, Name, Seq, Str
 from ..scenario.strict_yaml import Document, Limits, read
 from ..verdict import kinds
-from . import anchors
+from . import anchors, digits
 from .anchors import Words
 from .reading import READERS
 
@@ -37,9 +37,9 @@ LIMITS = Limits(max_bytes=4 << 20, max_values=100_000)
 # No pattern looks further than this for its next part, so that none takes long on a long line.
 LONGEST_GAP = 300
 _BORDER = "(?<![A-Za-z])"
-# A number in a pattern, which is no part of a word and none of its counts; a class of so many digits, not of any number;
-# what leaves open whether a part of the pattern stands in the line.
-_NUMBER, _DIGITS = re.compile(r"(?<![{,\dA-Za-z])\d+(?![\d,]*\}|[A-Za-z])"), re.compile(r"\\d(?![+*])")
+# A number in a pattern, which is no part of a word and none of its counts; what leaves open whether a part of the
+# pattern stands in the line.
+_NUMBER = re.compile(r"(?<![{,\dA-Za-z])\d+(?![\d,]*\}|[A-Za-z])")
 _CLASSES = re.compile(r"\\[A-Za-z]")
 _CHOICE = re.compile(r"[|?*\[]")
 _GAPS = re.compile(r"(?P<escaped>\\)?\.(?:\*|\{0,(?P<longest>\d+)\})")
@@ -83,7 +83,11 @@ def level(tier: str, *, calm: bool = False) -> tuple[bool, bool, int]:
 @lru_cache(maxsize=8192)
 def compiled(pattern: str) -> re.Pattern[str]:
     """Return a pattern that begins where a word begins, in upper or lower case, with gaps that have an end."""
-    return re.compile(_BORDER + f"(?:{_GAPS.sub(_gap, pattern)})", re.IGNORECASE)
+    return re.compile(_expression(pattern), re.IGNORECASE)
+
+
+def _expression(pattern: str) -> str:
+    return _BORDER + f"(?:{_GAPS.sub(_gap, pattern)})"
 
 
 def _gap(found: re.Match[str]) -> str:
@@ -151,16 +155,14 @@ class Unit:
     @cached_property
     def numbers(self) -> tuple[str, ...]:
         """Return numbers that a line needs; () where a part of the pattern may be left out."""
-        return () if _CHOICE.search(self.pattern) else self._numbers
+        return () if _CHOICE.search(self.pattern) else tuple(_NUMBER.findall(_CLASSES.sub(" ", self.pattern)))
 
     @cached_property
-    def minds_numbers(self) -> bool:
-        """Tell whether a match depends on which numbers a line has."""
-        return bool(self._numbers) or _DIGITS.search(self.pattern) is not None
-
-    @property
-    def _numbers(self) -> tuple[str, ...]:
-        return tuple(_NUMBER.findall(_CLASSES.sub(" ", self.pattern)))
+    def loose(self) -> re.Pattern[str] | None:
+        """Return what finds something on all lines that differ from a match in their digits; None: the pattern does."""
+        whole = _expression(self.pattern)
+        loose = digits.loosened(whole)
+        return None if loose == whole else re.compile(loose, re.IGNORECASE)
 
     def may_match(self, low: str) -> bool:
         """Tell whether a line, in lower case, has all that a match needs."""

@@ -10,33 +10,31 @@
 
 Only lines with a word that some rule needs are looked at, and a rule that has matched is not tried again: an earlier
 line beats a later one anyway. Once there is a hit, only rules that could still beat it are tried, and those that say the
-same. On a line that came before, with other numbers, only rules that mind numbers are tried again. So the memory does
-not grow with the log, and neither does the time that a line takes.
+same. On a line that came before with other digits, only rules are tried that would match it with some digits. So the
+memory does not grow with the log, and neither does the time that a line takes.
 """
 
 from __future__ import annotations
 
-import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..verdict import kinds
 from . import normal
+from .digits import Known, masked
 from .rules import SPECIFIC, SYMPTOM, Rule, Rules, level
 from .telling import Telling
-from .words import NONE, Words
+from .words import Words
 
 AROUND = 6
 # A program says in one line that it failed, and in the next one why.
 SAME_EVENT_LINES = 1
 MOST_LINES = 3
 CHUNK_BYTES = 1 << 18
-# What is remembered of lines that came before: so many, and none that is longer.
-MOST_SHAPES, LONGEST_SHAPE = 4096, 1500
 # A line that is no shorter may have been broken by the width of a screen; a line that goes on begins small.
 BROKEN_CHARACTERS, SURELY_BROKEN_CHARACTERS, SAME_BEGINNING = 30, 60, 6
 
-_NUMBERS = re.compile(rb"(?<![A-Za-z])\d+(?![A-Za-z])")
 _SENTENCE_ENDS = frozenset(b".!?;)]}>")
 _NEW_BEGINNINGS = frozenset(b"0123456789[({<|#*=+")
 
@@ -107,10 +105,12 @@ class Scanner:
         self._telling = Telling()
         self._waiting = bytearray()
         self._lines: list[bytes] = []  # those to look at, and those around them
+        self._masks: list[bytes] = []  # the same without their digits
         self._base = 0  # the number of the first of them
-        self._spots: dict[int, set[int]] = {}
+        self._border = 0  # the number of the first of those that came last
+        self._spots: defaultdict[int, list[frozenset[int]]] = defaultdict(list)
         self._never_text = False  # it began as no text
-        self._vain: dict[bytes, frozenset[int]] = {}  # what does not match lines of a shape
+        self._known: Known[frozenset[int]] = Known()  # all that may match a line, by its key
 
     def feed(self, piece: bytes) -> None:
         """Take the next piece of the log, cut anywhere."""
@@ -141,12 +141,14 @@ class Scanner:
         whole = b"\n".join(normal.lines_of(raw, CHUNK_BYTES))
         lines = normal.lines_of(normal.clean(whole))
         data = b"\n".join(lines)
-        number = self._base + len(self._lines)
+        masks = masked(data).split(b"\n")
+        self._border = number = self._base + len(self._lines)
         self._lines += lines
-        for word, units in self._words.hot(data).items():
+        self._masks += masks
+        for word, units in self._words.hot(b"\n".join(self._worth_a_try(number - self._base))).items():
             self._mark(word, units, number)
         if not self._hits:
-            self._telling.take(lines, self._words.low)
+            self._telling.take(lines, masks, data.lower())
 
     def _is_text(self, raw: bytes) -> bool:
         """Tell whether a piece is one of a log: of a file that begins as none, nothing is."""
@@ -154,12 +156,20 @@ class Scanner:
         self._never_text = not text and not self._lines and not self._base
         return text
 
+    def _worth_a_try(self, start: int) -> Iterator[bytes]:
+        """Yield the lines from one on, b"" for each that stands alone and is known to match no unit that is open."""
+        last = len(self._lines) - 1
+        for index, (line, mask) in enumerate(zip(self._lines[start:], self._masks[start:], strict=True), start):
+            known = self._known.get(mask)
+            idle = known is not None and index < last and self._words.open.isdisjoint(known)
+            yield b"" if idle and not self._goes_on(index) and not self._goes_on(index - 1) else line
+
     def _mark(self, word: bytes, units: frozenset[int], number: int) -> None:
         low, spots = self._words.low, self._spots
         last, at = 0, low.find(word)
         while at >= 0:
             number += low.count(b"\n", last, at)
-            spots.setdefault(number, set()).update(units)
+            spots[number].append(units)
             last = low.find(b"\n", at)
             if last < 0:
                 return
@@ -170,44 +180,72 @@ class Scanner:
         for number in sorted(number for number in self._spots if number < end):
             self._try(number, self._spots.pop(number))
         gone = max(0, end - AROUND - self._base)
-        del self._lines[:gone]
+        del self._lines[:gone], self._masks[:gone]
         self._base += gone
 
-    def _try(self, number: int, units: set[int]) -> None:
+    def _try(self, number: int, marked: list[frozenset[int]]) -> None:
         if self._open_until is not None and number > self._open_until:
             self._settle()
-        units &= self._words.open
         index = number - self._base
-        if not units or index >= len(self._lines):
+        if index >= len(self._lines):
             return
-        shape = self._shape(index)
-        units -= self._vain.get(shape, NONE)
-        able = self._able(index, units)
-        if able:
-            texts = [_Text(normal.plain(self._lines[index])), *self._joined(index)]
-            units -= {position for position in sorted(able) if self._matches(position, number, texts)}
-        if units and shape not in self._vain:
-            self._remember(shape, units)
-
-    def _shape(self, index: int) -> bytes:
-        """Return a line and those beside it without their numbers: what a program says again has the same shape."""
-        return _NUMBERS.sub(b"0", b"\n".join(self._lines[max(0, index - 1) : index + 2]))
-
-    def _remember(self, shape: bytes, units: set[int]) -> None:
-        """Note that units need not be tried on this shape again; those that mind its numbers have to be."""
-        if len(shape) > LONGEST_SHAPE:
-            return
-        if len(self._vain) >= MOST_SHAPES:
-            self._vain.clear()
-        vain = frozenset(unit for unit in units if not self._rules.units[unit].minds_numbers)
-        self._vain[shape] = vain
-
-    def _able(self, index: int, units: set[int]) -> set[int]:
-        """Return the units whose words a line and those beside it have."""
+        key = self._key(index)
+        known = self._known.get(key)
+        units = self._words.open if known is None else self._words.open & known
         if not units:
-            return units
-        near = b" ".join(self._lines[max(0, index - 1) : index + 2]).lower().decode("latin-1")
-        return {unit for unit in units if self._rules.units[unit].may_match(near)}
+            return
+        units = units.intersection(set().union(*marked))
+        if known is None:
+            self._try_first(number, key, units)
+        else:
+            self._try_again(number, units)
+
+    def _try_first(self, number: int, key: bytes, units: set[int]) -> None:
+        """Try units on a line of a key that was not there before, and remember which may match another one."""
+        index = number - self._base
+        near = self._near(index)
+        able = [unit for unit in sorted(units) if self._rules.units[unit].words.may_match(near)]
+        texts = self._texts(index) if able else []
+        matched = {unit for unit in able if self._matches(unit, number, texts)}
+        if number not in (self._border - 1, self._border):  # there, the piece may lack words of the line beside
+            may = (unit for unit in able if self._may_match(unit, texts, matched=unit in matched))
+            self._known.remember(key, frozenset(may))
+
+    def _may_match(self, position: int, texts: list[_Text], *, matched: bool) -> bool:
+        """Tell whether a unit may match a line that differs in its digits from one that it has matched or not."""
+        loose = self._rules.units[position].loose
+        return matched if loose is None else any(loose.search(text.line) for text in texts)
+
+    def _try_again(self, number: int, units: set[int]) -> None:
+        """Try units on a line of a key that was there before."""
+        index = number - self._base
+        near = self._near(index)
+        able = [unit for unit in sorted(units) if self._rules.units[unit].may_match(near)]
+        texts = self._texts(index) if able else []
+        for unit in able:
+            self._matches(unit, number, texts)
+
+    def _near(self, index: int) -> str:
+        """Return a line with those beside it, in lower case."""
+        return b" ".join(self._lines[max(0, index - 1) : index + 2]).lower().decode("latin-1")
+
+    def _texts(self, index: int) -> list[_Text]:
+        """Return a line, and what it makes with those beside it where one may have been broken into both."""
+        return [_Text(normal.plain(self._lines[index])), *self._joined(index)]
+
+    def _key(self, index: int) -> bytes:
+        """Return the mask of a line, with those of the lines that it may have been broken from and into.
+
+        Rules match all lines of a key in the same way, but for those that want certain digits.
+        """
+        above, below = self._goes_on(index - 1), self._goes_on(index)
+        if not above and not below:
+            return self._masks[index]
+        return b"\n" * above + b"\n".join(self._masks[index - above : index + below + 1])
+
+    def _goes_on(self, index: int) -> bool:
+        """Tell whether a line may go on in the next one."""
+        return 0 <= index < len(self._lines) - 1 and _is_broken(self._lines[index], self._lines[index + 1])
 
     def _matches(self, position: int, number: int, texts: list[_Text]) -> bool:
         """Tell whether a unit that is open matches a line, and keep the hit that this makes."""
@@ -281,7 +319,7 @@ class Scanner:
     def _joined(self, index: int) -> Iterator[_Text]:
         """Yield the line with the next one and with the one above, where one may have been broken into both, and where."""
         for first in (index, index - 1):
-            if 0 <= first < len(self._lines) - 1 and _is_broken(self._lines[first], self._lines[first + 1]):
+            if self._goes_on(first):
                 head, rest = normal.plain(self._lines[first]), normal.plain(self._lines[first + 1])
                 if normal.message(rest) == rest:
                     yield _Text(f"{head} {rest}", len(head))
@@ -292,8 +330,8 @@ class Scanner:
 def _is_broken(first: bytes, second: bytes) -> bool:
     """Tell whether a line may go on in the next one."""
     first, second = first.strip(), second.strip()
-    if len(first) < BROKEN_CHARACTERS or not second or first[-1] in _SENTENCE_ENDS or second[0] in _NEW_BEGINNINGS:
-        return False
     if first[:SAME_BEGINNING] == second[:SAME_BEGINNING]:  # two of the same program
+        return False
+    if len(first) < BROKEN_CHARACTERS or not second or first[-1] in _SENTENCE_ENDS or second[0] in _NEW_BEGINNINGS:
         return False
     return len(first) >= SURELY_BROKEN_CHARACTERS or chr(second[0]).islower()

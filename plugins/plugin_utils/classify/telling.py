@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import normal
+from .digits import Known
 
 MOST = 3
 MOST_KEPT = 64
@@ -43,14 +44,18 @@ class Telling:
         self._kept: dict[str, _Line] = {}
         self._last: list[str] = []
         self._order = 0
+        self._shapes: Known[str] = Known()  # "" for a line that does not sound like a failure
 
-    def take(self, lines: Sequence[bytes], low: bytes) -> None:
-        """Look at the next lines of a log. low: all of them in lower case."""
-        hot = [word for word in _HOT if word in low]
-        if hot:
-            for line, small in zip(lines, low.split(b"\n"), strict=False):
-                if any(word in small for word in hot):
-                    self._weigh(normal.plain(line))
+    def take(self, lines: Sequence[bytes], masks: Sequence[bytes], low: bytes) -> None:
+        """Look at the next lines of a log. masks: them without their digits; low: all of them in lower case."""
+        if any(word in low for word in _HOT):
+            for line, mask in zip(lines, masks, strict=True):
+                shape = self._shapes.get(mask)
+                if shape is None:
+                    shape = _shape(line)
+                    self._shapes.remember(mask, shape)
+                if shape:
+                    self._weigh(shape, line)
         last = [normal.plain(line) for line in lines[-MOST * 4 :] if line.strip()]
         self._last = [*self._last, *last][-MOST:]
 
@@ -63,12 +68,12 @@ class Telling:
         ]
         return tuple(told or map(normal.shown, self._last))
 
-    def _weigh(self, text: str) -> None:
-        shape = _NUMBERS.sub("0", normal.message(text))
+    def _weigh(self, shape: str, line: bytes) -> None:
         known = self._kept.get(shape)
         if known:
             known.count += 1
             return
+        text = normal.plain(line)
         weight = sum(1 << rank for rank, words in enumerate(_WEIGHTS) if words.search(text))
         if normal.is_calm(text):
             weight //= 4
@@ -79,3 +84,9 @@ class Telling:
                 return
             del self._kept[worst]
         self._kept[shape] = _Line(text, weight, self._order)
+
+
+def _shape(line: bytes) -> str:
+    """Return what a line that sounds like a failure says whatever its numbers are, "" for any other line."""
+    small = line.lower()
+    return _NUMBERS.sub("0", normal.message(normal.plain(line))) if any(word in small for word in _HOT) else ""

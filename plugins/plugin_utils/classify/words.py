@@ -37,6 +37,7 @@ class Words:
 
     def hot(self, data: bytes) -> dict[bytes, frozenset[int]]:
         """Return the words to look for in a piece, with the units to try on lines that have them."""
+        data = data.replace(b"\\t", b"  ")  # a tab that is written out is no letter of the word behind it
         self.low = data.lower()
         words = set(data.translate(_LETTERS).split())
         all_words = b" ".join(words)

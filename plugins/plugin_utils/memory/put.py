@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from ..verdict.strict_json import FileProblem
 from . import texts
@@ -22,8 +22,7 @@ CASE = "SELECT id, labels FROM cases WHERE scenario = :scenario AND name = :name
 ATTEMPT = "SELECT id FROM attempts WHERE run_id = :run_id AND case_id = :case_id AND attempt = :attempt"
 
 
-@dataclass(frozen=True)
-class AttemptRows:
+class AttemptRows(NamedTuple):
     """One attempt with its case. case: scenario, name, labels; row: the columns of `attempts` but its two references.
 
     revision: what was tested, "" where that is not known.
@@ -31,15 +30,14 @@ class AttemptRows:
 
     case: Row
     row: Row
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = MappingProxyType({})
     nodes: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
     metrics: tuple[tuple[str, float, str], ...] = ()
     revision: str = ""
 
 
-@dataclass(frozen=True)
-class RunRows:
+class RunRows(NamedTuple):
     """One run. run: the columns of `runs`; nodes: of `run_nodes`; events: of `events`, None to leave those there are.
 
     problems: what in its files could not be believed, and is left out; live: its controller may still record it.

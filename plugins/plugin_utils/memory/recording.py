@@ -75,6 +75,7 @@ class Recording:
         # What was there before is of a controller that may have been killed before it had written all of it.
         self._whole = not log.goes_on
         self._ending, self._done = threading.Event(), threading.Event()
+        self._flowing = False
         self._wrong = ""
         self._until = float("inf")
         self._thread = threading.Thread(target=self._work, name="testcell-recording", daemon=True)
@@ -132,14 +133,18 @@ class Recording:
         self._whole = self._whole and not waiting
 
     def _gathered(self, waiting: Sequence[Event]) -> list[Event]:
-        """Return the events of the next 100 ms; without any it waits for one, unless others are to be written."""
+        """Return the events of the next 100 ms. It waits for one first, unless others are to be written or just came.
+
+        While events flow this thread wakes once each 100 ms, and whoever tells one need not wake it.
+        """
         found: list[Event | None] = []
-        if not waiting:
+        if not waiting and not self._flowing:
             found.append(self._queue.get())
         self._ending.wait(EVERY_S)
         with suppress(Empty):
             while True:
                 found.append(self._queue.get_nowait())
+        self._flowing = bool(found)
         return [event for event in found if event is not None]
 
     @contextmanager

@@ -17,10 +17,9 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..report.results import MAX_SUMMARY_BYTES, RUNNING_WITHIN_S
 from ..report.values import items, mapping, number, text
@@ -42,8 +41,7 @@ RUNNING, UNFINISHED, FINISHED = "running", "unfinished", "finished"
 _EVENT = {"event": "", "host": "", "task": "", "status": "", "error_kind": ""}
 
 
-@dataclass(frozen=True)
-class _Run:
+class _Run(NamedTuple):
     """What is read of a run's folder before its attempts. summary and plan are {} where there is none to believe."""
 
     path: Path
@@ -57,7 +55,7 @@ def of_run(run_dir: Path, *, now: float, events: bool = True) -> RunRows:
     digest = digest_of(run_dir)  # before anything is read, so that what is written meanwhile is news
     run = _planned(run_dir)
     summary = _document(run, run_dir / SUMMARY)
-    run = replace(run, summary=summary or {})
+    run = run._replace(summary=summary or {})
     attempts = tuple(_attempts(run))
     row = _run_row(run, now, digest, believed=summary is not None)
     return RunRows(
@@ -83,7 +81,7 @@ def state_of(run_dir: Path, now: float) -> str:
 def _planned(run_dir: Path) -> _Run:
     """Return a run of which nothing but its plan is read."""
     run = _Run(run_dir, {}, {}, Faults())
-    return replace(run, plan=_document(run, run_dir / "plan.json") or {})
+    return run._replace(plan=_document(run, run_dir / "plan.json") or {})
 
 
 def digest_of(run_dir: Path) -> str:

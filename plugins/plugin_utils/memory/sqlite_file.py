@@ -13,9 +13,9 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from typing import NamedTuple
 
 from . import errors
 from .errors import StoreError
@@ -31,8 +31,7 @@ PRAGMAS = ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON")
 SIDES = ("", "-wal", "-shm")
 
 
-@dataclass(frozen=True)
-class Patience:
+class Patience(NamedTuple):
     """How long a locked database is waited for: wait_s at a time, so many tries."""
 
     wait_s: float = 5.0

@@ -16,7 +16,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -151,7 +150,7 @@ class Store:
     def take_in_for_good(self, run_dir: Path) -> Synced:
         """Take up a run whose folder is about to go."""
         found = rows.of_run(run_dir, now=self.clock())
-        self.put([replace(found, run={**found.run, "path": ""})])
+        self.put([found._replace(run={**found.run, "path": ""})])
         return Synced(added=1, problems=found.problems)
 
     def _take_up(self, found: syncing.Found) -> Synced:

@@ -83,7 +83,7 @@ class Found:
 def _without_events(found: RunRows) -> RunRows:
     """Return what may be put of a run whose controller lives, and writes its events; one at its end stays news until it is gone."""
     digest = found.run["digest"] if found.run["state"] == rows.RUNNING else ""
-    return replace(found, events=None, run={**found.run, "digest": digest})
+    return found._replace(events=None, run={**found.run, "digest": digest})
 
 
 def known(database: Database, results_dir: Path) -> dict[str, Known]:

@@ -10,10 +10,9 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..run.folder import LATEST, PIN, RUN_ID
 from .values import mapping, number, rows, text
@@ -23,8 +22,7 @@ MAX_JOURNAL_LINES = 50
 RUNNING_WITHIN_S = 900.0
 
 
-@dataclass(frozen=True)
-class RunRow:
+class RunRow(NamedTuple):
     """One run on disk. verdict is "" while there is no summary; last_sign is when it ended, else last wrote."""
 
     run_id: str

@@ -11,15 +11,14 @@ import multiprocessing
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 PATTERN = re.compile(r"(?P<user>.*)@(?P<host>[^@]*):(?P<pid>\d+)/(?P<place>[^/]+)(?:/(?P<start>\d+))?", re.DOTALL)
 STATE, START = 0, 19
 
 
-@dataclass(frozen=True)
-class Here:
+class Here(NamedTuple):
     """This machine and process space. place: boot id and pid name space, so that equal host names are told apart."""
 
     user: str

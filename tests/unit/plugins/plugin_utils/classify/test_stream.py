@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import tracemalloc
 from pathlib import Path
 
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.classify import decide, rules, stream
+import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.classify import decide, digits, rules, stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -100,10 +102,11 @@ def test_a_line_that_comes_again_with_another_number_is_read():
 def test_what_is_remembered_of_lines_has_an_end():
     scanner = stream.Scanner(rules.own())
     letters = "abcdefghijklmnop"
-    words = ["".join(letters[n >> shift & 15] for shift in (0, 4, 8, 12)) for n in range(3 * stream.MOST_SHAPES)]
+    words = ["".join(letters[n >> shift & 15] for shift in (0, 4, 8, 12)) for n in range(digits.MOST_BYTES // 100)]
     scanner.feed("".join(f"the {word} has failed with an error\n" for word in words).encode())
     scanner.finish()
-    assert 0 < len(scanner._vain) <= stream.MOST_SHAPES
+    for known in (scanner._known, scanner._telling._shapes):
+        assert 0 < len(known) < len(words) and sum(map(len, known)) < digits.MOST_BYTES
 
 
 class Untiring(stream.Scanner):
@@ -123,6 +126,59 @@ def test_what_is_tried_no_more_would_not_have_been_chosen():
         tireless.feed(text)
         whole, found = decide.decide(tireless.finish()), read([text])
         assert (found.error_kind, found.rule, found.evidence[0]) == (whole.error_kind, whole.rule, whole.evidence[0])
+
+
+class Forgetful(digits.Known):
+    """Knows of no line what was found out of one that was the same but for its digits."""
+
+    def remember(self, mask, value):
+        pass
+
+
+def with_other_digits(chance, line):
+    """Return a line with other digits: any, or those of a number that some rule wants."""
+    number = chance.choice(["28", "104", "111", "124", "137", "404", "429", "500", "503", ""])
+    line = re.sub(r"\d+", lambda found: (number + chance.choice("0123456789") * 9)[: len(found[0])], line)
+    at = line.find(" ", stream.BROKEN_CHARACTERS)
+    if at < 0 or chance.random() < 0.7:
+        return line
+    return line[:at] + chance.choice(["\n", "\nother words\n"]) + line[at + 1 :]
+
+
+@pytest.mark.parametrize("chunk", [1 << 12, 1 << 18])
+def test_a_line_with_other_digits_is_read_as_if_none_had_been_before(monkeypatch, chunk):
+    monkeypatch.setattr(stream, "CHUNK_BYTES", chunk)
+    data = Path(__file__).parent / "data" / "messages.jsonl"
+    entries = [json.loads(one)["text"].splitlines() for one in data.read_text().splitlines()]
+    entries += [
+        ["the frobnicator 12345 has failed with error 123"],
+        ["exit status 17 of 100", "write failed: error 42"],
+    ]
+    chance = random.Random(2)
+    found = set()
+    for _ in range(100):
+        few = chance.choices(entries, k=chance.randrange(1, 4))
+        # a log that is no more than one failure is searched to its end
+        lines = [with_other_digits(chance, line) for _ in range(30) for line in chance.choice(few)]
+        fast, slow = stream.Scanner(rules.own()), stream.Scanner(rules.own())
+        slow._known, slow._telling._shapes = Forgetful(), Forgetful()
+        for scanner in (fast, slow):
+            for line in lines:
+                scanner.feed(f"{line}\n".encode())
+        seen = fast.finish()
+        assert seen == slow.finish()
+        found.update(hit.kind for hit in seen.hits)
+    assert len(found) > 20
+
+
+def test_a_line_broken_between_two_pieces_does_not_hide_the_next_one():
+    first, second = b"write /var/lib/docker/overlay2/abcdefabcdef/diff/x: no space\n", b"left on device\n"
+    filler = b"INFO nothing to see\n" * (stream.CHUNK_BYTES // 20 + 1)
+    assert read([filler + first, second + filler, filler + first + second]).error_kind == "disk_full"
+
+
+def test_a_word_behind_a_tab_that_is_written_out_is_one():
+    assert decide.classify('{"log": "frob:\\\\tENOSPC"}').error_kind == "disk_full"
 
 
 def test_a_program_is_no_log():

@@ -5,7 +5,6 @@ import os
 import pwd
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import owner
@@ -46,10 +45,10 @@ def test_a_process_that_was_killed_and_not_reaped_yet_is_dead():
         (owner.name(HERE, 77, "500"), True),
         (owner.name(HERE, 78, "500"), False),
         (owner.name(HERE, 78, "499"), True),
-        (owner.name(replace(HERE, user="bob"), 77), True),
-        (owner.name(replace(HERE, host="other"), 77), False),
-        (owner.name(replace(HERE, host="other"), 77, "500"), False),
-        (owner.name(replace(HERE, place="ffff0000-4026531836"), 77, "500"), False),
+        (owner.name(HERE._replace(user="bob"), 77), True),
+        (owner.name(HERE._replace(host="other"), 77), False),
+        (owner.name(HERE._replace(host="other"), 77, "500"), False),
+        (owner.name(HERE._replace(place="ffff0000-4026531836"), 77, "500"), False),
         ("anna@ctl:77", False),
         ("", False),
         ("anna@ctl:x/abcd1234-4026531836", False),
