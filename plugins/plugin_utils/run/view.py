@@ -14,7 +14,7 @@ from ..report.values import duration
 from .plan import CasePlan, RunPlan
 
 MOST_FAULTS_SHOWN = 100
-IN_BYTES = ("max_rss_slope", "max_gpu_memory_slope")
+IN_BYTES = ("max_rss_slope", "max_anon_slope", "max_disk_slope", "max_gpu_memory_slope")
 
 
 def as_data(plan: RunPlan) -> dict[str, Any]:

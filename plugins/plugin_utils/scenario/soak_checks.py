@@ -25,6 +25,7 @@ def soak_problems(merged: Settings, folder: Path, services: Sequence[Service] | 
     for path, setting, values in _sections(merged):
         found += _plan_problems(path, setting, values, folder, services)
         found += _service_problems(path, setting, values, services)
+        found += _twins(path, setting, values)
     return in_order(found)
 
 
@@ -64,6 +65,17 @@ def _service_problems(
                 place = (*path, key, index, "service")
                 message = f"unknown service {show(name)}{_near(name, known)}"
                 yield setting.problem(place, message, allowed=listing(known))
+
+
+def _twins(path: KeyPath, setting: Setting, values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the services whose metrics are asked for twice; a node asks each of them once."""
+    told: set[str] = set()
+    for index, entry in enumerate(values.get("metrics", ())):
+        name = entry.get("service", "")
+        if name in told:
+            place = (*path, "metrics", index, "service")
+            yield setting.problem(place, f"service {show(name)} is given twice; put all its names into one entry")
+        told.add(name)
 
 
 def _near(name: str, known: Sequence[str]) -> str:

@@ -74,6 +74,8 @@ GATES = Mapping({
     "max_fd_slope": Float(0, 1e9, unit="an hour"),
     "max_threads_slope": Float(0, 1e9, unit="an hour"),
     "max_gpu_memory_slope": Size(),
+    "max_anon_slope": Size(),
+    "max_disk_slope": Size(),
     "max_rto_secs": _seconds,
     "max_report_gap_secs": _seconds,
     "burst_windows": Int(1, 1000),
@@ -95,8 +97,8 @@ _KEYS: dict[str, Key | Spec] = {
     "out_dir": Str(test=names.wrong_base_path, rule=names.BASE_PATH),
     "sample_interval_secs": Measure(Int(1, 3600, unit="seconds")),
     "warmup_secs": Measure(Int(0, LONGEST_S, unit="seconds")),
-    "reports": Seq(REPORT, max=100),
-    "metrics": Seq(METRICS, max=100),
+    "reports": Seq(REPORT, max=64),
+    "metrics": Seq(METRICS, max=64),
     "gates": GATES,
 }
 PROFILE = Mapping(_KEYS)

@@ -348,12 +348,12 @@ def of_data(data: Sequence[Mapping[str, Any]]) -> tuple[Injection, ...]:
     return tuple(Injection(**one) for one in data)
 
 
-def wanted_kinds(injections: Sequence[Injection]) -> dict[str, list[dict[str, Any]]]:
-    """Return node -> what it is asked to be able to do, each `kind`, `params` and `service` once, by time."""
-    found: dict[str, list[dict[str, Any]]] = {}
+def wanted_kinds(injections: Sequence[Injection]) -> dict[str, dict[str, list[Any]]]:
+    """Return node -> what is asked of it before the run: `kinds`, each with `params`, and `services`; each once, by time."""
+    found: dict[str, dict[str, list[Any]]] = {}
     for one in injections:
-        wanted = {"kind": one.kind, "params": one.params, "service": one.service}
-        asked = found.setdefault(one.node, [])
-        if wanted not in asked:
-            asked.append(wanted)
+        asked = found.setdefault(one.node, {"kinds": [], "services": []})
+        wanted = {"kind": one.kind, "params": one.params}
+        asked["kinds"] += [wanted] if wanted not in asked["kinds"] else []
+        asked["services"] += [one.service] if one.service and one.service not in asked["services"] else []
     return found

@@ -47,6 +47,18 @@ class SoakSettings:
     metrics: tuple[dict[str, Any], ...]
     gates: dict[str, Any]
 
+    @property
+    def limits(self) -> dict[str, Any]:
+        """Return what the gates are held to, by the names of their limits; those that nobody asks for are absent."""
+        own = ("max_stall_secs", "max_lag_p95", "max_failure_ratio", "max_rss_slope", "warmup_secs", "missing")
+        return {**{name: getattr(self, name) for name in own}, **self.gates}
+
+
+def of_data(data: Mapping[str, Any]) -> SoakSettings:
+    """Return settings from plain data, as a run's plan keeps them."""
+    lists = {name: tuple(data[name]) for name in ("topologies", "reports", "metrics")}
+    return SoakSettings(**{**data, **lists})
+
 
 def profile_problem(profile: str) -> Problem | None:
     """Return what is wrong with the name of a profile."""

@@ -99,9 +99,9 @@ def command(project: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def playbook(project: Path) -> tuple[int, str]:
+def playbook(project: Path, name: str = "site.yml", **variables: str) -> tuple[int, str]:
     done = subprocess.run(
-        ansible_command(project / "hosts", {"scenario": "example"}),
+        ansible_command(project / "hosts", {"scenario": "example", **variables}, name),
         cwd=project,
         env=environment(),
         stdin=subprocess.DEVNULL,
@@ -121,6 +121,29 @@ def test_a_wrong_compose_file_is_told_before_any_node_is_contacted(
     for door, code in ((command, 3), (playbook, 2)):
         ended, said = door(project)
         assert ended == code and words in said
+    assert node.callers == 0
+    assert not (project / "results").exists() and not (project.parent / "root").exists()
+
+
+CHAOS = [
+    pytest.param("events: [{kind: kil, at_s: 1}]\n", "did you mean kill?", id="B73"),
+    pytest.param("events: [{kind: kill, at_s: 1, duration_s: 1, target: {node: node9}}]\n", "does not use the node 'node9'", id="B74"),
+    pytest.param("events: [{kind: kill, at_s: 1, duration_s: 1, target: {node: node1}}]\n", "takes down all services (1 of 1: engine)", id="B74-total"),
+    pytest.param("events: [{kind: kill, at_s: 99, duration_s: 1, target: {node: node1}}]\n", "is past the end", id="B75"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("chaos", "words"), CHAOS)
+def test_a_wrong_chaos_plan_is_told_before_any_node_is_contacted(
+    project: Path, node: Node, chaos: str, words: str
+) -> None:
+    """B73, B74, B75"""
+    (project / FOLDER / "chaos.yml").write_text(chaos)
+    with (project / FOLDER / "metadata.yml").open("a") as metadata:
+        metadata.write("soak: {chaos_plan: chaos.yml}\n")
+    asked = {"soak_profile": "soak_smoke", "topologies": "single_chaos", "duration_secs": "60"}
+    ended, said = playbook(project, "playbooks/soak.yml", **asked)
+    assert ended == 2 and words in said, said
     assert node.callers == 0
     assert not (project / "results").exists() and not (project.parent / "root").exists()
 

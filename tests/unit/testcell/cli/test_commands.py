@@ -168,6 +168,18 @@ def test_config_show_gives_each_value_with_its_origin(project: Path, cli: Cli) -
     assert forced["test_execution.timeout"] == 7
 
 
+def test_config_show_names_the_profile_of_a_soak_as_an_origin(project: Path, cli: Cli) -> None:
+    words = ("config", "show", "example", "--origin", "--format", "json")
+    assert [item for item in cli(*words).json if item["key"].startswith("soak.")] == []
+    asked = ("-e", "soak_profile=soak_smoke", "-e", "max_stall_secs=7")
+    found = {item["key"]: item for item in cli(*words, *asked).json}
+    assert (found["soak.duration_secs"]["value"], found["soak.duration_secs"]["layer"]) == (1200, "profile soak_smoke")
+    stall = found["soak.max_stall_secs"]
+    assert (stall["value"], stall["layer"], [item["value"] for item in stall["shadows"]]) == (7, "override", [120])
+    wrong = cli(*words, "-e", "soak_profile=smoke")
+    assert wrong.code == 3 and "-e: soak_profile: unknown profile; got string 'smoke'" in wrong.out + wrong.err
+
+
 def test_nodes_are_listed_without_contact(project: Path, cli: Cli) -> None:
     found = cli("nodes", "--offline", "-i", "inventories/nodes.ini", "--format", "json").json
     assert [node["name"] for node in found["nodes"]] == ["node1", "node2"]

@@ -36,6 +36,8 @@ soak:
     max_fd_slope: 60
     max_threads_slope: 10
     max_gpu_memory_slope: 64MiB
+    max_anon_slope: 64MiB
+    max_disk_slope: 1GiB
     max_rto_secs: 60
     max_report_gap_secs: 60
     burst_windows: 3
@@ -100,6 +102,7 @@ WRONG = [
     ("soak: {reports: [{service: engine, path: r, monotonic: [height]}]}", "monotonic[0]: must be one of the allowed words", "progress"),
     ("soak: {metrics: [{service: engine, names: [a]}]}", "soak.metrics[0]: required key 'port' is missing"),
     ("soak: {metrics: [{service: x, port: 1, names: [a]}]}", "soak.metrics[0].service: unknown service 'x'"),
+    ("soak: {metrics: [{service: engine, port: 1, names: [a]}, {service: engine, port: 1, names: [b]}]}", "soak.metrics[1].service: service 'engine' is given twice"),
     ("soak: {metrics: [{service: engine, port: 1, names: []}]}", "soak.metrics[0].names: has too few or too many items"),
 ]  # fmt: skip
 

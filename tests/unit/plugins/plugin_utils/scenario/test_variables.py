@@ -102,3 +102,24 @@ def test_the_user_s_own_variables_are_passed_over(name):
 )
 def test_the_variables_that_may_hold_a_setting_are_known(key, names):
     assert set(names) <= set(names_of(key))
+
+
+@pytest.mark.parametrize(
+    ("variables", "value"),
+    [
+        ({"soak_profile": "soak_smoke", "topologies": "single, distributed"}, ["single", "distributed"]),
+        ({"soak_profile": "soak_smoke", "topologies": ["single"]}, ["single"]),
+        ({"soak.topologies": "single"}, ["single"]),
+        ({"testcell_soak_topologies": "single,distributed"}, ["single", "distributed"]),
+        ({"topologies": "single"}, None),
+        ({"soak_profile": "", "topologies": "single"}, None),
+    ],
+)
+def test_the_short_names_of_a_soak_count_where_there_is_one_and_a_comma_list_is_a_list(variables, value):
+    assert layers.load(None, {}, variables).value("soak", "topologies") == value
+
+
+def test_the_short_names_of_a_soak_are_no_inventory_variables():
+    assert (
+        layers.load(None, {"soak_profile": "soak_smoke", "duration_secs": "x"}).value("soak", "duration_secs") is None
+    )

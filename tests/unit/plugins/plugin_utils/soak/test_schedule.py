@@ -243,6 +243,9 @@ def test_each_node_gets_its_own_and_is_asked_what_it_can_do():
         }
     ]
     assert schedule.wanted_kinds(found) == {
-        "local": [{"kind": "pressure", "params": {"requests_per_s": 5.0, "concurrency": 16}, "service": ""}],
-        "node-2": [{"kind": "kill", "params": {}, "service": "decode-2"}],
+        "local": {
+            "kinds": [{"kind": "pressure", "params": {"requests_per_s": 5.0, "concurrency": 16}}],
+            "services": [],
+        },
+        "node-2": {"kinds": [{"kind": "kill", "params": {}}], "services": ["decode-2"]},
     }

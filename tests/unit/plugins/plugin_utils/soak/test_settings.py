@@ -184,6 +184,13 @@ def test_settings_are_plain_json(load):
     assert json.loads(json.dumps(asdict(found)))["metrics"] == [{"service": "engine", "port": 18100, "names": ["a*"]}]
 
 
+def test_settings_come_back_from_plain_data_with_the_limits_of_the_gates(load):
+    found = settings.effective(load("soak: {gates: {max_disk_slope: 1GiB}}\n"), SMOKE)
+    assert settings.of_data(json.loads(json.dumps(asdict(found)))) == found
+    assert found.limits["max_disk_slope"] == 2**30 and found.limits["missing"] == "warn"
+    assert found.limits["max_rto_secs"] == 60 and "max_anon_slope" not in found.limits
+
+
 def test_a_profile_that_is_none_is_named():
     problem = settings.profile_problem("soak_smok")
     assert "-e: soak_profile: unknown profile; got string 'soak_smok'" in problem.render()
