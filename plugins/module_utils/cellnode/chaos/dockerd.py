@@ -15,6 +15,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ LAUNCH_S = 20.0
 COMMAND_S = 90.0
 SPACES = ("mnt", "net", "pid")
 RUNNING = ("running", "paused")
+PID_WORDS = ("--pidfile", "-p")
 KEEPING = ("always", "unless-stopped")
 STARTER = """
 for group; do
@@ -132,6 +134,7 @@ class DockerdRestart:
             if _children(undo["minder"][0]):
                 return  # it has started the engine; a second one would be in its way
         if not procs.alive(Proc(*undo["daemon"])) and lifetime.serving(engine.path) is None:
+            _forget(undo["daemon"][0], undo["life"]["argv"])
             _launch(undo["life"])
 
     def _is_minder_stopped(self, undo: Json) -> bool:
@@ -263,6 +266,16 @@ def _groups(place: Path) -> list[str]:
         if top:
             found.append(f"{top}{path}".rstrip("/"))
     return found
+
+
+def _forget(pid: int, argv: list[str]) -> None:
+    """Remove the daemon's note of its number: while its body waits to be reaped, or with another's number, no new one starts."""
+    given = [after for before, after in zip(argv, argv[1:]) if before in PID_WORDS]
+    given += [word.partition("=")[2] for word in argv if word.partition("=")[0] in PID_WORDS and "=" in word]
+    note = Path(given[-1] if given else lifetime.PID_NOTE)
+    with suppress(OSError, ValueError):
+        if int(note.read_text(encoding="ascii")) == pid:
+            note.unlink()
 
 
 def _launch(life: Json) -> None:

@@ -57,7 +57,9 @@ class Soak:
 
     def begin(self, *events: dict[str, Any], duration_s: float = LONG_S, **more: Any) -> None:
         """Start the units, and the load."""
-        schedule = [{"at_s": 0.0, "duration_s": 0.2, "service": "web", "params": {}, "recovery_s": 30, **one} for one in events]
+        schedule = [
+            {"at_s": 0.0, "duration_s": 0.2, "service": "web", "params": {}, "recovery_s": 30, **one} for one in events
+        ]
         args = {"schedule": schedule, "checks": CHECKS, "duration_s": duration_s, **more}
         assert self.call("begin", **args) == {"started": True, "existing": False}
         self.mark(duration_s)

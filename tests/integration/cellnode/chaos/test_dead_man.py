@@ -71,8 +71,12 @@ def test_the_next_contact_undoes_when_both_are_killed(soak, inspect, refused, do
             cell.call("snapshot", run=run)
         assert caught.value.kind == "chaos_not_reverted"
         assert f"fault e (pause of web) of run {cell.run['id']}, " in caught.value.message
-    left = [one for one in cell.call("verify", before=before, settle_s=0, run=other)["leftovers"] if one["type"] == "chaos"]
-    assert [(one["id"], one["owner"], one["detail"]) for one in left] == [("e", cell.run["id"], "pause of web, injected")]
+    left = [
+        one for one in cell.call("verify", before=before, settle_s=0, run=other)["leftovers"] if one["type"] == "chaos"
+    ]
+    assert [(one["id"], one["owner"], one["detail"]) for one in left] == [
+        ("e", cell.run["id"], "pause of web, injected")
+    ]
     assert left[0]["age_s"] > 0
     assert inspect(name)["State"]["Status"] == "paused"
 

@@ -54,7 +54,9 @@ class Daemon:
 
     def docker(self, *words: str) -> str:
         """Return what a docker command prints."""
-        done = subprocess.run(["docker", "-H", self.url, *words], capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(
+            ["docker", "-H", self.url, *words], capture_output=True, text=True, check=True, timeout=60
+        )
         return done.stdout.strip()
 
     def remove(self) -> None:
@@ -114,7 +116,9 @@ def soakless(cell, any_compose, tmp_path_factory):
 def details(pid):
     """Return what makes a daemon what it is."""
     place = Path(f"/proc/{pid}")
-    environ = sorted(word for word in (place / "environ").read_bytes().split(b"\0") if not word.startswith((b"PWD=", b"OLDPWD=")))
+    environ = sorted(
+        word for word in (place / "environ").read_bytes().split(b"\0") if not word.startswith((b"PWD=", b"OLDPWD="))
+    )
     groups = (place / "cgroup").read_text()
     return (place / "cmdline").read_bytes().split(b"\0")[1:], environ, os.readlink(place / "cwd"), groups
 
