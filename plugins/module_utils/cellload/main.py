@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -169,4 +170,6 @@ def _raise_file_limit() -> None:
 
 
 def _say(text: str) -> None:
-    print(text.encode("ascii", "backslashreplace").decode(), flush=True)
+    """Print a line; a log that takes none, as its disk is full, is no reason to end a load."""
+    with suppress(OSError):
+        print(text.encode("ascii", "backslashreplace").decode(), flush=True)

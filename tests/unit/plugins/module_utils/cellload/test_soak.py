@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 import tracemalloc
@@ -211,6 +212,18 @@ def test_a_server_that_comes_back_at_another_address_is_found(
     assert benchmark["errors"] == {"http_refused": 1}
     assert benchmark["achieved"]["completed"] >= 1
     assert asked == ["engine.test"] * 2
+
+
+def test_a_log_on_a_full_disk_does_not_end_a_soak(cell: Any, wire: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F25, F27: what the client says is lost, what it measures is not."""
+    full = open("/dev/full", "w")  # noqa: SIM115 - closing it fails, as its buffer cannot be written
+    monkeypatch.setattr(sys, "stdout", full)
+    ran = soaked(cell, paced(wire), seconds=0.3)
+    monkeypatch.undo()
+    with pytest.raises(OSError, match="No space left"):
+        full.close()
+    assert ran.status == 0
+    assert ran.benchmark["achieved"]["completed"] == len(ran.records) > 0
 
 
 @pytest.mark.parametrize("failures", range(1, 13))
