@@ -120,8 +120,9 @@ class Sampling:
 
     def _finish(self) -> None:
         """Copy the last reports, as far as that is a matter of a moment, and close the file."""
-        for asking in (self._boxes, *self._looks.values()):
-            asking.close()
+        self._boxes.close()
+        for look in self._looks.values():
+            look.close()
         last = threading.Thread(target=self._copy, daemon=True)
         last.start()
         last.join(LAST_S)

@@ -131,7 +131,7 @@ def written(ctx):
 
 
 def test_f29_an_engine_that_does_not_answer_stops_no_sample(sampler, silent, eventually):
-    ctx, made = sampler({"DOCKER_HOST": f"unix://{silent}", "PATH": ""}, services=["a"])
+    _, made = sampler({"DOCKER_HOST": f"unix://{silent}", "PATH": ""}, services=["a"])
     lines = [json.loads(made.sample()) for _ in range(3)]
     made._boxes.start()
     eventually(lambda: "did not answer in time" in made._boxes.fault, "the engine's silence", 30)
