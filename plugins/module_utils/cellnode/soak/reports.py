@@ -142,7 +142,8 @@ def _matches(folder_fd: int, pieces: tuple[str, ...], before: str) -> Iterator[t
     pattern, rest = pieces[0], pieces[1:]
     names = [pattern]
     if _is_wild(pattern):
-        names = sorted(name for name in os.listdir(folder_fd) if fnmatchcase(name, pattern))
+        found = (name for name in os.listdir(folder_fd) if fnmatchcase(name, pattern))
+        names = sorted(name for name in found if name[0] != "." or pattern[0] == ".")  # as a shell has it
     for name in names:
         if not rest:
             yield folder_fd, before + name

@@ -110,7 +110,8 @@ def test_a_report_that_is_written_anew_leaves_another_copy(world):
 
 
 def test_of_a_path_the_part_with_wildcards_names_the_copy(world):
-    for path in ("out/n1/epochs/e1.json", "out/n2/epochs/e1.json", "out/n2/other/e1.json", "out/e1.json"):
+    others = ("out/n2/other/e1.json", "out/e1.json", "out/n2/epochs/.e2.json")
+    for path in ("out/n1/epochs/e1.json", "out/n2/epochs/e1.json", *others):
         world.write(path, {})
     world.copies(Reports("sim", "out/n*/epochs/*.json"), Reports("b", "out/n2/other/e1.json")).look()
     assert list(world.copied()) == ["b/e1.json", "sim/n1__epochs__e1.json", "sim/n2__epochs__e1.json"]
