@@ -212,10 +212,13 @@ class _Kept:
             return
         fd = os.open(INDEX, APPEND_FLAGS, 0o600, dir_fd=self._soak)
         try:
+            whole = os.fstat(fd).st_size
             write_all(fd, line)
+            self._index_bytes += len(line)
+        except OSError:  # a full disk may have taken a part of it; a copy that is not noted has the time of its file
+            os.ftruncate(fd, whole)
         finally:
             os.close(fd)
-        self._index_bytes += len(line)
 
 
 @contextmanager
