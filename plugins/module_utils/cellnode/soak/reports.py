@@ -142,7 +142,8 @@ def _matches(folder_fd: int, pieces: tuple[str, ...], before: str) -> Iterator[t
     pattern, rest = pieces[0], pieces[1:]
     names = [pattern]
     if _is_wild(pattern):
-        names = sorted(name for name in os.listdir(folder_fd) if fnmatchcase(name, pattern))
+        found = (name for name in os.listdir(folder_fd) if fnmatchcase(name, pattern))
+        names = sorted(name for name in found if name[0] != "." or pattern[0] == ".")  # as a shell has it
     for name in names:
         if not rest:
             yield folder_fd, before + name
@@ -211,10 +212,13 @@ class _Kept:
             return
         fd = os.open(INDEX, APPEND_FLAGS, 0o600, dir_fd=self._soak)
         try:
+            whole = os.fstat(fd).st_size
             write_all(fd, line)
+            self._index_bytes += len(line)
+        except OSError:  # a full disk may have taken a part of it; a copy that is not noted has the time of its file
+            os.ftruncate(fd, whole)
         finally:
             os.close(fd)
-        self._index_bytes += len(line)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Any
 from .. import gpus, lease, mounts
 from ..beneath import case_parts, open_folder
 from ..context import Context
-from ..engine import connect
+from ..engine import NoEngine, connect
 from ..errors import CellError
 from ..objects import of_case
 from ..probes import targets
@@ -33,8 +33,10 @@ from .metrics import Metrics
 from .reports import Copies
 from .services import Services
 
-SLOW_S = 5.0  # metrics, disks, reports, and what was written to the disk
-GPUS_S = 10.0  # the tool of the cards takes longer than all the rest together
+# How often metrics, disks and reports are asked, and what was written is synced; the tool of the cards takes longer than
+# all the rest together. Both are an odd number of seconds: what is in every tenth line might lie in those alone that a
+# halving drops.
+SLOW_S, GPUS_S = 5.0, 11.0
 LEASE_S = 5.0
 LEASE_SHARE = 8.0  # of a lease's time: it is looked at so often, and renewed when half of it is over
 LAST_S = 2.0
@@ -66,7 +68,7 @@ class Sampling:
         self._lines = Lines(self._soak_fd, asked.cap_bytes, asked.interval_s)
         self._faults = Faults()
         self._write_fault = ""
-        engine = connect(ctx.environ)
+        engine = connect(ctx.environ) if asked.services else NoEngine("")
         recorded = frozenset(one.service for one in asked.metrics)
         self._boxes = Boxes(engine, of_case(ctx.needed_run), asked.services, recorded, ctx.clock)
         self._services = Services(asked.services, self._boxes, points(mounts.current()))
@@ -111,18 +113,26 @@ class Sampling:
         self._finish()
 
     def _write(self) -> None:
-        """Write one line; a disk that takes none is told of in the next one that it takes."""
+        """Write one line; what kept it from being written is told in the next one that is."""
+        interval_s = self._lines.interval_s
         try:
             self._lines.add(self.sample())
             self._write_fault = ""
-        except OSError as exc:
+        except Exception as exc:  # a full disk, or whatever is odd here: the next line may be written again
             self._write_fault = words(exc)
+        if self._write_fault or self._lines.interval_s != interval_s:
+            self._faults = Faults()  # what lasts is told again: the line that told of it may be gone
 
     def _finish(self) -> None:
         """Copy the last reports, as far as that is a matter of a moment, and close the file."""
         self._boxes.close()
+<<<<<<< HEAD
         for asking in self._looks.values():
             asking.close()
+=======
+        for look in self._looks.values():
+            look.close()
+>>>>>>> w-sampler
         last = threading.Thread(target=self._copy, daemon=True)
         last.start()
         last.join(LAST_S)

@@ -14,7 +14,9 @@ from .groups import Group, folders
 from .looks import words
 from .machine import read
 
-SOCKETS_EVERY = 10  # samples from one count of a service's sockets to the next, which takes longer than all the rest
+# Samples from one count of a service's sockets to the next, which takes longer than all the rest; an odd number, so that
+# a halving of the samples drops every second of the counts.
+SOCKETS_EVERY = 11
 RUNNING = ("running", "paused")
 
 

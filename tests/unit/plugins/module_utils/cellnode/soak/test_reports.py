@@ -110,7 +110,8 @@ def test_a_report_that_is_written_anew_leaves_another_copy(world):
 
 
 def test_of_a_path_the_part_with_wildcards_names_the_copy(world):
-    for path in ("out/n1/epochs/e1.json", "out/n2/epochs/e1.json", "out/n2/other/e1.json", "out/e1.json"):
+    others = ("out/n2/other/e1.json", "out/e1.json", "out/n2/epochs/.e2.json")
+    for path in ("out/n1/epochs/e1.json", "out/n2/epochs/e1.json", *others):
         world.write(path, {})
     world.copies(Reports("sim", "out/n*/epochs/*.json"), Reports("b", "out/n2/other/e1.json")).look()
     assert list(world.copied()) == ["b/e1.json", "sim/n1__epochs__e1.json", "sim/n2__epochs__e1.json"]
@@ -203,3 +204,24 @@ def test_a_folder_that_is_not_there_yet_is_no_fault(world):
     copies = world.copies()
     copies.look()
     assert copies.faults == {}
+
+
+def test_f25_a_disk_that_takes_no_note_leaves_the_copy_and_whole_notes(world, monkeypatch):
+    copies, write_all = world.copies(), reports.write_all
+
+    def full(fd, data):
+        if data.startswith(b'{"f"'):
+            os.write(fd, data[:9])
+            raise OSError(28, "No space left on device")
+        write_all(fd, data)
+
+    world.write("reports/e1.json", {})
+    with monkeypatch.context() as patch:
+        patch.setattr(reports, "write_all", full)
+        copies.look()
+    world.write("reports/e2.json", {})
+    copies.look()
+    assert (list(world.copied()), [name for name, _ in world.noted()]) == (
+        ["sim/e1.json", "sim/e2.json"],
+        ["sim/e2.json"],
+    )

@@ -131,7 +131,7 @@ def written(ctx):
 
 
 def test_f29_an_engine_that_does_not_answer_stops_no_sample(sampler, silent, eventually):
-    ctx, made = sampler({"DOCKER_HOST": f"unix://{silent}", "PATH": ""}, services=["a"])
+    _, made = sampler({"DOCKER_HOST": f"unix://{silent}", "PATH": ""}, services=["a"])
     lines = [json.loads(made.sample()) for _ in range(3)]
     made._boxes.start()
     eventually(lambda: "did not answer in time" in made._boxes.fault, "the engine's silence", 30)
@@ -179,17 +179,43 @@ def test_a_line_that_the_disk_refused_is_told_in_the_next_one(sampler, monkeypat
 
     def once(line):
         if refused:
-            raise OSError(refused and 28, "No space left on device")
+            raise OSError(28, "No space left on device")
         add(line)
 
     monkeypatch.setattr(made._lines, "add", once)
+    made._looks["gpus"]._fault = "nvidia-smi failed"  # told in the line that is lost, and so once more
     made._write()
     refused.clear()
     made._write()
     made._write()
     first, second = written(ctx)
     assert "No space left on device" in first["missing"]["samples"]
+    assert first["missing"]["gpus"] == "nvidia-smi failed"
     assert "missing" not in second
+
+
+def test_an_odd_kernel_costs_a_line_and_not_the_sampler(sampler, monkeypatch):
+    ctx, made = sampler()
+    with monkeypatch.context() as patch:
+        patch.setattr(sampling.machine, "now", lambda proc: int("odd"))
+        made._write()
+    made._write()
+    (line,) = written(ctx)
+    assert "invalid literal" in line["missing"]["samples"]
+
+
+def test_a_lasting_fault_is_told_again_after_a_halving(sampler):
+    ctx, made = sampler(cap_bytes=4096)
+    made._looks["gpus"]._fault = "nvidia-smi failed"
+    while made._lines.interval_s == 1.0:
+        made._write()
+    made._write()
+    assert written(ctx)[-1]["missing"] == {"gpus": "nvidia-smi failed"}
+
+
+def test_a_node_without_services_asks_no_engine(sampler):
+    _, made = sampler({"DOCKER_HOST": "tcp://nowhere:1", "PATH": ""})
+    assert "services" not in json.loads(made.sample())
 
 
 def test_metrics_reports_disks_and_cards_are_told_when_they_are_new(sampler, eventually, monkeypatch):

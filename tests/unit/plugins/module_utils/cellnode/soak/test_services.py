@@ -63,10 +63,10 @@ def test_a_running_container_is_told_with_all_that_its_processes_use(node):
 def test_sockets_are_counted_now_and_then_each_service_in_its_turn(node):
     known = Known(**{name: Box(ID, "running", 11) for name in ("a", "b")})
     told = node.services(known)
-    samples = [told.sample({}) for _ in range(20)]
+    samples = [told.sample({}) for _ in range(22)]
     turns = {name: [n for n, one in enumerate(samples) if "sockets" in one[name]] for name in ("a", "b")}
-    assert turns == {"a": [9, 19], "b": [8, 18]}
-    assert samples[9]["a"]["sockets"] == 1
+    assert turns == {"a": [10, 21], "b": [9, 20]}
+    assert samples[10]["a"]["sockets"] == 1
 
 
 @pytest.mark.parametrize("state", ["exited", "created", "dead", "restarting"])
