@@ -121,10 +121,12 @@ def _blocks(times: Floats, values: Floats, life: npt.NDArray[np.int64]) -> _Poin
     # blocks of one width and a sawtooth would beat with one another, and the beat would look like a trend
     widths = width * (0.5 + np.arange(2 * BLOCKS) * GOLDEN % 1.0)
     label = np.searchsorted(times[0] + np.cumsum(widths), times, side="right") + life * (2 * BLOCKS)
+    order = np.lexsort((values, label))
     starts = np.flatnonzero(np.diff(label, prepend=label[0] - 1))
-    parts = list(zip(starts, [*starts[1:], len(times)], strict=True))
-    middles = np.array([float(np.median(values[a:b])) for a, b in parts])
-    return _Points(np.array([float(times[a:b].mean()) for a, b in parts]), middles, life[starts])
+    counts = np.diff(starts, append=len(times))
+    ranked = values[order]
+    middles = (ranked[starts + (counts - 1) // 2] + ranked[starts + counts // 2]) / 2
+    return _Points(np.add.reduceat(times, starts) / counts, middles, life[starts])
 
 
 def _pairs(points: _Points) -> Floats:
