@@ -275,6 +275,13 @@ def time_that_goes_back(world: World) -> Wrong:
 
 
 @kind()
+def a_value_without_a_time(world: World) -> Wrong:
+    times, values = world.series[RSS]
+    world.series[RSS] = (times[:-1], values)
+    return of_service("decode", "rss_slope")
+
+
+@kind()
 def stale_samples_of_a_service(world: World) -> Wrong:
     for metric in ("rss_bytes", "anon_bytes", "fds", "threads", "cpu_s"):
         world.change(("node-2", "service:decode", metric), lambda t, v: v * 0 + v[0])
@@ -297,9 +304,8 @@ def too_short_to_tell(world: World) -> Wrong:
 
 @kind(HOUR_S)
 def too_noisy_to_tell(world: World) -> Wrong:
-    times, _ = world.series[RSS]
-    noise = world.noise(times, 60 * MIB, 120.0)
-    world.change(RSS, lambda t, v: v + noise)
+    """Memory comes and goes in waves of a quarter of an hour."""
+    world.change(RSS, lambda t, v: v + 80 * MIB * np.cos(2 * np.pi * t / 900.0))
     world.ask(max_rss_slope=2 * MIB)
     return of_service("decode", "rss_slope")
 
@@ -455,6 +461,14 @@ def lag_within_faults_only(world: World) -> Wrong:
         began = 30.0 + 400.0 * number
         world.inject(f"delay.{number}", "node-1/prefill", began, 370.0, allowance_s=10.0, recovered_s=began + 370.0)
     return of_reports("lag")
+
+
+@kind()
+def a_fault_from_start_to_end(world: World) -> Wrong:
+    """Where all is excused, nothing is known of a service without a fault."""
+    world.inject("delay.0", DECODE, 0.0, world.planned_s + 10.0, recovered_s=world.planned_s + 10.0)
+    found = {**of_load("failure_ratio", "success", "burst"), **LATENCIES, **of_reports("lag", "failure_ratio", "burst")}
+    return {**found, **of_service("decode", "deaths", "restarts", *SLOPES)}
 
 
 # --- what went wrong ----------------------------------------------------------------------------------------------------
@@ -707,7 +721,8 @@ def progress_stops(world: World) -> Wrong:
 @kind()
 def progress_flaps(world: World) -> Wrong:
     def flap(times: Floats, values: Floats) -> Floats:
-        return values[0] - np.arange(len(values)) % 2
+        down: Floats = values[0] - np.arange(len(values)) % 2
+        return down
 
     world.change(report("progress"), flap, 1800.0, 2000.0)
     world.change(report("network"), lambda t, v: v * 0 + v[0], 1800.0, 2000.0)

@@ -124,9 +124,10 @@ class World:
     def _report(self) -> None:
         times = np.arange(REPORT_S, self.planned_s, REPORT_S) + self.chance.uniform(0.0, 1.0, self._count(REPORT_S) - 1)
         self.reports = [float(at) for at in times]
-        height = np.floor(times / 2.0)
+        height: Floats = np.floor_divide(times, 2.0)
         self._told("progress", height)
-        self._told("network", height + self.chance.integers(0, 6, len(times)))
+        behind: Floats = self.chance.integers(0, 6, len(times)).astype(np.float64)
+        self._told("network", np.add(height, behind))
         self._told("checks_total", 40.0 * np.arange(1, len(times) + 1))
         self._told("checks_failed", np.zeros(len(times)))
         for reason in REASONS[:2]:
