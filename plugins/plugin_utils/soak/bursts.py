@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from .judgement import Gate
 from .saying import Found, failed, no_data, number, passed
-from .spans import Chaos, Span, within
+from .spans import Chaos, Span, touches
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def gate(subject: str, windows: Sequence[Window], limit: int, ratio: float | Non
     Windows in which failures are expected neither count nor end a row.
     """
     excused = chaos.excused()
-    judged = [one for one in windows if not within(excused, one.span)]
+    judged = [one for one in windows if not touches(excused, one.span)]
     if not judged:
         why = "no window is known outside the windows of faults"
         return no_data("burst", subject, why, Found(None, limit, "windows"))

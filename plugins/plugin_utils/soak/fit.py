@@ -32,6 +32,8 @@ LEAST_BLOCKS, LEAST_INDEPENDENT = 12, 6.0
 GOLDEN = (5**0.5 - 1) / 2
 # The ends that are looked at, as shares of the series.
 ENDS = (0.5, 0.25)
+# Where a series ends is the middle of this part of its samples, from the end.
+LAST = 20
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,22 +72,27 @@ def slope(times: Sequence[float], values: Sequence[float], restarts: Sequence[fl
     for share in ENDS:
         late = at >= at[-1] - share * (at[-1] - at[0])
         end = _line(at[late], of[late], life[late])
-        if end is not None and _bends(found, end, of[~late]):
+        if end is not None and _bends(found, end, _rises(at, of, life, late)):
             found = end
     return found
 
 
-def _bends(whole: Slope | None, end: Slope, before: Floats) -> bool:
+def _bends(whole: Slope | None, end: Slope, rises: bool) -> bool:
     """Say whether the end of a series is another line than the whole, beyond what noise and a sawtooth do."""
     width = end.high - end.low
     if whole is not None and end.low - width / 2 <= whole.per_hour <= end.high + width / 2:
         return False
     if end.low > max(0.0, whole.per_hour if whole else 0.0):
-        # a tooth rises, too, but not beyond where earlier ones have been
-        hours = (end.ended_s - end.began_s) / HOUR_S
-        return bool(end.low * hours > np.ptp(before))
+        return rises
     # the way down of a wave is no proof that a rise is over
     return end.high >= 0.0
+
+
+def _rises(times: Floats, values: Floats, life: npt.NDArray[np.int64], late: npt.NDArray[np.bool_]) -> bool:
+    """Say whether a series ends higher above all that was before than that was apart: a tooth never does."""
+    before = _blocks(times[~late], values[~late], life[~late]).values
+    end = float(np.median(values[-max(1, len(values) // LAST) :]))
+    return end - float(before.max()) > float(np.ptp(before))
 
 
 def _line(times: Floats, values: Floats, life: npt.NDArray[np.int64]) -> Slope | None:
@@ -121,10 +128,12 @@ def _blocks(times: Floats, values: Floats, life: npt.NDArray[np.int64]) -> _Poin
     # blocks of one width and a sawtooth would beat with one another, and the beat would look like a trend
     widths = width * (0.5 + np.arange(2 * BLOCKS) * GOLDEN % 1.0)
     label = np.searchsorted(times[0] + np.cumsum(widths), times, side="right") + life * (2 * BLOCKS)
+    order = np.lexsort((values, label))
     starts = np.flatnonzero(np.diff(label, prepend=label[0] - 1))
-    parts = list(zip(starts, [*starts[1:], len(times)], strict=True))
-    middles = np.array([float(np.median(values[a:b])) for a, b in parts])
-    return _Points(np.array([float(times[a:b].mean()) for a, b in parts]), middles, life[starts])
+    counts = np.diff(starts, append=len(times))
+    ranked = values[order]
+    middles = (ranked[starts + (counts - 1) // 2] + ranked[starts + counts // 2]) / 2
+    return _Points(np.add.reduceat(times, starts) / counts, middles, life[starts])
 
 
 def _pairs(points: _Points) -> Floats:

@@ -87,7 +87,7 @@ def duration(evidence: Evidence) -> Gate:
     planned, lasted, how = evidence.planned_s, evidence.lasted_s, evidence.ended_how
     found = Found(lasted, planned, "s", lasted)
     if not (math.isfinite(planned) and math.isfinite(lasted) and planned > 0):
-        return no_data("duration", "soak", f"the soak lasted {lasted!r} s of {planned!r} s planned", found)
+        return no_data("duration", "soak", f"the soak lasted {lasted!r} s of {planned!r} s planned", Found())
     least = planned - min(EARLY * planned, EARLY_S)
     told = f"the soak lasted {length(lasted)} of {length(planned)}"
     if how != COMPLETE or lasted < least:
@@ -104,7 +104,7 @@ def check(limits: Limits) -> None:
         if isinstance(value, Mapping):
             for metric, percentiles in value.items():
                 _check_percentiles(f"{key}.{metric}", percentiles)
-        elif value is not None and not isinstance(value, (str, bool)):
+        elif value is not None and key not in ("missing", "chaos"):
             _check_number(key, value)
     if limits.burst_windows is not None and limits.burst_windows < 1:
         raise GateError("burst_windows", f"is {limits.burst_windows!r}; expected at least 1")

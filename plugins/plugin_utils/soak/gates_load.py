@@ -15,7 +15,7 @@ from .histogram import Histogram
 from .judgement import Evidence, Gate, Limits
 from .model import LoadWindow
 from .saying import Found, failed, length, no_data, not_asked, number, passed
-from .spans import Chaos, Span, longest, merged, within
+from .spans import Chaos, Span, longest, merged, touches, within
 from .spans import length as length_of
 from .trust import COVERAGE
 
@@ -51,8 +51,8 @@ def gates(evidence: Evidence, limits: Limits, chaos: Chaos) -> Iterator[Gate]:
         return
     yield continuity(windows, evidence.lasted_s)
     excused = chaos.excused()
-    calm = [one for one in windows if not _touches(one, excused)]
-    rough = [one for one in windows if _touches(one, excused)]
+    calm = [one for one in windows if not touches(excused, (one.began_s, one.ended_s))]
+    rough = [one for one in windows if touches(excused, (one.began_s, one.ended_s))]
     yield stall(windows, limits.max_stall_secs, chaos)
     yield failure_ratio(calm, limits.max_failure_ratio, chaos)
     yield success(calm, limits.min_success_ratio, chaos, "")
@@ -242,10 +242,6 @@ def _quiet(windows: Sequence[LoadWindow], end: float) -> list[Span]:
 
 def _good(window: LoadWindow) -> bool:
     return window.completed > window.without_tokens
-
-
-def _touches(window: LoadWindow, spans: Sequence[Span]) -> bool:
-    return bool(within(spans, (window.began_s, window.ended_s)))
 
 
 def _warm(windows: Sequence[LoadWindow], limits: Limits) -> list[LoadWindow]:

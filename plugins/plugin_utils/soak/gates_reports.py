@@ -16,7 +16,7 @@ from .judgement import Evidence, Gate, Limits, Reports
 from .model import REPORT, Series
 from .saying import Found, failed, no_data, not_asked, number, passed
 from .shelf import Shelf
-from .spans import Chaos, holds, longest, steps, within
+from .spans import Chaos, holds, longest, steps, touches
 from .trust import COVERAGE, Known, fault_of, known
 
 # The 95th percentile of fewer is their largest.
@@ -168,7 +168,7 @@ class _Service:
 
     def _ratio(self, parts: Sequence[bursts.Window], limit: float) -> Gate:
         name = "failure_ratio"
-        judged = [part for part in parts if not within(self.excused, part.span)]
+        judged = [part for part in parts if not touches(self.excused, part.span)]
         total, bad = sum(part.of for part in judged), sum(part.failures for part in judged)
         if total <= 0:
             why = f"{self.subject} made no check outside the windows of faults: there is no share of 0"

@@ -40,6 +40,11 @@ def outside(span: Span, excused: Sequence[Span]) -> float:
     return span[1] - span[0] - length(within(excused, span))
 
 
+def touches(spans: Iterable[Span], span: Span) -> bool:
+    """Say whether some of a span lies in one of the spans."""
+    return any(began < span[1] and span[0] < ended for began, ended in spans)
+
+
 def longest(spans: Iterable[Span], excused: Sequence[Span]) -> tuple[float, Span]:
     """Return the most that is not excused of any span, and which that is; 0 without spans. excused: merged."""
     best: tuple[float, Span] = (0.0, (0.0, 0.0))

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -46,11 +47,12 @@ def fault_of(series: Series, lowest: float = 0.0) -> str:
 
 
 def known(series: Series, began: float, ended: float, without: Sequence[Span] = ()) -> Known:
-    """Return what is known from began to ended, the spans in `without` left out."""
+    """Return what is known from began to ended, the spans in `without` (merged) left out."""
+    starts, ends = [-math.inf, *(span[0] for span in without)], [-math.inf, *(span[1] for span in without)]
     found = [
         (at, value)
         for at, value in zip(series.times, series.values, strict=True)
-        if value is not None and began <= at <= ended and not any(a <= at <= b for a, b in without)
+        if value is not None and began <= at <= ended and at > ends[bisect_right(starts, at) - 1]
     ]
     return Known(tuple(at for at, _ in found), tuple(value for _, value in found))
 

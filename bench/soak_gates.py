@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""Whether the gates of a soak are right where the truth is known, and whether the cases would see a broken gate: JSON lines.
+
+soak_gates.py [--full] [SEED]: 200 cases, and each fourth mutant of the gates, or all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak import gates
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.judgement import Evidence, Judgement, Limits
+from rig import line
+from soak_cases import Case, cases
+from soak_mutants import Mutant, mutants
+
+SEED = 20260101
+CASES, EVERY = 200, 4
+
+Judge = Callable[[Evidence, Limits], Judgement]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A case with the evidence it leaves."""
+
+    case: Case
+    evidence: Evidence
+
+
+def ready(count: int, seed: int) -> list[Ready]:
+    """Return cases with their evidence."""
+    return [Ready(case, case.world.evidence()) for case in cases(count, seed)]
+
+
+def told(judgement: Judgement) -> dict[tuple[str, str], str]:
+    """Return what does not pass, as the truth is written: `fail`, or `fail during FAULT` where a fault is named."""
+    found: dict[tuple[str, str], str] = {}
+    for gate in judgement.gates:
+        if gate.verdict not in ("pass", "not_asked"):
+            found[gate.name, gate.subject] = gate.verdict + (
+                f" during {gate.during_fault}" if gate.during_fault else ""
+            )
+    return found
+
+
+def wrong(one: Ready, judge: Judge) -> str:
+    """Return in what a judgement differs from the truth, "" where it is right."""
+    judgement = judge(one.evidence, one.case.world.limits)
+    found, truth = told(judgement), dict(one.case.wrong)
+    words = (judgement.verdict, judgement.metric_gate)
+    if words != (one.case.verdict, one.case.metric_gate):
+        return f"{one.case.kind} {one.case.seed}: {words}, and the truth is {(one.case.verdict, one.case.metric_gate)}; {found}"
+    if found != truth:
+        more, less = set(found.items()) - set(truth.items()), set(truth.items()) - set(found.items())
+        return f"{one.case.kind} {one.case.seed}: {sorted(more)} too much, {sorted(less)} missing"
+    return ""
+
+
+class Noticing:
+    """Tries the cases on mutants; what has noticed one is tried first on the next of the same module."""
+
+    def __init__(self, prepared: Sequence[Ready]) -> None:
+        self._prepared = prepared
+        self._orders: dict[str, list[Ready]] = {}
+
+    def notices(self, mutant: Mutant) -> str:
+        """Return the first case that a mutant gets wrong, "" where none notices it."""
+        order = self._orders.setdefault(mutant.module, list(self._prepared))
+        judge = mutant.judge()
+        for number, one in enumerate(order):
+            found = _mistake(one, judge)
+            if found:
+                order.insert(0, order.pop(number))
+                return found
+        return ""
+
+
+def _mistake(one: Ready, judge: Judge) -> str:
+    try:
+        return wrong(one, judge)
+    except Exception as failure:  # a mutant may break in any way, and each is noticed
+        return repr(failure)
+
+
+def figures(prepared: Sequence[Ready], every: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Yield all figures. every: which of the mutants are tried, such as each fourth."""
+    began = time.process_time()
+    mistakes = [found for one in prepared if (found := wrong(one, gates.judge))]
+    taken = (time.process_time() - began) / len(prepared) * 1000
+    right, facts = len(prepared) - len(mistakes), {"seed": seed, "ms_a_case": round(taken, 1), "mistakes": mistakes}
+    held = {"target": len(prepared), "holds": not mistakes}
+    yield line("G2-right", right, "cases", "cases", len(prepared), **held, **facts)
+    tried, noticing = mutants()[::every], Noticing(prepared)
+    missed = [str(mutant) for mutant in tried if not noticing.notices(mutant)]
+    held = {"target": len(tried), "holds": not missed}
+    yield line(
+        "G2-mutants", len(tried) - len(missed), "noticed", "mutants", len(tried), **held, seed=seed, missed=missed
+    )
+
+
+def main() -> int:
+    """Print one line a figure; return 1 when a target does not hold."""
+    given = [word for word in sys.argv[1:] if word != "--full"]
+    seed = int(given[0]) if given else SEED
+    missed = False
+    for figure in figures(ready(CASES, seed), 1 if "--full" in sys.argv[1:] else EVERY, seed):
+        print(json.dumps(figure), flush=True)
+        missed |= figure["holds"] is False
+    return int(missed)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
