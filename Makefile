@@ -4,9 +4,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
 NODES ?= 3
-BENCHES ?= cli_start adaptive_rate soak_client schedule deploy overhead artifacts recorder classify maintain nights
+BENCHES ?= cli_start adaptive_rate soak_client soak_sampler soak_percentiles soak_gates schedule deploy overhead artifacts recorder classify maintain nights
 
-BENCHES ?= cli_start adaptive_rate schedule deploy overhead artifacts recorder classify maintain nights soak_sampler
 KILLS ?= 1000
 KILLS_OF_A_TEST := 30
 POINTS ?= 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..verdict.strict_json import FileProblem
 from . import fault_log, windows
@@ -21,8 +20,6 @@ from .schedule import Injection
 from .settings import SoakSettings
 
 NODES = "nodes"
-# The limits of a soak that are no setting of their own.
-PLAIN = ("max_stall_secs", "max_lag_p95", "max_failure_ratio", "max_rss_slope", "warmup_secs", "missing")
 
 
 @dataclass(frozen=True)
@@ -76,8 +73,7 @@ def read(asked: Asked) -> Left:
 
 def limits(settings: SoakSettings, chaos: bool) -> Limits:
     """Return what the gates hold a soak to. chaos: whether faults were planned."""
-    plain: dict[str, Any] = {name: getattr(settings, name) for name in PLAIN}
-    return Limits(**plain, **settings.gates, chaos=chaos)
+    return Limits(**settings.limits, chaos=chaos)
 
 
 def _faults(asked: Asked, readings: Sequence[Readings]) -> tuple[tuple[Said, ...], tuple[FileProblem, ...]]:

@@ -14,7 +14,7 @@ from ..deploy.board import Board
 from ..run.plan import CasePlan
 from ..soak import gates, left, schedule, windows
 from ..soak import judgement as judged
-from ..soak.settings import SoakSettings
+from ..soak import settings as soak_settings
 from ..verdict.normal import Check, Judgement
 from . import soaking
 from .unit import BEGUN
@@ -33,7 +33,7 @@ def judge(case: CasePlan, case_dir: Path, board: Board) -> Judgement | None:
 
 
 def _asked(case: CasePlan, case_dir: Path, ended: Mapping[str, Any]) -> left.Asked:
-    settings = SoakSettings(**case.soak["settings"])
+    settings = soak_settings.of_data(case.soak["settings"])
     services = {node: tuple(one.name for one in case.services_on(node) if one.serves) for node in case.nodes}
     return left.Asked(
         settings=settings,

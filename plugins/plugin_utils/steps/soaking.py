@@ -36,7 +36,8 @@ def home(case_dir: Path, node: str) -> Path:
 
 def cannot(cell: Cell) -> list[tuple[str, str]]:
     """Return (error_kind, sentence) for each fault of the plan that this node cannot do; asked before anything is deployed."""
-    wanted = [one for one in schedule.wanted_kinds(_faults(cell)).get(cell.node, ()) if one["kind"] != PRESSURE]
+    asked = schedule.wanted_kinds(_faults(cell)).get(cell.node, {"kinds": []})
+    wanted = [one for one in asked["kinds"] if one["kind"] != PRESSURE]
     if not wanted:
         return []
     lacking = cell.client.call("chaos", action="check", kinds=wanted)["lacking"]

@@ -126,13 +126,8 @@ class Sampling:
     def _finish(self) -> None:
         """Copy the last reports, as far as that is a matter of a moment, and close the file."""
         self._boxes.close()
-<<<<<<< HEAD
-        for asking in self._looks.values():
-            asking.close()
-=======
         for look in self._looks.values():
             look.close()
->>>>>>> w-sampler
         last = threading.Thread(target=self._copy, daemon=True)
         last.start()
         last.join(LAST_S)
