@@ -153,7 +153,8 @@ def _qualities(case: CasePlan, decided: CaseVerdict, judgement: Judgement | None
         return {}
     if not case.soak:
         return {"throttled": True} if judgement.notes else {}
-    return {"gate": False} if decided.verdict == judgement.verdict == "fail" else {}
+    by_gate = judgement.verdict == "fail" and decided.failure and decided.failure.message == judgement.reasons[0]
+    return {"gate": False} if by_gate else {}
 
 
 def _probes(board: Board) -> dict[str, tuple[Fact, ...]]:

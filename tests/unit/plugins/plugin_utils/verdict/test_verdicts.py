@@ -148,6 +148,9 @@ def test_a_policy_may_let_flaky_pass() -> None:
 
 def test_circumstances_of_the_run_outrank_its_cases() -> None:
     assert verdicts.exit_code(["pass"], nodes_clean=False) == 7
+    assert verdicts.exit_code(["fail", "pass"], gates_alone=True) == 4
+    assert verdicts.exit_code(["fail", "error"], gates_alone=True) == 5
+    assert verdicts.exit_code(["fail"], gates_alone=True, nodes_clean=False) == 7
     assert verdicts.exit_code([], nodes_clean=False, lease_held=True) == 6
     assert verdicts.exit_code(["pass"], lease_held=True, signal="SIGTERM") == 143
     assert verdicts.exit_code(["pass"], signal="SIGINT") == 130
