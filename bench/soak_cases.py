@@ -199,6 +199,20 @@ def clean_with_a_short_row_of_one_reason(world: World) -> Wrong:
 
 
 @kind()
+def clean_with_single_failures_in_a_row(world: World) -> Wrong:
+    for one in world.load(2000.0, 2060.0):
+        world.fail([one], 1 / one.sent, REASONS[0])
+    return {}
+
+
+@kind()
+def clean_though_starts_are_told_roughly(world: World) -> Wrong:
+    jitter = world.chance.uniform(-0.4, 0.4, 400)
+    world.change(("node-2", "service:decode", "started"), lambda t, v: v + jitter[: len(v)])
+    return {}
+
+
+@kind()
 def clean_with_lag_now_and_then(world: World) -> Wrong:
     world.change(report("network"), lambda t, v: v + 100.0, 1000.0, 1100.0)
     return {}
@@ -672,6 +686,13 @@ def a_service_is_restarted_by_its_engine(world: World) -> Wrong:
 
 
 @kind()
+def a_service_is_another_one_soon_after_the_start(world: World) -> Wrong:
+    """Between two samples, so that nobody sees it down."""
+    world.change(("node-2", "service:decode", "started"), lambda t, v: v + 5.0, 30.0)
+    return of_service("decode", "deaths", verdict=FAIL)
+
+
+@kind()
 def a_fault_kills_another_service(world: World) -> Wrong:
     world.inject("kill.0", DECODE, 1800.0)
     world.kill("decode", 1800.0, 20.0)
@@ -919,3 +940,20 @@ def cases(count: int, seed: int) -> Iterator[Case]:
     names = list(KINDS)
     for number in range(count):
         yield case(names[number % len(names)], seed + number)
+
+
+# Series alone, with what is known of their growth an hour: that it is above or below something, or that nothing is (None).
+_HOUR = np.arange(0.0, HOUR_S, 10.0)
+_FLAT = 500.0 + np.random.default_rng(1).normal(0.0, 1.0, len(_HOUR))
+SERIES: dict[str, tuple[Floats, Floats, list[float], Callable[[float, float], bool] | None]] = {
+    "nothing": (_HOUR[:0], _FLAT[:0], [], None),
+    "one sample": (_HOUR[:1], _FLAT[:1], [], None),
+    "few that agree": (_HOUR[:30], np.full(30, 5.0), [], None),
+    "always the same": (_HOUR, np.full(len(_HOUR), 5.0), [], lambda low, high: low == high == 0.0),
+    "an exact line": (_HOUR, _HOUR.copy(), [], lambda low, high: low == high == HOUR_S),
+    "lives of one sample": (_HOUR, _FLAT, list(_HOUR), None),
+    "lives of two blocks": (_HOUR[:40], _FLAT[:40], [float(at) for at in _HOUR[:40:4]], None),
+    "a curve that is still bending": (_HOUR, _FLAT + 300.0 * (1.0 - np.exp(-_HOUR / 900.0)), [], None),
+    "noise": (_HOUR, _FLAT, [], lambda low, high: -3.0 < low < 0.5 and -0.5 < high < 3.0),
+    "growth": (_HOUR, _FLAT + 10.0 * _HOUR / HOUR_S, [], lambda low, high: 7.0 < low < 10.5 and 9.5 < high < 13.0),
+}

@@ -16,11 +16,26 @@ from typing import Any
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak import gates
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.judgement import Evidence, Judgement, Limits
 from rig import line
-from soak_cases import Case, cases
+from soak_cases import SERIES, Case, cases
 from soak_mutants import Mutant, mutants
 
 SEED = 20260101
 CASES, EVERY = 200, 4
+
+ALWAYS = {
+    "duration",
+    "sampling",
+    "deaths",
+    "restarts",
+    "rss_slope",
+    "disk_used_slope",
+    "reports",
+    "lag",
+    "invariant",
+    "monotonic",
+}
+OF_LOAD = {"load", "stall", "failure_ratio", "success", "burst"}
+OF_FAULTS = {"fault_applied", "fault_reverted", "negative_control", "rto"}
 
 Judge = Callable[[Evidence, Limits], Judgement]
 
@@ -49,6 +64,16 @@ def told(judgement: Judgement) -> dict[tuple[str, str], str]:
     return found
 
 
+def expected(one: Ready) -> set[str]:
+    """Return the gates of which something must be said."""
+    found = set(ALWAYS)
+    if ("load_counts", "load") not in one.case.wrong:
+        found |= OF_LOAD
+    if any(fault.outcome == "injected" and fault.applied for fault in one.case.world.faults):
+        found |= OF_FAULTS
+    return found
+
+
 def wrong(one: Ready, judge: Judge) -> str:
     """Return in what a judgement differs from the truth, "" where it is right."""
     judgement = judge(one.evidence, one.case.world.limits)
@@ -56,9 +81,22 @@ def wrong(one: Ready, judge: Judge) -> str:
     words = (judgement.verdict, judgement.metric_gate)
     if words != (one.case.verdict, one.case.metric_gate):
         return f"{one.case.kind} {one.case.seed}: {words}, and the truth is {(one.case.verdict, one.case.metric_gate)}; {found}"
+    absent = expected(one) - {gate.name for gate in judgement.gates}
+    if absent:
+        return f"{one.case.kind} {one.case.seed}: nothing is said of {sorted(absent)}"
     if found != truth:
         more, less = set(found.items()) - set(truth.items()), set(truth.items()) - set(found.items())
         return f"{one.case.kind} {one.case.seed}: {sorted(more)} too much, {sorted(less)} missing"
+    return ""
+
+
+def wrong_series(slope: Callable[..., Any]) -> str:
+    """Return the first series whose growth is told wrongly, "" where all are right."""
+    for name, (times, values, restarts, holds) in SERIES.items():
+        found = slope(times, values, restarts)
+        right = found is None if holds is None else found is not None and holds(found.low, found.high)
+        if not right:
+            return f"{name}: {found}"
     return ""
 
 
@@ -70,20 +108,21 @@ class Noticing:
         self._orders: dict[str, list[Ready]] = {}
 
     def notices(self, mutant: Mutant) -> str:
-        """Return the first case that a mutant gets wrong, "" where none notices it."""
+        """Return the first series or case that a mutant gets wrong, "" where none notices it."""
+        broken = mutant.gates()
+        found = _mistake(wrong_series, broken.slope)
         order = self._orders.setdefault(mutant.module, list(self._prepared))
-        judge = mutant.judge()
-        for number, one in enumerate(order):
-            found = _mistake(one, judge)
+        for number, one in enumerate(() if found else order):
+            found = _mistake(wrong, one, broken.judge)
             if found:
                 order.insert(0, order.pop(number))
-                return found
-        return ""
+                break
+        return found
 
 
-def _mistake(one: Ready, judge: Judge) -> str:
+def _mistake(check: Callable[..., str], *what: Any) -> str:
     try:
-        return wrong(one, judge)
+        return check(*what)
     except Exception as failure:  # a mutant may break in any way, and each is noticed
         return repr(failure)
 

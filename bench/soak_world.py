@@ -127,8 +127,8 @@ class World:
         height: Floats = np.floor_divide(times, 2.0)
         self._told("progress", height)
         behind: Floats = self.chance.integers(0, 6, len(times)).astype(np.float64)
-        self._told("network", np.add(height, behind))
-        self._told("checks_total", 40.0 * np.arange(1, len(times) + 1))
+        self._told("network", height + behind)
+        self._told("checks_total", np.cumsum(np.full(len(times), 40.0)))
         self._told("checks_failed", np.zeros(len(times)))
         for reason in REASONS[:2]:
             self._told(f"reason:{reason}", np.zeros(len(times)))

@@ -52,7 +52,7 @@ def gate(subject: str, windows: Sequence[Window], limit: int, ratio: float | Non
 def _dominant(window: Window, ratio: float) -> str:
     """Return the reason of more than half of a window's failures, "" for none or where failures are few."""
     total = max(window.failures, sum(window.reasons.values()))
-    if total <= 0 or (window.of > 0 and total <= ratio * window.of):
+    if total <= ratio * window.of:
         return ""
     reason, count = max(window.reasons.items(), key=lambda item: item[1], default=("", 0.0))
     return reason if 2 * count > total else ""

@@ -100,8 +100,6 @@ def _line(times: Floats, values: Floats, life: npt.NDArray[np.int64]) -> Slope |
     points = _blocks(times, values, life)
     if len(points.times) < LEAST_BLOCKS:
         return None
-    if not np.ptp(values):
-        return Slope(0.0, 0.0, 0.0, len(times), float(times[0]), float(times[-1]))
     slopes = _pairs(points)
     if not len(slopes):
         return None

@@ -7,7 +7,7 @@ import pytest
 import soak_cases
 import soak_gates
 import soak_mutants
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak import gates
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak import fit, gates
 
 SEED = 5
 EVERY = 12
@@ -20,9 +20,10 @@ def test_the_gates_say_what_is_true(one):
 
 
 def test_the_copy_of_the_package_judges_as_the_package_does():
-    judge = soak_mutants.loaded({})
-    assert judge is not gates.judge
-    assert [soak_gates.wrong(one, judge) for one in READY[::9]] == [""] * len(READY[::9])
+    copy = soak_mutants.loaded({})
+    assert copy.judge is not gates.judge
+    assert soak_gates.wrong_series(copy.slope) == soak_gates.wrong_series(fit.slope) == ""
+    assert [soak_gates.wrong(one, copy.judge) for one in READY[::9]] == [""] * len(READY[::9])
 
 
 def test_there_are_mutants_of_each_kind_in_each_module():
