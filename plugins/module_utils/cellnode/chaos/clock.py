@@ -11,6 +11,7 @@ do not notice; the clock that only goes forward is left alone.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,18 +20,23 @@ from pathlib import Path
 from typing import Any
 
 from .. import durable
+from ..command import run
 from ..errors import CellError
 from . import values
 from .fault import Aim, Effect, Gone, Place
 
-LIBRARY = "libfaketimeMT.so.1"
-PLACES = ("/usr/lib/*/faketime", "/usr/lib64/faketime", "/usr/lib/faketime", "/usr/local/lib/faketime")
+NAMES = ("libfaketimeMT.so.1", "libfaketime.so.1")
+PLACES = ("/usr/local/lib/faketime", "/usr/lib/*/faketime", "/usr/lib64/faketime", "/usr/lib/faketime")
 INSIDE = "/testcell-clock"
 INSIDE_LIBRARY = "/testcell-libfaketime.so"
 FILE = "offset"
 MOST_S = 10 * 366 * 86400.0
 LEAST_S = 5.0  # less is not told from the time that asking takes
 ASK_S = 10.0
+# The file is read again each second; intervals are measured right.
+SETTINGS = {"FAKETIME_CACHE_DURATION": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+TRIAL_S = 3600
+TRIAL = "import time; time.sleep(0.001); print(time.time(), time.monotonic())"
 # What a container may have to tell the time with; the first one that works is believed.
 ASKED = (
     ("date", "+%s"),
@@ -40,25 +46,48 @@ ASKED = (
 Json = dict[str, Any]
 
 
-def library() -> str:
-    """Return the path of libfaketime on this node, "" where it is absent."""
-    found = sorted(path for pattern in PLACES for path in glob(f"{pattern}/{LIBRARY}"))
-    return found[0] if found else ""
+def library(environ: Mapping[str, str]) -> str:
+    """Return the path of a libfaketime on this node that works; raise chaos_unsupported where there is none."""
+    tried = {path: _fault_of(path, environ) for path in _libraries()}
+    working = [path for path, why in tried.items() if not why]
+    if working:
+        return working[0]
+    shown = "; ".join(f"{path}: {why}" for path, why in tried.items())
+    shown = shown or f"there is none in {', '.join(PLACES)}; install the package libfaketime"
+    raise CellError("chaos_unsupported", f"no libfaketime here can move a clock: {shown}")
+
+
+def _libraries() -> list[str]:
+    return [path for place in PLACES for name in NAMES for path in sorted(glob(f"{place}/{name}"))]
+
+
+def _fault_of(path: str, environ: Mapping[str, str]) -> str:
+    """Return what is wrong with a library, "" when a program under it has another wall clock and is otherwise well.
+
+    Version 0.9.10 breaks each program that sleeps until a moment of the monotonic clock, as Python does from 3.11 on.
+    """
+    env = {**environ, **SETTINGS, "LD_PRELOAD": path, "FAKETIME": f"+{TRIAL_S}"}
+    began = time.time()
+    done = run([sys.executable, "-I", "-S", "-E", "-c", TRIAL], env, ASK_S)
+    if not done.ok:
+        said = done.err.strip().splitlines()
+        return (
+            "a program under it hangs"
+            if done.timed_out
+            else f"a program under it fails: {said[-1] if said else done.code}"
+        )
+    wall, monotonic = (float(word) for word in done.out.split())
+    if not TRIAL_S - 1 < wall - began < TRIAL_S + ASK_S:
+        return "it does not move the clock of a program"
+    return "" if abs(monotonic - time.monotonic()) < ASK_S else "it moves the clock that only goes forward, too"
 
 
 def preload(library: str, folder: str) -> Json:
     """Return {environment, volumes} for a service of a Compose file whose clock shall be able to jump.
 
-    library: where libfaketime is on the service's node; folder: one of the service's own on that node, empty at first.
+    library: what library() has found on the service's node; folder: one of the service's own on that node, empty at first.
     """
-    environment = {
-        "LD_PRELOAD": INSIDE_LIBRARY,
-        "FAKETIME_TIMESTAMP_FILE": f"{INSIDE}/{FILE}",
-        "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",  # the name before version 0.9.9
-        "FAKETIME_NO_CACHE": "0",
-    }
+    environment = {"LD_PRELOAD": INSIDE_LIBRARY, "FAKETIME_TIMESTAMP_FILE": f"{INSIDE}/{FILE}", **SETTINGS}
     volumes = [f"{library}:{INSIDE_LIBRARY}:ro", f"{folder}:{INSIDE}:ro"]
     return {"environment": environment, "volumes": volumes}
 
@@ -69,11 +98,9 @@ class Jump:
     kind = "clock_jump"
 
     def lacking(self, place: Place, params: Mapping[str, Any]) -> str:
-        """Return what is wrong with the parameters, or that this node has no libfaketime."""
+        """Return what is wrong with the parameters, or why no libfaketime works on this node."""
         found = values.problem(lambda: _jump_s(params))
-        if found or library():
-            return found
-        return f"{LIBRARY} is in none of {', '.join(PLACES)}; install the package libfaketime"
+        return found or values.problem(lambda: library(place.ctx.environ))
 
     def prepare(self, place: Place, aim: Aim) -> Json:
         """Return the file that the container's programs read their offset from."""
