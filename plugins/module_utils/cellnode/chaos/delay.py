@@ -76,6 +76,7 @@ class Delay:
 
     def effect(self, place: Place, aim: Aim, undo: Json) -> Effect:
         """Measure the time of connecting and one byte there and back."""
+        undo = undo or self.prepare(place, aim)
         params = undo["params"]
         wanted = values.number(params, "delay_ms", 1, MOST_MS) * len(values.directions(params))
         with netns.needed(place, undo["ns"]) as door:

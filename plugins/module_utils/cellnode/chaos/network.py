@@ -103,6 +103,7 @@ class Network:
 
     def effect(self, place: Place, aim: Aim, undo: Json) -> Effect:
         """Measure with packets of ours from both ends, or with echo requests of a whole node."""
+        undo = undo or self.prepare(place, aim)
         with netns.needed(place, undo["ns"]) as door:
             judged = self.judged(undo, self.measured(door, undo))
             extra = {**self.beside(door, undo), "dropped_packets": rules.dropped(door, rules.of(undo["tables"]))}
