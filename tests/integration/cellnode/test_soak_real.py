@@ -119,6 +119,7 @@ def test_a_leak_is_seen_growing_and_its_neighbour_stays(soak):
 
 
 def test_f30_a_container_that_is_killed_and_started_again_is_followed(soak, docker_cli):
+    """F30"""
     soak.begin(LEAKS, "calm")
     wait_until(lambda: soak.of("calm").get("state") == "running", "its start")
     first = soak.of("calm")
@@ -193,6 +194,7 @@ def between(cell, tmp_path):
 
 
 def test_f29_a_frozen_engine_hides_no_process_and_no_death(soak, cell, between, tmp_path, docker_cli):
+    """F29"""
     cell.env["DOCKER_HOST"] = f"unix://{tmp_path}/engine.sock"
     soak.begin(LEAKS, "leaky", "calm")
     wait_until(lambda: soak.of("leaky").get("processes", 0) >= 3, "its processes")

@@ -65,12 +65,14 @@ def test_a_service_that_does_not_run_is_told_as_such(node, state):
 
 @pytest.mark.parametrize(("row", "step"), [("F60", 7200.0), ("F60", -7200.0), ("F62", -0.75)])
 def test_f60_f62_the_wall_clock_moves_no_time(node, row, step):
+    """F60, F62"""
     moved = json.loads(line(2))
     moved["t"] += step
     assert series(node(line(1), json.dumps(moved), line(3)))["n1/node/load_1m"][0] == (1.0, 2.0, 3.0)
 
 
 def test_f61_a_clock_that_is_a_day_off_moves_no_time(node):
+    """F61"""
     assert series(node(line(1), begin={**BEGIN, "t": BEGIN["t"] + 86400}))["n1/node/load_1m"][0] == (1.0,)
 
 
@@ -101,6 +103,7 @@ def test_a_line_that_is_none_is_named_and_the_others_count(node, odd, said):
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "true", '"12"', "null", "[]"])
 def test_g02_what_is_no_number_has_no_value_and_is_named_once(node, value):
+    """G02"""
     odd = line(2, services={"a": {**SERVICE, "fds": "X"}}).replace('"X"', value)
     found = node(line(1, services={"a": SERVICE}), odd, odd.replace("5002", "5003"))
     assert series(found)["n1/service:a/fds"] == ((1.0,), (3.0,))
@@ -133,12 +136,14 @@ def test_parts_of_another_type_are_passed_over(node, odd):
     ],
 )
 def test_g01_without_the_begin_of_the_load_there_is_no_series(node, begin, said):
+    """G01"""
     found = node(line(1), begin=begin)
     assert (found.begin, found.series, found.sampled_s) == (None, (), ())
     assert told(found)[0].startswith(said)
 
 
 def test_g01_a_node_without_samples_is_named(tmp_path):
+    """G01"""
     (tmp_path / "begin.json").write_text(json.dumps(BEGIN))
     found = read_node("n1", tmp_path)
     assert (found.series, told(found)) == ((), ["samples.jsonl: is missing: nothing was sampled on this node"])

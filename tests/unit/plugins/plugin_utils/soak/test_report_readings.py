@@ -93,6 +93,7 @@ def test_reports_of_the_same_moment_stay_two(node):
     ],
 )
 def test_g02_what_is_no_report_is_named_and_has_no_value(node, content, said):
+    """G02"""
     values, times, problems = node({"e1.json": (10, content), "e2.json": (20, REPORT)})
     assert values["report:sim", "progress"] == ((20.0, 5.0),) and times == {"sim": (20.0,)}
     assert len(problems) == 1 and problems[0].startswith(said)
@@ -138,6 +139,7 @@ def test_a_report_without_reasons_has_none(node):
 
 
 def test_g03_a_report_that_is_older_than_the_run_is_named_and_one_from_before_the_load_is_passed_over(node):
+    """G03"""
     values, times, problems = node({"e0.json": (-4000, REPORT), "e1.json": (-50, REPORT), "e2.json": (10, REPORT)})
     assert times == {"sim": (10.0,)} and len(values["report:sim", "progress"]) == 1
     assert problems == ["report/sim/e0.json: is older than the run: written 3900 s before it took the node"]

@@ -38,6 +38,7 @@ def test_without_a_begin_the_first_window_is_it(load):
 
 
 def test_f62_the_wall_clock_moves_no_window(load):
+    """F62"""
     assert load({**WINDOW, "t0": 9.0, "t1": 3.0}, began_b=100.0)[0].ended_s == 10.0
 
 
@@ -64,6 +65,7 @@ def test_a_last_line_without_its_end_is_left_out(load, cut):
     ],
 )
 def test_g02_another_line_that_is_none_is_named(load, line, said):
+    """G02"""
     with pytest.raises(WindowError) as caught:
         load(WINDOW, line, WINDOW)
     assert str(caught.value).startswith("soak_windows.jsonl:2: ") and said in str(caught.value)

@@ -55,6 +55,7 @@ def test_containers_are_known_by_their_service(engine, watch, eventually):
 
 
 def test_f30_a_death_and_a_new_start_are_known_by_their_events(engine, watch, eventually):
+    """F30"""
     found = watch("a", "b")
     assert engine.listening.acquire(timeout=20)
     engine.die("a")
@@ -73,6 +74,7 @@ def test_a_restart_within_one_event_counts(engine, watch, eventually):
 
 
 def test_f65_a_container_that_is_made_anew_is_another_start(engine, watch, eventually):
+    """F65"""
     found = watch("a")
     assert engine.listening.acquire(timeout=20)
     engine.vanish("a")
@@ -89,6 +91,7 @@ def test_of_several_containers_the_one_that_runs_stands_for_the_service(engine, 
 
 
 def test_f29_while_the_engine_is_away_the_last_that_was_known_stays(engine, watch, eventually):
+    """F29"""
     found = watch("a")
     assert engine.listening.acquire(timeout=20)
     engine.down = DOWN

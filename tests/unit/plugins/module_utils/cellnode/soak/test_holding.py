@@ -67,6 +67,7 @@ def node(tmp_path):
 
 
 def test_g07_the_lease_goes_on_while_the_test_does_and_its_controller_is_gone(node):
+    """G07"""
     node.load()
     for _ in range(10):
         node.later(TTL_S / 2 + 1)

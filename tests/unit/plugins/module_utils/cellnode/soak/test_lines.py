@@ -72,7 +72,8 @@ def test_a_file_that_was_there_is_gone_on_with(folder):
     assert [one["b"] for one in written(path)] == [1, 2]
 
 
-def test_f25_a_disk_that_takes_a_part_of_a_line_keeps_whole_lines(folder, monkeypatch):
+def test_f26_a_disk_that_takes_a_part_of_a_line_keeps_whole_lines(folder, monkeypatch):
+    """F26"""
     folder_fd, path = folder
     out = Lines(folder_fd, CAP, 1.0)
     out.add(line(1))

@@ -77,6 +77,7 @@ def test_reports_are_copied_as_they_appear_with_their_time(world):
 
 @pytest.mark.parametrize("by", [7200.0, -7200.0, 5.0, -5.0], ids=str)
 def test_f60_the_moment_does_not_move_with_the_wall_clock(world, by):
+    """F60"""
     copies = world.copies()
     world.clock.state[0] = 100.0
     copies.look()
@@ -88,6 +89,7 @@ def test_f60_the_moment_does_not_move_with_the_wall_clock(world, by):
 
 
 def test_g03_a_report_of_an_older_run_keeps_its_age(world):
+    """G03"""
     copies = world.copies()
     copies.look()
     world.clock.state[0] = 5.0
@@ -206,7 +208,8 @@ def test_a_folder_that_is_not_there_yet_is_no_fault(world):
     assert copies.faults == {}
 
 
-def test_f25_a_disk_that_takes_no_note_leaves_the_copy_and_whole_notes(world, monkeypatch):
+def test_f26_a_disk_that_takes_no_note_leaves_the_copy_and_whole_notes(world, monkeypatch):
+    """F26"""
     copies, write_all = world.copies(), reports.write_all
 
     def full(fd, data):

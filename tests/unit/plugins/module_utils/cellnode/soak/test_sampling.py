@@ -85,7 +85,8 @@ def test_a_full_file_is_halved_while_samples_go_on(cell, eventually):
     soak(cell, "end")
 
 
-def test_f01_a_soak_outlives_its_controller_and_its_lease_ends_after_it(cell, eventually):
+def test_f04_a_soak_outlives_its_controller_and_its_lease_ends_after_it(cell, eventually):
+    """F04"""
     ttl_s = 2.0
     cell.run["epoch"] = cell.call("lease", action="acquire", ttl_s=ttl_s)["epoch"]
     cell.start("sh", "-c", "while [ ! -e over ]; do sleep 0.05; done", cwd_rel="work")
@@ -131,6 +132,7 @@ def written(ctx):
 
 
 def test_f29_an_engine_that_does_not_answer_stops_no_sample(sampler, silent, eventually):
+    """F29"""
     _, made = sampler({"DOCKER_HOST": f"unix://{silent}", "PATH": ""}, services=["a"])
     lines = [json.loads(made.sample()) for _ in range(3)]
     made._boxes.start()

@@ -83,6 +83,7 @@ def test_a_service_without_a_container_is_told(node):
 
 @pytest.mark.parametrize("how", ["no processes", "no group", "no first process"])
 def test_f29_a_container_whose_processes_are_gone_has_ended_whatever_the_engine_last_said(node, how):
+    """F29"""
     if how == "no processes":
         (node.folder / "cgroup.procs").write_text("")
     elif how == "no group":
