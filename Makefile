@@ -6,6 +6,7 @@ PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
 NODES ?= 3
 BENCHES ?= cli_start adaptive_rate soak_client soak_sampler soak_percentiles soak_gates schedule deploy overhead artifacts recorder classify maintain nights
 
+BENCHES ?= cli_start adaptive_rate schedule deploy overhead artifacts recorder classify maintain nights soak_percentiles soak_gates
 KILLS ?= 1000
 KILLS_OF_A_TEST := 30
 POINTS ?= 0

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.histogram import Histogram
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.judgement import Limits
 from soak_world import HOUR_S, MIB, NODES, REASONS, REPORT_S, SAMPLE_S, SERVICES, Floats, World
 
 Wrong = Mapping[tuple[str, str], str]
@@ -199,6 +200,28 @@ def clean_with_a_short_row_of_one_reason(world: World) -> Wrong:
 
 
 @kind()
+def clean_where_nothing_is_asked(world: World) -> Wrong:
+    world.limits = Limits()
+    world.inject("kill.0", DECODE, 1800.0)
+    world.kill("decode", 1800.0, 20.0)
+    return {}
+
+
+@kind()
+def clean_with_reports_that_mean_nothing(world: World) -> Wrong:
+    world.mapped = False
+    for key in world.keys("node-2", "report:"):
+        del world.series[key]
+    return {}
+
+
+@kind()
+def clean_with_windows_told_a_little_late(world: World) -> Wrong:
+    world.windows[50].lasts_s += 0.3
+    return {}
+
+
+@kind()
 def clean_with_single_failures_in_a_row(world: World) -> Wrong:
     for one in world.load(2000.0, 2060.0):
         world.fail([one], 1 / one.sent, REASONS[0])
@@ -320,7 +343,7 @@ def too_short_to_tell(world: World) -> Wrong:
 def too_noisy_to_tell(world: World) -> Wrong:
     """Memory comes and goes in waves of a quarter of an hour."""
     world.change(RSS, lambda t, v: v + 80 * MIB * np.cos(2 * np.pi * t / 900.0))
-    world.ask(max_rss_slope=2 * MIB)
+    world.ask(max_rss_slope=10 * MIB)
     return of_service("decode", "rss_slope")
 
 
@@ -465,6 +488,12 @@ def failed_checks_without_reasons(world: World) -> Wrong:
     world.change(report("checks_failed"), lambda t, v: v + 2.0, 1800.0)
     for reason in REASONS[:2]:
         del world.series[report(f"reason:{reason}")]
+    return of_reports("burst")
+
+
+@kind()
+def reasons_that_are_no_numbers(world: World) -> Wrong:
+    world.change(report("reason:http_5xx"), lambda t, v: v * math.nan, 1800.0, 1830.0)
     return of_reports("burst")
 
 
@@ -650,6 +679,10 @@ def _twice(world: World) -> None:
     world.windows.insert(60, replace(world.windows[50]))
 
 
+def _overlapping(world: World) -> None:
+    world.windows[50].lasts_s += 2.0
+
+
 def _below_zero(world: World) -> None:
     world.windows[50].sent = -1
     world.windows[49].sent += 200
@@ -666,6 +699,7 @@ def _backward(world: World) -> None:
 for name, change in (
     ("more_requests_ended_than_sent", _more_ended),
     ("windows_of_the_same_time", _twice),
+    ("windows_that_overlap", _overlapping),
     ("a_negative_count", _below_zero),
     ("more_empty_answers_than_answers", _more_empty),
     ("a_window_that_ends_before_it_begins", _backward),
@@ -954,6 +988,12 @@ SERIES: dict[str, tuple[Floats, Floats, list[float], Callable[[float, float], bo
     "lives of one sample": (_HOUR, _FLAT, list(_HOUR), None),
     "lives of two blocks": (_HOUR[:40], _FLAT[:40], [float(at) for at in _HOUR[:40:4]], None),
     "a curve that is still bending": (_HOUR, _FLAT + 300.0 * (1.0 - np.exp(-_HOUR / 900.0)), [], None),
+    "two teeth and a spike at the end": (
+        _HOUR,
+        _FLAT + 300.0 * (_HOUR / 1700.0 % 1.0) + 5000.0 * (_HOUR > 3575.0),
+        [],
+        lambda low, high: low < 64.0 < high,
+    ),
     "noise": (_HOUR, _FLAT, [], lambda low, high: -3.0 < low < 0.5 and -0.5 < high < 3.0),
     "growth": (_HOUR, _FLAT + 10.0 * _HOUR / HOUR_S, [], lambda low, high: 7.0 < low < 10.5 and 9.5 < high < 13.0),
 }

@@ -31,10 +31,9 @@ ALWAYS = {
     "disk_used_slope",
     "reports",
     "lag",
-    "invariant",
-    "monotonic",
 }
 OF_LOAD = {"load", "stall", "failure_ratio", "success", "burst"}
+OF_REPORTS = {"invariant", "monotonic"}
 OF_FAULTS = {"fault_applied", "fault_reverted", "negative_control", "rto"}
 
 Judge = Callable[[Evidence, Limits], Judgement]
@@ -67,6 +66,8 @@ def told(judgement: Judgement) -> dict[tuple[str, str], str]:
 def expected(one: Ready) -> set[str]:
     """Return the gates of which something must be said."""
     found = set(ALWAYS)
+    if one.case.world.mapped:
+        found |= OF_REPORTS
     if ("load_counts", "load") not in one.case.wrong:
         found |= OF_LOAD
     if any(fault.outcome == "injected" and fault.applied for fault in one.case.world.faults):

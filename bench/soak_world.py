@@ -69,7 +69,10 @@ class Window:
 
 @dataclass
 class World:
-    """A soak that went well; what a case needs is changed in it. planned_s: seconds; series: key -> (times, values)."""
+    """A soak that went well; what a case needs is changed in it.
+
+    planned_s: seconds; series: key -> (times, values); mapped: whether the scenario says what its reports mean.
+    """
 
     seed: int
     planned_s: float = HOUR_S
@@ -80,6 +83,7 @@ class World:
     windows: list[Window] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     reports: list[float] = field(default_factory=list)
+    mapped: bool = True
     chance: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
@@ -235,9 +239,10 @@ class World:
             Series(*key, tuple(float(at) for at in times), tuple(values))
             for key, (times, values) in self.series.items()
         ]
-        reports = Reports(
-            "node-2", "decode", self.reports, True, True, True, True, invariants=("assets",), monotonic=("progress",)
-        )
+        reports = Reports("node-2", "decode", self.reports)
+        if self.mapped:
+            names = {"invariants": ("assets",), "monotonic": ("progress",)}
+            reports = replace(reports, progress=True, network=True, checks=True, reasons=True, **names)  # type: ignore[arg-type]
         windows = [one.built() for one in self.windows]
         account = (self.planned_s, self.lasted_s, self.ended_how)
         return Evidence(series, windows, self.faults, [reports], *account, NODES)

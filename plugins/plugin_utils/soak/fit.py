@@ -8,7 +8,8 @@ The slope is the median of the slopes between all pairs of points (Theil 1950, S
 anything. The points are medians of blocks of neighbouring samples. Pairs lie within one life of a process (the regional form of
 Kendall's test, Helsel and Frans 2006): what a restart resets is no fall. The interval has the ranks that Sen gives from the variance
 of Kendall's S, widened by how long the residuals remember (Hamed and Rao 1998), where the memory is summed until its first
-negative lag (Geyer 1992), since the lags of a sawtooth behind it would cancel. A least-squares line, in comparison, takes one
+negative lag (Geyer 1992), since the lags of a sawtooth behind it would cancel. Its lower end is no higher than what the lowest
+points rise by, since few teeth are too few for any statistic. A least-squares line, in comparison, takes one
 step for a trend, and its interval believes that each of 10,000 samples is news.
 
 A series that bends is judged by its end: a warm-up that flattens is no leak, and a leak that begins late is one.
@@ -16,6 +17,7 @@ A series that bends is judged by its end: a warm-up that flattens is no leak, an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -114,7 +116,7 @@ def _line(times: Floats, values: Floats, life: npt.NDArray[np.int64]) -> Slope |
     if first < 0 or last >= len(slopes):
         return None
     low, high = np.partition(slopes, (first, last))[[first, last]]
-    rates = (middle * HOUR_S, float(low) * HOUR_S, float(high) * HOUR_S)
+    rates = (middle * HOUR_S, min(float(low), _troughs(points)) * HOUR_S, float(high) * HOUR_S)
     return Slope(*rates, len(times), float(times[0]), float(times[-1]))
 
 
@@ -143,6 +145,18 @@ def _pairs(points: _Points) -> Floats:
     run: Floats = points.times[second] - points.times[first]
     rates: Floats = rise / run
     return rates
+
+
+def _troughs(points: _Points) -> float:
+    """Return by what the lowest points rise (a second) from the first half to the last: what only comes and goes falls back.
+
+    Infinite over several lives, whose levels have nothing to do with one another.
+    """
+    if points.life[0] != points.life[-1]:
+        return math.inf
+    half = len(points.times) // 2
+    rise = float(points.values[half:].min() - points.values[:half].min())
+    return rise / float(points.times[half] - points.times[0])
 
 
 def _memory(points: _Points, middle: float) -> float:

@@ -47,9 +47,7 @@ def _applied(name: str, fault: Fault) -> Gate | None:
     """Return what is wrong where a fault was not felt: what was not there has not been survived."""
     if fault.outcome == "injected" and fault.applied:
         return None
-    told = {True: "was felt", False: "was not felt", None: "may have been felt or not"}[fault.applied]
-    state = f"{told} when it was injected" if fault.outcome == "injected" else f"was not injected ({fault.outcome})"
-    why = f"fault {fault.id!r} on {fault.target} {state}{_because(fault)}"
+    why = f"fault {fault.id!r} on {fault.target} {_state(fault)}{_because(fault)}"
     return no_data(name, fault.id, why, Found(at_s=fault.began_s), "chaos_unsupported")
 
 
@@ -100,8 +98,7 @@ def _recovered(fault: Fault, limit: float, ended_s: float) -> tuple[Gate | None,
         return no_data("rto", fault.id, why, found), 0.0
     taken = (ended_s if ready is None else ready) - undone
     if taken > limit:
-        state = "was not ready" if ready is None else "was ready only"
-        why = f"{whose} {state} {number(taken)} s after the undo, over the limit of {number(limit)} s"
+        why = f"{whose} {_how_late(ready)} {number(taken)} s after the undo, over the limit of {number(limit)} s"
         return failed("rto", fault.id, why, Found(taken, limit, "s", undone, fault.id)), taken
     if ready is None:
         why = f"the soak ended {number(max(taken, 0.0))} s after the undo, before {whose} was ready"
@@ -111,3 +108,14 @@ def _recovered(fault: Fault, limit: float, ended_s: float) -> tuple[Gate | None,
 
 def _because(fault: Fault) -> str:
     return f": {fault.why}" if fault.why else ""
+
+
+def _state(fault: Fault) -> str:
+    if fault.outcome != "injected":
+        return f"was not injected ({fault.outcome})"
+    told = {True: "was felt", False: "was not felt", None: "may have been felt or not"}[fault.applied]
+    return f"{told} when it was injected"
+
+
+def _how_late(ready: float | None) -> str:
+    return "was not ready" if ready is None else "was ready only"
