@@ -21,7 +21,6 @@ LEAVE_BYTES = 64 << 20
 LEAST_BYTES = 1 << 20
 FILL_S, FILLED_BYTES_S = 2.0, 500 << 20  # the slowest that memory is expected to be filled
 PAGE = os.sysconf("SC_PAGE_SIZE")
-TICKS_S = os.sysconf("SC_CLK_TCK")
 Json = dict[str, Any]
 
 
@@ -78,25 +77,32 @@ class Cpu(Stress):
 
     def checked(self, params: Mapping[str, Any]) -> None:
         _cores(params)
+        if not os.path.exists("/proc/self/schedstat"):
+            raise CellError("chaos_unsupported", "this kernel does not tell how long a process waits for a processor")
 
     def spec(self, place: Place, aim: Aim, box: boxed.Boxed | None) -> Json:
         cores = _cores(aim.params)
-        limits = [float(cores), float(os.cpu_count() or 1), (box.cores() if box else None) or float(cores)]
-        return {"job": "cpu", "cores": cores, "reachable_cores": min(limits)}
+        quota = box.cores() if box else None
+        allowed = float(len(_allowed(aim)))
+        return {"job": "cpu", "cores": cores, "reachable_cores": min(float(cores), allowed, quota or allowed)}
 
     def effect(self, place: Place, aim: Aim, undo: Json) -> Effect:
-        """Measure the processor time that the workers get in half a second; a quarter of what can be is enough.
+        """Measure the processor time that the workers get within half a second, and how long they wait for more.
 
-        The rest is the service's, or somebody else's.
+        A quarter of what can be had is enough: the rest is the service's, or somebody else's. Where all cores are in use
+        it is enough that the workers take part in that.
         """
         undo = undo or self.prepare(place, aim)
-        before, began = _cpu_s(undo["token"]), place.ctx.clock.monotonic()
-        place.ctx.clock.sleep(WINDOW_S)
-        used = (_cpu_s(undo["token"]) - before) / (place.ctx.clock.monotonic() - began)
+        token, clock = undo["token"], place.ctx.clock
+        (used, waited), began = _cpu_s(token), clock.monotonic()
+        clock.sleep(WINDOW_S)
+        (used_then, waited_then), seconds = _cpu_s(token), clock.monotonic() - began
+        got, wanted = (used_then - used) / seconds, (used_then - used + waited_then - waited) / seconds
+        measured = {"cpu_s_per_s": round(got, 3), "demand_s_per_s": round(wanted, 3), "cores": undo["cores"]}
         least = undo["reachable_cores"] / 4
-        measured = {"cpu_s_per_s": round(used, 3), "cores": undo["cores"], "reachable_cores": undo["reachable_cores"]}
-        why = "" if used >= least else f"the workers use {used:.2f} CPU s/s, expected at least {least:.2f}"
-        return Effect(not why, measured, why)
+        why = f"the workers get {got:.2f} CPU s/s, expected at least {least:.2f}, and ask for {wanted:.2f}"
+        applied = got >= least or (got > 0 and wanted >= undo["cores"] / 2)
+        return Effect(applied, {**measured, "reachable_cores": undo["reachable_cores"]}, "" if applied else why)
 
 
 class Memory(Stress):
@@ -165,15 +171,22 @@ def available() -> int:
     raise CellError("chaos_unsupported", "/proc/meminfo does not tell MemAvailable")
 
 
-def _cpu_s(token: str) -> float:
-    """Return the processor time that the workers have used, in seconds."""
-    total = 0
+def _cpu_s(token: str) -> tuple[float, float]:
+    """Return the processor time that the workers have used, and how long they were ready to and had none, in seconds."""
+    used = waited = 0
     for proc in workers.running(token):
-        with suppress(OSError, ValueError, IndexError):
-            text = Path(f"/proc/{proc.pid}/stat").read_text(encoding="utf-8", errors="replace")
-            fields = text[text.rindex(")") + 2 :].split()
-            total += int(fields[11]) + int(fields[12])
-    return total / TICKS_S
+        with suppress(OSError, ValueError):
+            ran, ready, _ = Path(f"/proc/{proc.pid}/schedstat").read_text(encoding="ascii").split()
+            used, waited = used + int(ran), waited + int(ready)
+    return used / 1e9, waited / 1e9
+
+
+def _allowed(aim: Aim) -> set[int]:
+    """Return the processors that the target may use."""
+    try:
+        return os.sched_getaffinity(aim.pid)
+    except ProcessLookupError:
+        raise Gone(f"service {aim.service}: its container {aim.container[:12]} does not run") from None
 
 
 def _resident(token: str) -> int:

@@ -19,6 +19,7 @@ from ..errors import CellError
 from .fault import Place
 
 KILL_LIMIT_S = 10.0
+GROUP_LIMIT_S = 5.0
 NAME = "chaos"
 # The program file, or the folder that holds this package, and what starts a worker in a fresh interpreter.
 TOP = str(Path(__file__).resolve().parents[2])
@@ -61,10 +62,13 @@ def ask_to_end(token: str, place: Place, limit_s: float) -> bool:
 
 
 def end(place: Place, token: str) -> None:
-    """End an event's processes, however many there are, and remove their control group."""
+    """End an event's processes, however many there are, and remove their control group.
+
+    The kernel may still hold a process in it that has just ended.
+    """
     procs.kill_all(lambda: procs.marked(token), limit_s=KILL_LIMIT_S)
-    for group in cgroup.candidates(place.ctx.root, unit.leaf(token)):
-        cgroup.remove(group)
+    groups = list(cgroup.candidates(place.ctx.root, unit.leaf(token)))
+    place.ctx.clock.until(lambda: all(cgroup.remove(group) for group in groups), GROUP_LIMIT_S)
 
 
 def left(place: Place, token: str) -> list[str]:
