@@ -41,7 +41,7 @@ class Book(Protocol):
     def files(self) -> dict[str, Any]:
         """Return what a reader needs to prove that it has the whole files."""
 
-    def soak(self, load: Load) -> dict[str, Any] | None:
+    def soak_facts(self, load: Load) -> dict[str, Any] | None:
         """Return what is true of a soak only, None for any other load."""
 
     def __enter__(self) -> Book: ...
@@ -84,7 +84,7 @@ class WholeBook:
         """Return lines and digest of requests.jsonl."""
         return {"requests": self._log.facts()}
 
-    def soak(self, load: Load) -> None:
+    def soak_facts(self, load: Load) -> None:
         """Return None: this is no soak."""
 
     def __enter__(self) -> WholeBook:

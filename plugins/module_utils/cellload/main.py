@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     args = _parser().parse_args(argv)
     folder = _folder(args.out, environ)
     try:
-        config = load(Path(args.config), environ, args.set, args.soak)
+        config = load(Path(args.config), environ, args.set, args.soak_s)
         context = _tls(config, args.config)
         prepare(folder)
         return Session(config, folder, args.quiet).run(context)
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     soak_help = (
         f"go on for N seconds in bounded memory and files, whatever num_prompts says; else {SOAK_VARIABLE} says it"
     )
-    parser.add_argument("--soak", default="", metavar="N", help=soak_help)
+    parser.add_argument("--soak", default="", dest="soak_s", metavar="N", help=soak_help)
     parser.add_argument("--quiet", action="store_true", help="no progress lines")
     parser.add_argument("--version", action="version", version=f"{NAME} {VERSION}")
     return parser

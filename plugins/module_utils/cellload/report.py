@@ -56,7 +56,7 @@ def build(config: LoadConfig, load: Load, book: Book, around: Circumstances) -> 
         "warmup": {"requested": config["warmup"], "completed": load.warmed},
         **figure,
         "adaptive_rate": load.turnstile.facts(load.start) if load.turnstile else None,
-        "soak": book.soak(load),
+        "soak": book.soak_facts(load),
         "files": book.files(),
         "warnings": warnings(config, load, figure),
     }

@@ -95,7 +95,7 @@ class SoakBook:
         """Return lines and digests of both files."""
         return {"requests": self._requests.facts(), "windows": self._windows.file.facts()}
 
-    def soak(self, load: Load) -> dict[str, Any]:
+    def soak_facts(self, load: Load) -> dict[str, Any]:
         """Return how exact the percentiles are and what the files leave out."""
         return {
             "duration_s": load.config.soak_s,

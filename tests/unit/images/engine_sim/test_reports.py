@@ -100,7 +100,7 @@ def test_a_request_under_way_is_in_the_network_height(spawn: Any, tmp_path: Path
     waiting = threading.Thread(target=wait)
     waiting.start()
     limit = time.monotonic() + LIMIT_S
-    while heights(reports_in(tmp_path)[-1]) != (0, 1):
+    while heights(reported(tmp_path, 1)[-1]) != (0, 1):
         assert time.monotonic() < limit
     process.end(signal.SIGKILL)
     waiting.join()
@@ -141,7 +141,7 @@ def test_a_restarted_service_goes_on_and_no_height_goes_back(spawn: Any, tmp_pat
     api = first.api()
     assert [api.complete().status for _ in range(3)] == [200] * 3
     limit = time.monotonic() + LIMIT_S
-    while heights(reports_in(tmp_path)[-1])[0] < 3:
+    while heights(reported(tmp_path, 1)[-1])[0] < 3:
         assert time.monotonic() < limit
     first.end(signum)
     second = spawn(*asked, SIM_LOG_LEVEL="INFO")
