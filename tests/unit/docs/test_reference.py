@@ -123,16 +123,9 @@ def field_of(key):
 
 
 def test_what_is_said_to_be_without_effect_is_read_by_nobody_and_the_rest_is():
-<<<<<<< HEAD
-    read = attributes_read()
-    # what is said of a soak is carried as data and looked up by its key
+    # what is said of a soak is carried as data and looked up by its key; its gates, and what makes them, are no scenario's
+    read = attributes_read() - {"gates"}
     checked = [key for key in by_name("scenario.md", 4) if not key.startswith("matrix.") and key != "soak"]
-=======
-    read = attributes_read() - {
-        "gates"
-    }  # those of a judged soak, and the modules that make them, are not the scenario's
-    checked = [key for key in by_name("scenario.md", 4) if not key.startswith("matrix.")]
->>>>>>> w-gates
     idle = {key for key, row in by_name("scenario.md", 4).items() if row[3].startswith(IDLE)}
     read_here = {"name", "description", "schema_version", "compose_files", "from_labels", "allow", "min_nodes"}
     unread = {key for key in checked if field_of(key) not in read and key.rpartition(".")[2] not in read_here}
