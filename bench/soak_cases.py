@@ -273,6 +273,12 @@ def one_node_missing(world: World) -> Wrong:
 
 
 @kind()
+def no_node_is_named(world: World) -> Wrong:
+    world.nodes = {}
+    return {("sampling", "node"): NO_DATA}
+
+
+@kind()
 def samples_with_holes(world: World) -> Wrong:
     for began in (400.0, 1400.0, 2400.0):
         for key in world.keys("node-1", "node", "service:"):

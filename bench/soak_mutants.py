@@ -49,7 +49,7 @@ SAME_ANSWERS: Mapping[str, str] = {
     "fit.py: BLOCKS = 120 times 10": "finer blocks cost more time",
 }
 # What only words a sentence; the unit tests have the sentences.
-WORDING = ("_because", "_state", "_how_late")
+WORDING = ("_because", "_state", "_how_late", "_span")
 
 
 @dataclass(frozen=True)
