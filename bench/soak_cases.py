@@ -923,6 +923,18 @@ def cut_short(world: World) -> Wrong:
 
 
 @kind()
+def cut_by_two_minutes(world: World) -> Wrong:
+    world.cut(world.planned_s - 120.0)
+    return {("duration", "soak"): NO_DATA}
+
+
+@kind()
+def planned_for_no_known_time(world: World) -> Wrong:
+    world.planned_s = math.nan
+    return {("duration", "soak"): NO_DATA}
+
+
+@kind()
 def killed_at_the_end(world: World) -> Wrong:
     world.ended_how = "killed"
     return {("duration", "soak"): NO_DATA}
