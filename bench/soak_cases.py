@@ -273,6 +273,12 @@ def one_node_missing(world: World) -> Wrong:
 
 
 @kind()
+def no_node_is_named(world: World) -> Wrong:
+    world.nodes = {}
+    return {("sampling", "node"): NO_DATA}
+
+
+@kind()
 def samples_with_holes(world: World) -> Wrong:
     for began in (400.0, 1400.0, 2400.0):
         for key in world.keys("node-1", "node", "service:"):
@@ -913,6 +919,18 @@ def faults_planned_and_none_told(world: World) -> Wrong:
 def cut_short(world: World) -> Wrong:
     """G07: nothing is wrong, and it is no pass."""
     world.cut(0.7 * world.planned_s)
+    return {("duration", "soak"): NO_DATA}
+
+
+@kind()
+def cut_by_two_minutes(world: World) -> Wrong:
+    world.cut(world.planned_s - 120.0)
+    return {("duration", "soak"): NO_DATA}
+
+
+@kind()
+def planned_for_no_known_time(world: World) -> Wrong:
+    world.planned_s = math.nan
     return {("duration", "soak"): NO_DATA}
 
 

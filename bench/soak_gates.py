@@ -32,6 +32,7 @@ ALWAYS = {
     "reports",
     "lag",
 }
+WITHOUT_NODES = {"duration", "sampling", "reports", "lag"}
 OF_LOAD = {"load", "stall", "failure_ratio", "success", "burst"}
 OF_REPORTS = {"invariant", "monotonic"}
 OF_FAULTS = {"fault_applied", "fault_reverted", "negative_control", "rto"}
@@ -65,7 +66,7 @@ def told(judgement: Judgement) -> dict[tuple[str, str], str]:
 
 def expected(one: Ready) -> set[str]:
     """Return the gates of which something must be said."""
-    found = set(ALWAYS)
+    found = set(ALWAYS if one.case.world.nodes else WITHOUT_NODES)
     if one.case.world.mapped:
         found |= OF_REPORTS
     if ("load_counts", "load") not in one.case.wrong:

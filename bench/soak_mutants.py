@@ -44,10 +44,12 @@ SAME_ANSWERS: Mapping[str, str] = {
     "spans.py: branch 'span[1] - span[0] <= best[0]' gone": "it only ends a search early",
     "fit.py: branch 'not len(slopes)' gone": "numpy warns, and the next branch says the same",
     "fit.py: LAST = 20 times 10": "fewer samples are as good an end where they are no spikes",
+    "fit.py: ROUNDING = 1e-09 times 10": "any very small share will do",
+    "fit.py: ROUNDING = 1e-09 times 0.1": "any very small share will do",
     "fit.py: BLOCKS = 120 times 10": "finer blocks cost more time",
 }
 # What only words a sentence; the unit tests have the sentences.
-WORDING = ("_because", "_state", "_how_late")
+WORDING = ("_because", "_state", "_how_late", "_span")
 
 
 @dataclass(frozen=True)

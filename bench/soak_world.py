@@ -6,7 +6,7 @@ It knows nothing of the gates. Noise remembers itself, a collector makes sawteet
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -71,7 +71,8 @@ class Window:
 class World:
     """A soak that went well; what a case needs is changed in it.
 
-    planned_s: seconds; series: key -> (times, values); mapped: whether the scenario says what its reports mean.
+    planned_s: seconds; series: key -> (times, values); mapped: whether the scenario says what its reports mean;
+    nodes: those that should have been sampled, with their services.
     """
 
     seed: int
@@ -84,6 +85,7 @@ class World:
     faults: list[Fault] = field(default_factory=list)
     reports: list[float] = field(default_factory=list)
     mapped: bool = True
+    nodes: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NODES)
     chance: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
@@ -245,7 +247,7 @@ class World:
             reports = replace(reports, progress=True, network=True, checks=True, reasons=True, **names)  # type: ignore[arg-type]
         windows = [one.built() for one in self.windows]
         account = (self.planned_s, self.lasted_s, self.ended_how)
-        return Evidence(series, windows, self.faults, [reports], *account, NODES)
+        return Evidence(series, windows, self.faults, [reports], *account, self.nodes)
 
     def measure(self, window: Window) -> None:
         """Fill a window's latencies: of each answer with tokens, and of twenty chunks of each."""

@@ -32,6 +32,8 @@ SAMPLES_OF_A_BLOCK = 5
 # Fewer independent points than these do not tell a trend from a wave.
 LEAST_BLOCKS, LEAST_INDEPENDENT = 12, 6.0
 GOLDEN = (5**0.5 - 1) / 2
+# What is left of a line below this share of its rise is rounding, which remembers itself and means nothing.
+ROUNDING = 1e-9
 # The ends that are looked at, as shares of the series.
 ENDS = (0.5, 0.25)
 # Where a series ends is the middle of this part of its samples, from the end.
@@ -131,9 +133,10 @@ def _blocks(times: Floats, values: Floats, life: npt.NDArray[np.int64]) -> _Poin
     order = np.lexsort((values, label))
     starts = np.flatnonzero(np.diff(label, prepend=label[0] - 1))
     counts = np.diff(starts, append=len(times))
+    # the middle of times belongs to the middle of values: on a line both are of the same sample
+    lower, upper = starts + (counts - 1) // 2, starts + counts // 2
     ranked = values[order]
-    middles = (ranked[starts + (counts - 1) // 2] + ranked[starts + counts // 2]) / 2
-    return _Points(np.add.reduceat(times, starts) / counts, middles, life[starts])
+    return _Points((times[lower] + times[upper]) / 2, (ranked[lower] + ranked[upper]) / 2, life[starts])
 
 
 def _pairs(points: _Points) -> Floats:
@@ -166,7 +169,8 @@ def _memory(points: _Points, middle: float) -> float:
         own = points.life == one
         rest[own] -= np.median(rest[own])
     power = float(np.mean(rest**2))
-    if power == 0.0:
+    rounding = max(ROUNDING * float(np.ptp(points.values)), 4 * float(np.spacing(np.abs(points.values).max())))
+    if power <= rounding**2:
         return 1.0
     total = 1.0
     for lag in range(1, len(rest) // 2):

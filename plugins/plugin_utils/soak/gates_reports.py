@@ -54,7 +54,7 @@ class _Service:
             series = self._get(metric)
             if series is None:
                 return f"no report of {self.subject} has {metric!r}"
-            wrong = fault_of(series, -math.inf if metric == "lag" else 0.0)
+            wrong = fault_of(series)
             if wrong:
                 return wrong
             one = known(series, 0.0, self.end)

@@ -10,7 +10,7 @@ import soak_mutants
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak import fit, gates
 
 SEED = 5
-EVERY = 12
+EVERY = 30
 READY = [soak_gates.Ready(case, case.world.evidence()) for case in soak_cases.cases(len(soak_cases.KINDS), SEED)]
 
 

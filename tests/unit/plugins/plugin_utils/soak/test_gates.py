@@ -114,7 +114,7 @@ def test_a_leak_is_told_with_its_interval_its_limit_and_what_it_was_taken_from()
     world.change(RSS, lambda t, v: 1e9 + 70 * MIB * t / HOUR_S + np.resize([0.0, 1e5], len(t)))
     found = gate(judged(world), "rss_slope", "node-2/decode")
     assert found.why == (
-        "rss of decode on node-2 grows by 70 MiB/h (95 %: 70 to 70), over its limit of 64 MiB/h (354 samples in 58.8 min)"
+        "rss of decode on node-2 grows by 70 MiB/h (95 %: 69.9 to 70), over its limit of 64 MiB/h (354 samples in 58.8 min)"
     )
     assert found.value == pytest.approx(70 * MIB, rel=0.01)
     assert (found.verdict, found.limit, found.unit) == ("fail", 64 * MIB, "bytes/h")
