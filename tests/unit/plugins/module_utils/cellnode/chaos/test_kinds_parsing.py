@@ -204,7 +204,7 @@ def test_a_fill_never_takes_what_must_stay_free(params, wanted):
     assert disk.wanted(params, before) == wanted
 
 
-@pytest.mark.parametrize(("loss_pct", "count"), [(0.5, 4000), (1, 2000), (20, 100), (100, 100)])
+@pytest.mark.parametrize(("loss_pct", "count"), [(0.1, 20_000), (1, 2000), (20, 100), (100, 100)])
 def test_a_small_loss_takes_many_packets(loss_pct, count):
     assert network.sample_size(loss_pct) == count
 
