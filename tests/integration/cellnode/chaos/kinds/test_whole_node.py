@@ -17,7 +17,7 @@ import pytest
 
 NODE = "testcell/node:1"
 # One step of an event, in a process of its own on the node.
-STEP = """import json, sys
+STEP = """import json, sys, time
 from pathlib import Path
 sys.path.insert(0, "/cellnode.pyz")
 from cellnode.chaos import kinds
@@ -29,7 +29,8 @@ asked = json.load(sys.stdin)
 root = Path("/var/tmp/testcell-test")
 root.mkdir(mode=0o700, exist_ok=True)
 ctx = Context(root, RunRef(asked["run"], "001_it"))
-place, aim = Place(ctx, connect({}), root / "event", "event.0"), Aim("", "", 0, asked["params"])
+expires = time.clock_gettime(time.CLOCK_BOOTTIME) + 120
+place, aim = Place(ctx, connect({}), root / "event", "event.0", expires), Aim("", "", 0, asked["params"])
 fault, step, record = kinds.find(asked["kind"]), asked["step"], asked["record"]
 call = {"lacking": (place, aim.params), "prepare": (place, aim), "undo": (place, record), "left": (place, record)}
 try:
@@ -176,6 +177,14 @@ def test_a_slow_node(node):
     measured = node.felt("network_rate", rate_kbit=512)
     assert 0 < measured["rate_round_trip_kbit"] <= 1024 < measured["before_round_trip_kbit"]
     assert node.connects(22)
+    node.ended()
+
+
+@pytest.mark.parametrize(("kind", "params"), [("cpu_stress", {"cores": 1}), ("memory_stress", {"memory": "16MiB"})])
+def test_workers_start_from_the_program_as_one_file(node, kind, params):
+    """Each step is a process of its own there: they outlive the one that began them, and another one ends them."""
+    node.felt(kind, **params)
+    assert len(node.step("left")) >= 1
     node.ended()
 
 
