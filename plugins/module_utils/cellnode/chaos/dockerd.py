@@ -15,6 +15,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,11 @@ START_S = 60.0
 MINDER_S = 10.0  # how long whoever minds the daemon may take to start it again
 ASK_S = 2.0
 LAUNCH_S = 20.0
+REAP_S = 15.0
 COMMAND_S = 90.0
 SPACES = ("mnt", "net", "pid")
 RUNNING = ("running", "paused")
+PID_WORDS = ("--pidfile", "-p")
 KEEPING = ("always", "unless-stopped")
 STARTER = """
 for group; do
@@ -82,6 +85,7 @@ class DockerdRestart:
             "socket": place.engine.path,
             "boot_id": procs.boot_id(),
             "daemon": [daemon.pid, daemon.start],
+            "kin": [daemon.pid, *_children(daemon.pid)],
             "minder": None if manager else _minder(daemon),
             "systemd": manager,
             "life": {} if manager else _life(daemon),
@@ -116,23 +120,30 @@ class DockerdRestart:
         engine = Engine(undo["socket"], place.engine.timeout)
         if _silence(engine) or self._is_minder_stopped(undo):
             self._start(place, engine, undo)
-        if not place.ctx.clock.until(lambda: not _silence(engine), START_S):
+        if not place.ctx.clock.until(lambda: self._is_up(engine, undo), START_S):
             raise CellError("docker_daemon_down", f"the engine does not answer after its start: {_silence(engine)}")
         for name in _down(engine, undo):
             engine.start(name, START_S)
 
     def _start(self, place: Place, engine: Engine, undo: Json) -> None:
+        """Have whoever runs the engine start it; where that is nobody, nothing is done yet."""
         if undo["systemd"]:
             _systemctl(place, "start", undo["systemd"])
-            return
-        if undo["boot_id"] != procs.boot_id():
-            return  # whoever starts the engine at boot has started it
-        if undo["minder"] and procs.send(Proc(*undo["minder"]), signal.SIGCONT):
+        elif undo["minder"] and procs.send(Proc(*undo["minder"]), signal.SIGCONT):
             place.ctx.clock.until(lambda: not _silence(engine), MINDER_S)
-            if _children(undo["minder"][0]):
-                return  # it has started the engine; a second one would be in its way
-        if not procs.alive(Proc(*undo["daemon"])) and lifetime.serving(engine.path) is None:
+        else:
+            place.ctx.clock.until(lambda: not any(map(_is_there, undo["kin"])), REAP_S)
+
+    def _is_up(self, engine: Engine, undo: Json) -> bool:
+        """Return whether the engine answers; start it where it does not and nobody else does that, also once more."""
+        if not _silence(engine):
+            return True
+        others = undo["systemd"] or (undo["minder"] and _children(undo["minder"][0]))
+        # Whoever starts the engine at boot has started it after one.
+        if not others and undo["boot_id"] == procs.boot_id() and not _runs(undo["life"]["argv"]):
+            _forget(undo["daemon"][0], undo["life"]["argv"])
             _launch(undo["life"])
+        return False
 
     def _is_minder_stopped(self, undo: Json) -> bool:
         stat = procs.read_stat(undo["minder"][0]) if undo["minder"] else None
@@ -263,6 +274,26 @@ def _groups(place: Path) -> list[str]:
         if top:
             found.append(f"{top}{path}".rstrip("/"))
     return found
+
+
+def _is_there(pid: int) -> bool:
+    """Return whether a number is taken, if only by a body that waits to be reaped: an engine takes that for a living one."""
+    return os.path.exists(f"/proc/{pid}")
+
+
+def _runs(argv: list[str]) -> bool:
+    """Return whether a program runs with these very arguments."""
+    return any(procs.arguments(pid)[1:-1] == argv[1:] and procs.identify(pid) is not None for pid in procs.pids())
+
+
+def _forget(pid: int, argv: list[str]) -> None:
+    """Remove the daemon's note of its number: while its body waits to be reaped, or with another's number, no new one starts."""
+    given = [after for before, after in zip(argv, argv[1:]) if before in PID_WORDS]
+    given += [word.partition("=")[2] for word in argv if word.partition("=")[0] in PID_WORDS and "=" in word]
+    note = Path(given[-1] if given else lifetime.PID_NOTE)
+    with suppress(OSError, ValueError):
+        if int(note.read_text(encoding="ascii")) == pid:
+            note.unlink()
 
 
 def _launch(life: Json) -> None:

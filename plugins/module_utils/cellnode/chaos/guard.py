@@ -22,7 +22,7 @@ from . import kinds
 from . import plan as plans
 from .journal import GUARD, Journal
 from .plan import Plan
-from .records import Record, Records
+from .records import ARMED, Record, Records
 from .reverting import revert
 
 UNIT, RUNNER_UNIT = "chaos-guard", "chaos"
@@ -50,7 +50,7 @@ class Guard:
         """Look again and again until the soak is over and nothing is open."""
         while True:
             for record in self._open():
-                if record.overdue(self._ctx.clock.boottime(), LATE_S) or self._alone():
+                if record.overdue(self._ctx.clock.boottime(), LATE_S) or self._is_forsaken(record):
                     self._undo(record)
             if (self._asked.is_set() or self._is_over()) and not self._open():
                 return
@@ -81,9 +81,9 @@ class Guard:
         except (CellError, OSError):
             return  # it is tried again at the next look
 
-    def _alone(self) -> bool:
-        """Return whether everything shall end and the runner is not there to see to it."""
-        return self._asked.is_set() and not self._runner_lives()
+    def _is_forsaken(self, record: Record) -> bool:
+        """Return whether the runner is gone without whom the end of this fault is not known, or must not be waited for."""
+        return (record.state == ARMED or self._asked.is_set()) and not self._runner_lives()
 
     def _runner_lives(self) -> bool:
         try:

@@ -15,19 +15,23 @@ from ..prober import CEILING_S, FLOOR_S
 from ..probes import Check
 from ..readiness import GROWTH, Board, State
 
+GONE_S = 5.0  # how long a service without a container is waited for: it may be made anew
 AFRESH_S = 2.0  # a service that has failed may be started again, by another event or by its own script
 
 
 def await_ready(ctx: Context, engine: Engine, checks: Sequence[Check], over: Callable[[], bool]) -> dict[str, State]:
-    """Return {} as soon as all are ready; how each of the others stands once over() is true."""
-    waiting, pause = list(checks), FLOOR_S
+    """Return {} as soon as all are ready; how each of the others stands once over() is true, or their containers stay away."""
+    waiting, pause, seen = list(checks), FLOOR_S, ctx.clock.monotonic()
     while waiting:
         try:
             lacking = _ready_in_a_while(ctx, engine, waiting, over)
         except CellError as exc:
             lacking = {check.service: State("starting", exc.message) for check in waiting}
         waiting = [check for check in waiting if check.service in lacking]
-        if waiting and over():
+        now = ctx.clock.monotonic()
+        if not all(state.error_kind == "container_gone" for state in lacking.values()):
+            seen = now
+        if waiting and (over() or now - seen >= GONE_S):
             return lacking
         ctx.clock.sleep(pause if waiting else 0.0)
         pause = min(pause * GROWTH, CEILING_S)

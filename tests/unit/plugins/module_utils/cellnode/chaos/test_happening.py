@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""An event is told phase by phase, is on disk before it begins, and is undone whatever goes wrong."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos import contact, happening
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos.fault import Gone
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.readiness import State
+
+WHOLE = ["control", "record", "injected", "effect", "undone", "verified", "recovered"]
+
+
+def test_a_fault_lasts_as_long_as_planned_by_the_time_since_boot(scene):
+    scene.play({"id": "e"})
+    assert scene.phases() == WHOLE
+    assert scene.line("control")["b"] == pytest.approx(1001.0, abs=0.01)
+    assert scene.line("undone")["b"] - scene.line("injected")["b"] == pytest.approx(10.0, abs=0.01)
+    assert scene.line("recovered")["rto_s"] == pytest.approx(1.0, abs=0.01)
+    assert scene.fake.world == []
+    assert [one.state for one in scene.kept.all()] == ["undone"]
+
+
+@pytest.mark.parametrize("jump", [7200.0, -7200.0])
+def test_a_wall_clock_that_jumps_moves_nothing(scene, jump):
+    """F60, F62"""
+    scene.hands.at = {1003.0: lambda: scene.clock.turn(jump)}
+    scene.play({"id": "e"})
+    assert scene.line("undone")["b"] - scene.line("injected")["b"] == pytest.approx(10.0, abs=0.01)
+    assert scene.line("recovered")["rto_s"] >= 0
+
+
+def test_the_record_is_on_disk_before_anything_is_changed(scene):
+    seen = []
+    scene.fake.faults["inject"] = lambda: seen.append(scene.kept.load("e").state)
+    scene.play({"id": "e"})
+    assert seen == ["armed"]
+
+
+def test_an_effect_that_is_not_measured_is_not_survived(scene):
+    """F67"""
+    scene.fake.faults["felt"] = lambda: False
+    scene.play({"id": "e"})
+    assert scene.phases() == [*WHOLE[:-1], "not_applied"]
+    assert scene.line("not_applied")["why"] == "nothing is felt"
+    assert scene.line("undone")["b"] - scene.line("injected")["b"] == pytest.approx(happening.EFFECT_S, abs=0.2)
+
+
+def test_what_is_felt_before_is_not_begun(scene):
+    scene.fake.faults["felt"] = lambda: True
+    scene.play({"id": "e"})
+    assert scene.phases() == ["control", "not_applied"]
+    assert "inject e" not in scene.fake.said
+
+
+@pytest.mark.parametrize(
+    ("fault", "phases"),
+    [
+        pytest.param({"prepare": Gone("no container")}, ["control", "target_gone"], id="F65-before"),
+        pytest.param({"inject": Gone("it had ended")}, ["control", "record", "undone", "verified", "target_gone"], id="F65-at-the-injection"),
+        pytest.param({"undo": Gone("it is removed")}, WHOLE, id="F65-at-the-undo"),
+        pytest.param({"inject": CellError("docker_timeout", "slow")}, ["control", "record", "undone", "verified", "failed"], id="half-done"),
+        pytest.param({"inject": ValueError("bug")}, ["control", "record", "failed"], id="a-bug-is-left-to-the-guard"),
+        pytest.param({"effect": OSError(5, "no")}, ["failed"], id="F67-no-control"),
+        pytest.param({"lacking": "tc is not there"}, ["unsupported"], id="F67-lacking"),
+        pytest.param({"inject": CellError("chaos_unsupported", "no")}, ["control", "record", "undone", "verified", "unsupported"], id="F67-at-the-injection"),
+    ],
+)  # fmt: skip
+def test_whatever_goes_wrong_is_told_and_undone(scene, fault, phases):
+    scene.fake.faults = fault
+    scene.play({"id": "e"})
+    assert scene.phases() == phases
+    bug = phases[-1] == "failed" and "record" in phases and "undone" not in phases
+    assert bool(scene.kept.open()) == bug
+
+
+def test_one_event_that_breaks_does_not_disturb_another(scene):
+    scene.fake.faults["inject"] = ValueError("bug")
+    scene.play({"id": "a"}, {"id": "b", "at_s": 5})
+    assert scene.phases("a")[-1] == scene.phases("b")[-1] == "failed"
+
+
+def test_an_undo_that_fails_at_first_is_done_again(scene):
+    answers = [CellError("docker_daemon_down", "no engine"), CellError("docker_daemon_down", "no engine"), None]
+    scene.fake.faults["undo"] = lambda: answers.pop(0) if answers else None
+    scene.play({"id": "e"})
+    assert scene.phases() == WHOLE
+
+
+def test_what_is_left_for_good_is_told_and_stays_on_record(scene):
+    scene.fake.world.append("left over")
+    scene.play({"id": "e"})
+    assert scene.phases() == ["control", "record", "injected", "effect", "verified", "failed"]
+    assert scene.line("verified")["left"] == ["e is there"]
+    (told,) = contact.listed(scene.ctx)
+    assert (told["id"], told["run"], told["held"]) == ("e", "r1", False)
+    with pytest.raises(CellError) as caught:
+        contact.refuse_open(scene.ctx)
+    assert caught.value.kind == "chaos_not_reverted"
+
+
+def test_a_negative_control_injects_nothing(scene):
+    scene.play({"id": "e"}, negative_control=True)
+    assert scene.phases() == [phase for phase in WHOLE if phase != "injected"]
+    assert "inject e" not in scene.fake.said
+
+
+def test_a_negative_control_that_feels_something_fails(scene):
+    answers = [False, True]
+    scene.fake.faults["felt"] = lambda: answers.pop(0)
+    scene.play({"id": "e"}, negative_control=True)
+    assert scene.phases()[-1] == "failed"
+
+
+def test_faults_of_one_target_are_undone_in_order(scene):
+    """F66: the later one first"""
+    scene.play({"id": "a", "duration_s": 5.0}, {"id": "b", "at_s": 3.0, "duration_s": 20.0})
+    assert scene.phases("a") == scene.phases("b") == WHOLE
+    assert [one for one in scene.fake.said if one.startswith("undo")] == ["undo b", "undo a"]
+    assert scene.kept.load("a").expires >= scene.line("undone", "b")["b"]
+    assert scene.fake.world == []
+
+
+def test_the_end_of_all_undoes_what_is_open_and_reaches_nothing_more(scene):
+    scene.hands.at = {1005.0: scene.end}
+    scene.play({"id": "e", "duration_s": 60.0}, {"id": "later", "at_s": 50.0})
+    assert scene.phases() == WHOLE
+    assert scene.line("undone")["b"] == pytest.approx(1005.0, abs=1.0)
+    assert scene.phases("later") == ["not_reached"]
+
+
+def test_no_fault_outlasts_the_load(scene):
+    scene.play({"id": "e", "at_s": 90.0, "duration_s": 60.0}, {"id": "late", "at_s": 100.0}, duration_s=100.0)
+    assert scene.line("undone")["b"] == pytest.approx(1100.0, abs=0.1)
+    assert scene.phases("late") == ["not_reached"]
+
+
+@pytest.mark.parametrize(
+    ("state", "phase", "after_s"),
+    [
+        pytest.param(State("starting", "HTTP 503"), "not_recovered", happening.RECOVERY_S, id="never-ready"),
+        pytest.param(State("failed", "no container", "container_gone"), "target_gone", 0, id="F65-gone-for-good"),
+    ],
+)
+def test_a_target_that_does_not_come_back_is_told(scene, state, phase, after_s):
+    scene.ready[:] = [{"web": state}] * 1000
+    scene.play({"id": "e"})
+    assert scene.phases()[-2:] == ["verified", phase]
+    assert scene.line(phase)["b"] - scene.line("undone")["b"] >= after_s
+
+
+def test_what_the_guard_has_undone_is_not_undone_twice(scene, record):
+    """F63: a runner that was late"""
+
+    def by_guard():
+        scene.fake.world.clear()
+        scene.kept.save(record("e", state="undone", undone_at=1004.0))
+
+    scene.hands.at = {1004.0: by_guard}
+    scene.play({"id": "e"})
+    assert scene.phases() == ["control", "record", "injected", "effect", "recovered"]
+    assert scene.line("recovered")["rto_s"] > 6
