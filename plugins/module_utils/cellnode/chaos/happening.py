@@ -134,18 +134,14 @@ class Happening:
         self._aim = self._found()
         self._expires = self._stage.now + INJECT_S + max(self._lasts(), EFFECT_S)
         place = self._place()
-<<<<<<< HEAD
-        self._undo = self._fault.prepare(place, self._aim)
-        before = self._fault.effect(place, self._aim, self._undo)
-=======
         lacking = self._fault.lacking(place, self._event.params)
         if lacking:
             raise Refused("unsupported", lacking)
         before = self._fault.effect(place, self._aim, {})
->>>>>>> w-chaos-core
         self.say("control", applied=before.applied, measured=dict(before.measured))
         if before.applied:
             raise Refused("not_applied", f"it is felt before it has begun, so it could not be told: {before.why}")
+        self._undo = self._fault.prepare(place, self._aim)
         self._arm()
 
     def _prove_lease(self) -> None:
