@@ -112,15 +112,17 @@ def node(docker_cli, network, program: Path):
     start = 'ssh-keygen -A >/dev/null; mkdir -p /run/sshd; /usr/sbin/sshd; exec python3 -c "$SERVICE"'
     may = ("--cap-add", "NET_ADMIN", "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined")
     words = (*may, "--network", network, "-e", f"SERVICE={SERVICE}", "--entrypoint", "sh")
-    docker_cli("run", "-d", "--name", name, *words, NODE, "-c", start)
-    docker_cli("cp", str(program), f"{name}:/cellnode.pyz")
-    address = docker_cli("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
-    made = Node(name, address, docker_cli)
-    deadline = time.monotonic() + 30
-    while not (made.connects(22) and made.connects(9000)):
-        assert time.monotonic() < deadline, "the node's services do not listen"
-    yield made
-    docker_cli("rm", "-fv", name)
+    try:
+        docker_cli("run", "-d", "--name", name, *words, NODE, "-c", start)
+        docker_cli("cp", str(program), f"{name}:/cellnode.pyz")
+        address = docker_cli("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
+        made = Node(name, address, docker_cli)
+        deadline = time.monotonic() + 30
+        while not (made.connects(22) and made.connects(9000)):
+            assert time.monotonic() < deadline, "the node's services do not listen"
+        yield made
+    finally:
+        docker_cli("rm", "-fv", name, check=False)
 
 
 @pytest.mark.parametrize("direction", ["both", "in", "out"])
