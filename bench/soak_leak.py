@@ -48,7 +48,10 @@ def soak(results: Path, seconds: int) -> dict[str, Any]:
     found = list(results.glob(f"2*/{SCENARIO}/*/result_summary.json"))
     if len(found) != 1:
         raise SystemExit(f"the soak left no result (exit {done.returncode}): {done.stdout}{done.stderr}")
-    return {check["name"]: check for check in json.loads(found[0].read_text())["checks"]}
+    result = json.loads(found[0].read_text())
+    if not result["checks"]:
+        raise SystemExit(f"the soak was never judged: {result['reasons']}")
+    return {check["name"]: check for check in result["checks"]}
 
 
 def figures(checks: dict[str, Any]) -> Iterator[dict[str, object]]:
