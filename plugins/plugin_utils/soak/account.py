@@ -30,7 +30,7 @@ MOST_PROBLEMS = 200
 def config(record: SoakRecord) -> dict[str, Any]:
     """Return run_config.json: the settings that counted, where things ran, every planned fault, and by which seed."""
     asked = record.asked
-    return finite(
+    found: dict[str, Any] = finite(
         {
             "schema_version": SCHEMA_VERSION,
             **record.identity,
@@ -41,13 +41,14 @@ def config(record: SoakRecord) -> dict[str, Any]:
             "schedule": [asdict(one) for one in asked.schedule],
         }
     )
+    return found
 
 
 def summary(record: SoakRecord) -> dict[str, Any]:
     """Return summary.json of a soak. Times are seconds since the load began, latencies ms, slopes an hour."""
     said, evidence = record.judgement, record.evidence
     stories = record.stories()
-    return finite(
+    found: dict[str, Any] = finite(
         {
             "schema_version": SCHEMA_VERSION,
             **record.identity,
@@ -78,6 +79,7 @@ def summary(record: SoakRecord) -> dict[str, Any]:
             "problems_total": len(record.left.problems),
         }
     )
+    return found
 
 
 def headline(record: SoakRecord, stories: Sequence[FaultStory]) -> dict[str, Any]:
@@ -150,7 +152,8 @@ def latencies(record: SoakRecord) -> dict[str, Any]:
 def split(record: SoakRecord) -> tuple[list[LoadWindow], list[LoadWindow]]:
     """Return the windows of the load that touch a time in which failures are expected, and the others: as the gates do."""
     excused: list[Span] = record.chaos.excused()
-    inside, outside = [], []
+    inside: list[LoadWindow] = []
+    outside: list[LoadWindow] = []
     for one in record.evidence.windows:
         (inside if within(excused, (one.began_s, one.ended_s)) else outside).append(one)
     return inside, outside

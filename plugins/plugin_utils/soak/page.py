@@ -90,7 +90,6 @@ def html(record: SoakRecord, drawn: Drawn, files: Sequence[Path]) -> str:
         latencies=list(_latencies(record)),
         percentiles=[f"p{percent:g}" for percent in account.PERCENTILES],
         drawn=drawn,
-        warnings=record.judgement.warnings,
         problems=[problem.render() for problem in record.left.problems[: account.MOST_PROBLEMS]],
         links=[_link(record.asked.folder, path) for path in files],
     )  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..report.escape import csv_cell, one_line
-from ..report.values import finite, number
+from ..report.values import number
 from . import timeline
 from .fault_log import Said
 from .model import SERVICE, Series
@@ -48,7 +48,8 @@ def _of_service(name: str, series: Sequence[Series]) -> Iterator[tuple[float, st
     rows: Iterator[tuple[float, int, float | None]] = heapq.merge(
         *(_points(METRICS.index(one.metric), one) for one in series)
     )
-    now, values = None, [None] * len(METRICS)
+    now: float | None = None
+    values: list[float | None] = [None] * len(METRICS)
     for at, place, value in rows:
         if now is not None and at != now:
             yield now, name, values
@@ -92,7 +93,7 @@ def _value(value: Any) -> str:
         return ",".join(f"{key}:{_value(one)}" for key, one in value.items())
     if isinstance(value, (list, tuple)):
         return ",".join(_value(one) for one in value)
-    text = str(finite(value)) if isinstance(value, float) else str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
     return f'"{text}"' if " " in text else text
 
 
