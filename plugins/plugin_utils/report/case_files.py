@@ -30,6 +30,7 @@ RESULT = (
     "services",
     "deployment",
     "benchmark",
+    "soak",
     "artifacts",
     "cleaning",
     "verify",

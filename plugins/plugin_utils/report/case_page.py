@@ -26,6 +26,7 @@ def render(record: Mapping[str, Any]) -> str:
         "",
         *parts.section("## Failure", parts.failure(record)),
         *parts.section("## Reasons", parts.reasons(record)),
+        *parts.section("## Soak", parts.soak(record)),
         *parts.section("## Figures", parts.headline(record)),
         *parts.section("## Checks of the data", parts.checks(record)),
         *parts.section("## Timeline", parts.timeline(record)),

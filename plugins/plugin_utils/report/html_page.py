@@ -14,10 +14,10 @@ from typing import Any
 
 import jinja2
 
-from . import course, gantt, spans, transfers
+from . import course, gantt, soaks, spans, transfers
 from .cleaning import line
 from .escape import one_line, visible
-from .links import Link, of_case, of_run
+from .links import Link, of_case, of_run, page_of_soak
 from .metrics import STATISTICS, Tile, latency_table, tiles
 from .reasons import (
     MARKS,
@@ -51,6 +51,8 @@ class CaseView:
     duration: str
     failure: Account
     reasons: tuple[str, ...]
+    soak: tuple[str, ...]
+    soak_page: str
     checks: tuple[tuple[str, bool, str, str], ...]
     tiles: tuple[Tile, ...]
     latencies: tuple[tuple[str, list[str]], ...]
@@ -134,6 +136,8 @@ def _case(record: Mapping[str, Any], run_dir: Path, index: int) -> CaseView:
         duration=duration(record.get("seconds")),
         failure=_account(record),
         reasons=tuple(text(reason) for reason in items(record.get("reasons"))),
+        soak=soaks.sentences(mapping(record.get("soak"))),
+        soak_page=page_of_soak(record),
         checks=tuple(_check(check) for check in rows(record.get("checks"))),
         tiles=tiles(benchmark),
         latencies=tuple(latency_table(benchmark)) if benchmark else (),

@@ -15,12 +15,19 @@ from typing import Any
 from urllib.parse import quote
 
 from .summary import case_folder
-from .values import size
+from .values import mapping, size
 
 MAX_FILES = 200
 RUN_FILES = ("summary.md", "summary.json", "junit.xml", "journal.jsonl", "events.jsonl", "plan.json", "run.json")
 CASE_FILES = (
     "test_report.md",
+    "soak/soak.html",
+    "soak/summary.md",
+    "soak/failures.md",
+    "soak/summary.json",
+    "soak/timeline.csv",
+    "soak/chaos_events.log",
+    "soak/run_config.json",
     "result_summary.json",
     "test_metadata.json",
     "performance_results.csv",
@@ -55,6 +62,12 @@ def of_case(run_dir: Path, record: Mapping[str, Any]) -> tuple[Link, ...]:
     for top in CASE_FOLDERS:
         found.extend(islice(_below(base, top), MAX_FILES))
     return tuple(_link(run_dir, f"{folder}/{name}", name) for name in found)
+
+
+def page_of_soak(record: Mapping[str, Any]) -> str:
+    """Return the address of a soak's page from the run's folder, "" for what is no soak."""
+    page = mapping(record.get("soak")).get("page")
+    return "./" + quote(f"{case_folder(record)}/{page}") if page else ""
 
 
 def _below(base: Path, top: str) -> Iterator[str]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
-from . import course, differences, transfers
+from . import course, differences, soaks, transfers
 from .cleaning import line, removed
 from .escape import code, code_block, markdown, one_line
 from .metrics import STATISTICS, latency_table, tiles
@@ -50,6 +51,17 @@ def failure(record: Mapping[str, Any]) -> list[str]:
 def reasons(record: Mapping[str, Any]) -> list[str]:
     """Return the reasons of a verdict as a list."""
     return [f"- {markdown(reason)}" for reason in items(record.get("reasons"))]
+
+
+def soak(record: Mapping[str, Any], folder: str = "") -> list[str]:
+    """Return what the gates of a soak say, with the way to its page. folder: of the case, from where this is read."""
+    facts = mapping(record.get("soak"))
+    if not facts:
+        return []
+    found = soaks.sentences(facts)
+    base = f"{folder}/" if folder else ""
+    page = quote(f"{base}{text(facts.get('page'))}")
+    return [*(f"- {markdown(sentence)}" for sentence in found), f"- [All of it, with plots](<{page}>)"]
 
 
 def checks(record: Mapping[str, Any]) -> list[str]:

@@ -31,6 +31,7 @@ def render(run: Mapping[str, Any]) -> str:
         *parts.section("## Failure", parts.failure(run)),
         *parts.section("## Reasons", parts.reasons(run)),
         *parts.section("## Cases", _cases(cases)),
+        *[line for record in cases for line in _soak(record)],
         *[line for record in cases for line in _story(record)],
         *parts.section("## Nodes", _nodes(run)),
         *parts.section("## Cleaning", parts.cleaning(run)),
@@ -63,6 +64,10 @@ def _cases(cases: list[Mapping[str, Any]]) -> list[str]:
             ]
         )
     return parts.table(("case", "verdict", "labels", "TTFT p50", "ITL p50", "throughput", "requests", "time"), lines)
+
+
+def _soak(record: Mapping[str, Any]) -> list[str]:
+    return parts.section(f"### Soak of {markdown(title(record))}", parts.soak(record, case_folder(record)))
 
 
 def _story(record: Mapping[str, Any]) -> list[str]:

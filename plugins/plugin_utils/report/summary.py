@@ -82,4 +82,5 @@ def _case(record: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": finite(record.get("seconds")),
         "metrics": headline(record.get("benchmark")),
         "path": case_folder(record),
+        **({"soak": finite(record["soak"])} if record.get("soak") else {}),
     }

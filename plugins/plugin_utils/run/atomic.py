@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 @contextmanager
@@ -26,8 +26,9 @@ def naming(path: Path) -> Iterator[None]:
         raise OSError(exc.errno, exc.strerror, str(path)) from exc
 
 
-def write_bytes(path: Path, content: bytes, mode: int = 0o644, *, durable: bool = True) -> None:
-    """Put content at path in one step; a reader sees the old file or the new one.
+@contextmanager
+def writing(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Lend a stream whose content is at path, in one step, when the block ends; an error leaves what was there.
 
     durable: also after a power cut, which costs two waits for the disk.
     """
@@ -36,7 +37,7 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o644, *, durable: bool 
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content)
+                yield stream
                 stream.flush()
                 os.fchmod(stream.fileno(), mode)
                 if durable:
@@ -48,6 +49,12 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o644, *, durable: bool 
             raise
         if durable:
             sync_folder(path.parent)
+
+
+def write_bytes(path: Path, content: bytes, mode: int = 0o644, *, durable: bool = True) -> None:
+    """Put content at path in one step; a reader sees the old file or the new one. durable: as in `writing`."""
+    with writing(path, mode, durable=durable) as stream:
+        stream.write(content)
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:

@@ -107,7 +107,8 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
     measured = None
     if ended.get("state") == "exited":
         measured = clients.get(case.test.client).read(folder / ARTIFACTS, case.test.result_paths)
-    judgement = _judged(plan, case, board, measured)
+    soaked = soak_judging.judge(case, folder, board) if case.soak else None
+    judgement = soaked.normal if soaked else _judged(plan, case, board, measured)
     control_ok = not any(verdicts.is_of_the_cell(entry) for entry in found)
     decided = verdicts.combine(
         control_ok=control_ok, script_exit=ended.get("exit_code"), judgement=judgement, failures=found, at=now
@@ -127,14 +128,13 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
         "reasons": list(decided.reasons),
         "checks": [check.as_dict() for check in judgement.checks] if judgement else [],
         "benchmark": measured.benchmark if measured else None,
+        **({"soak": soak_judging.tell(soaked, plan.run_id, case, decided)} if soaked else {}),
     }
 
 
 def _judged(plan: RunPlan, case: CasePlan, board: Board, measured: Measured | None) -> Judgement | None:
-    """Return whether what was measured counts, in a soak by its gates; None where there was no test."""
-    if case.soak:
-        return soak_judging.judge(case, case.ref.folder(plan.run_dir), board)
-    if measured is None:
+    """Return whether what was measured counts; None where there was no test, and for a soak, which its gates judge."""
+    if case.soak or measured is None:
         return None
     return clients.judge(
         measured,

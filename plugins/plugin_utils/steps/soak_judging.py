@@ -7,29 +7,82 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..deploy.board import Board
+from ..report.reasons import why
 from ..run.plan import CasePlan
-from ..soak import gates, left, schedule, windows
+from ..soak import gates, left, outputs, schedule, windows
 from ..soak import judgement as judged
+<<<<<<< HEAD
 from ..soak import settings as soak_settings
+=======
+from ..soak.record import SoakRecord
+from ..soak.settings import SoakSettings
+>>>>>>> w-outputs
 from ..verdict.normal import Check, Judgement
+from ..verdict.verdicts import CaseVerdict
 from . import soaking
 from .unit import BEGUN
 
 ARTIFACTS = "test_artifacts"
 
 
-def judge(case: CasePlan, case_dir: Path, board: Board) -> Judgement | None:
-    """Return what the gates say of a soak, None where its load never began. What they looked at is kept beside it."""
+@dataclass(frozen=True)
+class Judged:
+    """A soak with what its gates say, in the form of every other result too."""
+
+    normal: Judgement
+    asked: left.Asked
+    found: left.Left
+    limits: judged.Limits
+    said: judged.Judgement
+
+
+def judge(case: CasePlan, case_dir: Path, board: Board) -> Judged | None:
+    """Return what the gates say of a soak, None where its load never began."""
     if board.read(BEGUN) is None:
         return None
     asked = _asked(case, case_dir, board.read("test") or {})
     found = left.read(asked)
-    said = gates.judge(found.evidence, left.limits(asked.settings, chaos=bool(asked.schedule)))
-    return _normal(said)
+    limits = left.limits(asked.settings, chaos=bool(asked.schedule))
+    said = gates.judge(found.evidence, limits)
+    return Judged(_normal(said), asked, found, limits, said)
+
+
+def tell(soak: Judged, run_id: str, case: CasePlan, decided: CaseVerdict) -> dict[str, Any]:
+    """Write the outputs of a soak whose case has its verdict, and return what the case's record says of them."""
+    identity = {
+        "run_id": run_id,
+        "scenario": case.ref.scenario,
+        "case": case.ref.case,
+        "attempt": case.ref.attempt,
+        "labels": case.labels,
+        "topology": case.soak["topology"],
+        "seed": case.soak["seed"],
+    }
+    failure = decided.failure.as_dict() if decided.failure else None
+    record = SoakRecord(
+        identity, soak.asked, soak.found, soak.limits, soak.said, decided.verdict, _why(soak, decided), failure
+    )
+    outputs.write(soak.asked.folder, record)
+    return outputs.brief(record)
+
+
+def _why(soak: Judged, decided: CaseVerdict) -> str:
+    """Return one line that explains the verdict: of a pass that all gates hold, or how many had no data."""
+    if decided.verdict != judged.PASS:
+        return why(
+            {
+                "verdict": decided.verdict,
+                "failure": decided.failure and decided.failure.as_dict(),
+                "reasons": decided.reasons,
+            }
+        )
+    lacking = len(soak.said.warnings)
+    return f"No gate failed; {lacking} had no data, which this profile only warns of." if lacking else "All gates hold."
 
 
 def _asked(case: CasePlan, case_dir: Path, ended: Mapping[str, Any]) -> left.Asked:
