@@ -82,6 +82,7 @@ class Soaking:
                 schedule=self._schedule,
                 checks={service.name: service.check for service in self._cell.case.services_on(self._cell.node)},
                 duration_s=settings["duration_secs"],
+                negative_control=settings["negative_control"],
             )
         self._cell.board.post(f"{STARTED}{self._cell.node}", {"t": self._cell.clock()})
 
@@ -100,8 +101,11 @@ class Soaking:
         self._begun = True
 
     def hit(self) -> frozenset[str]:
-        """Return the services here that a fault has hit, or from which they still recover: their deaths are the gates' to judge."""
-        if not self._schedule or not self._begun:
+        """Return the services here that a fault has hit, or from which they still recover: their deaths are the gates' to judge.
+
+        A negative control hits none.
+        """
+        if not self._schedule or not self._begun or self._spec["settings"]["negative_control"]:
             return frozenset()
         felt = set(self._status()["felt"])
         if WHOLE_NODE in felt:

@@ -14,6 +14,7 @@ CALM = {"unit": None, "died": [], "unhealthy": []}
 SETTINGS = {
     "sample_interval_secs": 1,
     "duration_secs": 60,
+    "negative_control": False,
     "reports": [{"service": "a", "path": "reports/*.json", "progress": "height"}, {"service": "b", "path": "x"}],
     "metrics": [{"service": "a", "port": 8000, "path": "/metrics", "names": ["up"]}],
 }
@@ -56,9 +57,11 @@ class Chaos:
 def soak(make_cell, build):
     """Return a function that makes the cell of a soak on n2, where service a runs; the test is on local."""
 
-    def make(chaos=None, schedule=(), follow=None, node="n2"):
+    def make(chaos=None, schedule=(), follow=None, node="n2", **changed):
         case = build.case(services=[build.service("a", node="n2"), build.service("b")])
-        case = build.replace(case, soak={"settings": SETTINGS, "schedule": list(schedule), "topology": "x", "seed": 1})
+        case = build.replace(
+            case, soak={"settings": {**SETTINGS, **changed}, "schedule": list(schedule), "topology": "x", "seed": 1}
+        )
         cell = make_cell(case, node=node)
         answers = {"soak": {}, "chaos": chaos or Chaos(), "supervise": {"state": "running"}}
         cell.client = build.node(**answers, **({"follow": follow} if follow else {}))
@@ -106,6 +109,17 @@ def test_a_node_gets_the_faults_that_are_its_own(soak):
     (begun,) = [args for op, args in cell.client.calls if op == "chaos"]
     assert [one["id"] for one in begun["schedule"]] == ["kill.0"]
     assert list(begun["checks"]) == ["a"]
+
+
+@pytest.mark.parametrize(("negative", "hit"), [(False, {"a"}), (True, set())])
+def test_a_negative_control_injects_and_excuses_nothing(soak, negative, hit):
+    cell = soak(Chaos((["a"], [])), [fault()], negative_control=negative)
+    cell.board.post("begun", {"t": 1.0})
+    beside = Soaking(cell)
+    beside.prepare()
+    beside.begin()
+    (begun,) = [args for op, args in cell.client.calls if op == "chaos"]
+    assert (begun["negative_control"], beside.hit()) == (negative, hit)
 
 
 def test_the_load_has_begun_on_a_node_once_the_test_was_started(soak):
