@@ -14,6 +14,7 @@ from typing import Any
 from ..deploy.bell import ring
 from ..node.errors import NodeError
 from ..soak import schedule
+from . import clocks
 from .cell import Cell, StepFailure
 from .unit import BEGUN, UNIT
 
@@ -35,12 +36,18 @@ def home(case_dir: Path, node: str) -> Path:
 
 
 def cannot(cell: Cell) -> list[tuple[str, str]]:
-    """Return (error_kind, sentence) for each fault of the plan that this node cannot do; asked before anything is deployed."""
+    """Return (error_kind, sentence) for each fault of the plan that this node cannot do; asked before anything is deployed.
+
+    What the containers need for faults that it can do is noted on the way.
+    """
     asked = schedule.wanted_kinds(_faults(cell)).get(cell.node, {"kinds": []})
     wanted = [one for one in asked["kinds"] if one["kind"] != PRESSURE]
     if not wanted:
         return []
-    lacking = cell.client.call("chaos", action="check", kinds=wanted)["lacking"]
+    answer = cell.client.call("chaos", action="check", kinds=wanted)
+    lacking = answer["lacking"]
+    if clocks.services(cell) and not lacking[clocks.KIND]:
+        clocks.keep(cell, answer["library"])
     return [("chaos_unsupported", f"it cannot do the fault {kind}: {why}") for kind, why in lacking.items() if why]
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import salvage, script, soaking
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import clocks, salvage, script, soaking
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.soaking import Soaking
 
@@ -41,16 +41,18 @@ def line(phase, **more):
 class Chaos:
     """What the node says of its faults: felt and lines for one status after the other, and what is left at the end."""
 
-    def __init__(self, *statuses, left=(), lacking=None):
+    def __init__(self, *statuses, left=(), lacking=None, library=""):
         self.statuses = list(statuses)
-        self.left, self.lacking, self.since = list(left), lacking or {}, []
+        self.left, self.lacking, self.library, self.since = list(left), lacking or {}, library, []
 
     def __call__(self, action, **args):
         if action == "status":
             self.since.append(args["since"])
             felt, lines = self.statuses.pop(0) if self.statuses else ([], [])
             return {"felt": felt, "lines": lines, "next": args["since"] + len(lines)}
-        return {"check": {"lacking": self.lacking}, "begin": {}, "end": {"left": self.left}}[action]
+        return {"check": {"lacking": self.lacking, "library": self.library}, "begin": {}, "end": {"left": self.left}}[
+            action
+        ]
 
 
 @pytest.fixture
@@ -168,6 +170,31 @@ def test_f67_a_fault_that_a_node_cannot_do_is_refused_before_the_run(soak):
     assert soaking.cannot(cell) == [
         ("chaos_unsupported", "it cannot do the fault network_loss: the kernel has no statistic match")
     ]
+
+
+LIBRARY = "/usr/lib/x/faketime/libfaketimeMT.so.1"
+
+
+def test_what_lets_a_clock_jump_is_in_the_containers_of_the_services_that_need_it(soak):
+    cell = soak(Chaos(lacking={"clock_jump": ""}, library=LIBRARY), [fault("clock_jump", jump_s=60)])
+    assert soaking.cannot(cell) == []
+    assert clocks.folders(cell) == ["clock/a"]
+    (service, more), *others = clocks.preloads(cell, "/case").items()
+    assert (service, others) == ("a", [])
+    assert more["environment"]["LD_PRELOAD"] == "/testcell-libfaketime.so"
+    assert more["volumes"] == [f"{LIBRARY}:/testcell-libfaketime.so:ro", "/case/clock/a:/testcell-clock:ro"]
+
+
+def test_f67_a_node_whose_clocks_cannot_jump_is_refused_before_the_run(soak):
+    cell = soak(Chaos(lacking={"clock_jump": "no libfaketime here"}), [fault("clock_jump", jump_s=60)])
+    assert soaking.cannot(cell) == [("chaos_unsupported", "it cannot do the fault clock_jump: no libfaketime here")]
+    assert cell.board.read("clock.n2") is None
+
+
+def test_clocks_that_nothing_sets_are_left_alone(soak):
+    cell = soak(Chaos(lacking={"kill": ""}), [fault(), fault("clock_jump", node="n1", service="b", jump_s=60)])
+    assert soaking.cannot(cell) == []
+    assert (clocks.folders(cell), clocks.preloads(cell, "/case")) == ([], {})
 
 
 def test_extra_load_needs_the_client_that_is_not_there_yet(soak):
