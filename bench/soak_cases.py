@@ -912,6 +912,53 @@ def faults_planned_and_none_told(world: World) -> Wrong:
     return {("fault_planned", "faults"): NO_DATA}
 
 
+@kind()
+def control_of_faults(world: World) -> Wrong:
+    for number, at in enumerate((600.0, 1500.0, 2400.0)):
+        world.only_measure(f"kill.{number}", DECODE, at)
+    world.only_measure("kill.9", DECODE, 2700.0, **{**NEVER, "outcome": "target_gone"})
+    return {}
+
+
+@kind()
+def control_in_which_a_service_dies(world: World) -> Wrong:
+    """No fault was there, so none explains it."""
+    world.only_measure("kill.0", DECODE, 1800.0)
+    world.kill("decode", 1800.0, 10.0)
+    return of_service("decode", "deaths", verdict=FAIL)
+
+
+@kind()
+def control_in_which_the_load_fails(world: World) -> Wrong:
+    world.only_measure("kill.0", DECODE, 1800.0)
+    world.fail(world.load(1800.0, 2400.0), 0.9, *REASONS[:3])
+    return of_load("failure_ratio", "success", verdict=FAIL)
+
+
+@kind()
+def control_without_targets(world: World) -> Wrong:
+    world.only_measure("kill.0", DECODE, 1800.0, **{**NEVER, "outcome": "target_gone"})
+    return {("negative_control", "faults"): NO_DATA}
+
+
+def _control(changes: Mapping[str, Any], gate: str, verdict: str, world: World) -> Wrong:
+    world.only_measure("kill.0", DECODE, 1000.0)
+    world.only_measure("kill.1", DECODE, 2000.0, **changes)
+    return {(gate, "kill.1"): verdict}
+
+
+for name, changes, gate, verdict in (
+    ("control_that_feels_something", {"applied": True}, "negative_control", FAIL),
+    ("control_that_feels_something_before", {"control": True}, "negative_control", FAIL),
+    ("control_that_was_injected", {"outcome": "injected", "applied": False}, "negative_control", FAIL),
+    ("control_that_looked_at_nothing", {"measured": {}}, "negative_control", NO_DATA),
+    ("control_without_a_look_before", {"control": None}, "negative_control", NO_DATA),
+    ("control_not_reached", {**NEVER, "outcome": "not_reached"}, "negative_control", NO_DATA),
+    ("control_that_leaves_something", {"reverted": False}, "fault_reverted", "fail during kill.1"),
+):
+    KINDS[name] = (partial(_control, changes, gate, verdict), HOUR_S)
+
+
 # --- the whole ------------------------------------------------------------------------------------------------------------
 
 

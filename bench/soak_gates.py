@@ -71,7 +71,9 @@ def expected(one: Ready) -> set[str]:
         found |= OF_REPORTS
     if ("load_counts", "load") not in one.case.wrong:
         found |= OF_LOAD
-    if any(fault.outcome == "injected" and fault.applied for fault in one.case.world.faults):
+    if any(
+        fault.outcome == "control" or (fault.outcome == "injected" and fault.applied) for fault in one.case.world.faults
+    ):
         found |= OF_FAULTS
     return found
 

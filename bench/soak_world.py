@@ -220,6 +220,13 @@ class World:
         self.limits = replace(self.limits, chaos=True)
         return found
 
+    def only_measure(self, name: str, target: str, began: float, **more: object) -> Fault:
+        """Put a fault of a negative control into the account: nothing was injected and nothing felt."""
+        usual: dict[str, object] = {"outcome": "control", "applied": False, "measured": {"running": 1}}
+        found = self.inject(name, target, began, 0.1, **{**usual, **more})
+        self.limits = replace(self.limits, negative_control=True)
+        return found
+
     def ask(self, **more: object) -> None:
         """Change limits."""
         self.limits = replace(self.limits, **more)  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ def settings_of(**changed):
         "profile": "soak_endurance",
         "missing": "fail",
         "chaos_plan": "",
+        "negative_control": False,
         "out_dir": "",
         "reports": (),
         "metrics": (),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 LOG_LIMIT = {"driver": "json-file", "options": {"max-size": "50m", "max-file": "3"}}
@@ -57,10 +58,17 @@ def project_name(run_id: str, scenario: str) -> str:
     return f"testcell-{run_id}-{scenario}".lower()
 
 
-def build(objects: Objects, marks: Mapping[str, str]) -> dict[str, Any]:
-    """Return the content of the override file; it carries the base file's `version`, which V1 wants equal."""
+def build(
+    objects: Objects, marks: Mapping[str, str], more: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Return the content of the override file; it carries the base file's `version`, which V1 wants equal.
+
+    more: service -> {environment: {name: value}, volumes: [...]} that its container needs besides, to be taken literally.
+    """
     content: dict[str, Any] = {"version": objects.version} if objects.version else {}
-    content["services"] = {name: _service(name, objects, marks) for name in objects.services}
+    content["services"] = {
+        name: {**_service(name, objects, marks), **_literal(more.get(name, {}))} for name in objects.services
+    }
     content["networks"] = {name: {"labels": dict(marks)} for name in objects.networks}
     if objects.volumes:
         content["volumes"] = {name: {"labels": dict(marks)} for name in objects.volumes}
@@ -72,6 +80,15 @@ def _service(name: str, objects: Objects, marks: Mapping[str, str]) -> dict[str,
     if name not in objects.with_logging:
         body["logging"] = LOG_LIMIT
     return body
+
+
+def _literal(more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return additions in which Compose puts no variables."""
+    found: dict[str, Any] = {}
+    if more:
+        found["environment"] = {name: value.replace("$", "$$") for name, value in more["environment"].items()}
+        found["volumes"] = [volume.replace("$", "$$") for volume in more["volumes"]]
+    return found
 
 
 def _own(section: Mapping[str, Any] | None) -> list[str]:

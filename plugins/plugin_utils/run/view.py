@@ -112,7 +112,8 @@ def _soak_lines(soak: dict[str, Any]) -> list[str]:
         f"  limits   {', '.join(limits)}",
     ]
     if soak["schedule"]:
-        lines += [f"  chaos    {len(soak['schedule'])} fault(s) of {settings['chaos_plan']}, seed {soak['seed']}"]
+        only = "; negative control: none of them is injected" if settings["negative_control"] else ""
+        lines += [f"  chaos    {len(soak['schedule'])} fault(s) of {settings['chaos_plan']}, seed {soak['seed']}{only}"]
     lines += [f"  at {one['at_s']:>8g} s  {_fault(one)}" for one in soak["schedule"][:MOST_FAULTS_SHOWN]]
     more = len(soak["schedule"]) - MOST_FAULTS_SHOWN
     return [*lines, f"  and {more} more"] if more > 0 else lines

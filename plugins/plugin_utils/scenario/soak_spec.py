@@ -94,6 +94,7 @@ _KEYS: dict[str, Key | Spec] = {
     "max_failure_ratio": _ratio,
     "max_rss_slope": Size(),
     "enable_chaos": Bool(),
+    "negative_control": Bool(),
     "out_dir": Str(test=names.wrong_base_path, rule=names.BASE_PATH),
     "sample_interval_secs": Measure(Int(1, 3600, unit="seconds")),
     "warmup_secs": Measure(Int(0, LONGEST_S, unit="seconds")),

@@ -42,6 +42,7 @@ SOAK_NAMES: dict[str, KeyPath] = {
         "max_failure_ratio",
         "max_rss_slope",
         "enable_chaos",
+        "negative_control",
         "chaos_plan",
         "out_dir",
         "topologies",

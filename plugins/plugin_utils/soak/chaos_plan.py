@@ -23,7 +23,7 @@ from ..scenario._specs import Walk
 from ..scenario.soak_spec import LONGEST_S
 from ..scenario.strict_yaml import Document
 from ..scenario.strict_yaml import read as read_yaml
-from .kinds_table import KINDS, Kind
+from .kinds_table import KINDS, LEAST_JUMP_S, Kind
 
 RECOVERY_S = 30.0
 MOST_EVENTS = 1000
@@ -307,8 +307,9 @@ def _parameter_problems(document: Document, path: KeyPath, entry: Mapping[str, A
             if key.required:
                 yield document.problem(path, f"kind {kind.name} needs params.{name}", allowed=_rule(key.spec))
     params = entry.get("params") or {}
-    if params.get("jump_s") == 0:
-        yield document.problem((*place, "jump_s"), "is no jump", got=describe(0), allowed="any other number of seconds")
+    if abs(params.get("jump_s", LEAST_JUMP_S)) < LEAST_JUMP_S:
+        got, allowed = describe(params["jump_s"]), f"{LEAST_JUMP_S} s or more, forward or back"
+        yield document.problem((*place, "jump_s"), "is no jump that can be measured", got=got, allowed=allowed)
     if params.get("jitter_ms", 0) > params.get("delay_ms", LONGEST_S):
         message = f"is more than delay_ms, which is {params['delay_ms']:g}"
         yield document.problem((*place, "jitter_ms"), message, got=describe(params["jitter_ms"]))

@@ -76,12 +76,22 @@ def _said(node: str, raw: bytes, since: float) -> Said | None:
     return Said(node, line["id"], line["phase"], round(boottime - since, 3), unix, line)
 
 
-def faults(planned: Sequence[Injection], said: Iterable[Said]) -> tuple[Fault, ...]:
-    """Return every planned fault as it came to be, in the order of the plan. One that nobody speaks of was not reached."""
+def faults(planned: Sequence[Injection], said: Iterable[Said], negative_control: bool = False) -> tuple[Fault, ...]:
+    """Return every planned fault as it came to be, in the order of the plan. One that nobody speaks of was not reached.
+
+    negative_control: none was to be injected, so one that was measured has the outcome `control`.
+    """
     by_id: dict[str, list[Said]] = {}
     for one in said:
         by_id.setdefault(one.id, []).append(one)
-    return tuple(_fault(one, by_id.get(one.id, [])) for one in planned)
+    found = tuple(_fault(one, by_id.get(one.id, [])) for one in planned)
+    return tuple(_controlled(one) for one in found) if negative_control else found
+
+
+def _controlled(fault: Fault) -> Fault:
+    """Return a fault of a negative control. What was injected all the same stays what it is: a gate tells of it."""
+    measured = fault.applied is not None or fault.control
+    return replace(fault, outcome="control") if measured and fault.outcome != "injected" else fault
 
 
 def _fault(planned: Injection, said: Sequence[Said]) -> Fault:

@@ -30,6 +30,10 @@ from .saying import Found, length, no_data, passed
 from .shelf import Shelf
 from .spans import Chaos
 
+# Said of each negative control, so that nobody takes its pass for another one.
+CONTROL_ONLY = (
+    "negative control: no fault was injected, so nothing was survived; a pass says that nothing else looks like a fault"
+)
 # A soak may end so much before its time, as a share and in seconds: a client stops at the end of its last request.
 EARLY, EARLY_S = 0.02, 30.0
 
@@ -58,7 +62,7 @@ def judge(evidence: Evidence, limits: Limits) -> Judgement:
         verdict=_verdict(decisive),
         gates=found,
         reasons=tuple(gate.why for gate in decisive),
-        warnings=tuple(gate.why for gate in warned),
+        warnings=(*((CONTROL_ONLY,) if limits.negative_control else ()), *(gate.why for gate in warned)),
         error_kind=decisive[0].error_kind if decisive else "",
     )
 
@@ -104,7 +108,7 @@ def check(limits: Limits) -> None:
         if isinstance(value, Mapping):
             for metric, percentiles in value.items():
                 _check_percentiles(f"{key}.{metric}", percentiles)
-        elif value is not None and key not in ("missing", "chaos"):
+        elif value is not None and key not in ("missing", "chaos", "negative_control"):
             _check_number(key, value)
     if limits.burst_windows is not None and limits.burst_windows < 1:
         raise GateError("burst_windows", f"is {limits.burst_windows!r}; expected at least 1")

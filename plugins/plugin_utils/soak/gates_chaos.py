@@ -21,6 +21,9 @@ def gates(evidence: Evidence, limits: Limits) -> Iterator[Gate]:
     faults = evidence.faults
     if not faults and not limits.chaos:
         return
+    if limits.negative_control:
+        yield from _negative(faults)
+        return
     applied = [fault for fault in faults if fault.outcome == "injected" and fault.applied]
     if not applied:
         why = f"faults were planned, and none of {len(faults)} was felt: nothing was survived"
@@ -32,6 +35,33 @@ def gates(evidence: Evidence, limits: Limits) -> Iterator[Gate]:
     yield from _each("fault_reverted", began, _reverted, "is undone, and nothing is left of it")
     yield from _each("negative_control", began, _control, "was not felt before it was injected")
     yield from _recovery(applied, limits.max_rto_secs, evidence.lasted_s)
+
+
+def _negative(faults: Sequence[Fault]) -> Iterator[Gate]:
+    """Yield the gates of a soak that injects nothing: no measurement may show a fault, and there is nothing to survive."""
+    for name in ("fault_planned", "fault_applied", "rto"):
+        yield not_asked(name, CHAOS, "a negative control injects no fault")
+    there = [fault for fault in faults if fault.outcome != GONE]
+    if not there:
+        why = f"of {len(faults)} planned faults none had its target, so that nothing was measured"
+        yield no_data("negative_control", CHAOS, why, Found(0.0, 1.0, "faults"), "chaos_unsupported")
+    yield from _each("negative_control", there, _nothing_felt, "was not felt, and none was injected")
+    began = [fault for fault in faults if fault.began_s is not None]
+    yield from _each("fault_reverted", began, _reverted, "has left nothing")
+
+
+def _nothing_felt(name: str, fault: Fault) -> Gate | None:
+    """Return what is wrong where something was felt though nothing was injected, or where nobody measured."""
+    found, whose = Found(at_s=fault.began_s), f"fault {fault.id!r} on {fault.target}"
+    if fault.outcome == "injected":
+        return failed(name, fault.id, f"{whose} was injected in a negative control", found, "chaos_unsupported")
+    if fault.applied or fault.control:
+        why = f"{whose} was measured though it was not injected{_because(fault)}: its measurement proves nothing"
+        return failed(name, fault.id, why, found, "chaos_unsupported")
+    if fault.outcome != "control" or fault.control is None or not fault.measured:
+        why = f"nobody measured {whose} ({fault.outcome}){_because(fault)}"
+        return no_data(name, fault.id, why, found, "chaos_unsupported")
+    return None
 
 
 def _each(name: str, faults: Sequence[Fault], judge: Callable[[str, Fault], Gate | None], good: str) -> Iterator[Gate]:

@@ -30,7 +30,8 @@ class Limits:
     """What a soak is held to; None: not asked. Slopes in their unit an hour, ratios from 0 to 1, latencies in ms.
 
     latency, latency_in_fault: such as {"ttft_ms": {"p95": 500.0}}; missing: what lacking data means, warn or fail;
-    warmup_secs: from the start, not looked at by slopes and latencies; chaos: whether faults were planned.
+    warmup_secs: from the start, not looked at by slopes and latencies; chaos: whether faults were planned;
+    negative_control: whether they were to be measured only, and none injected.
     """
 
     max_stall_secs: float | None = None
@@ -51,6 +52,7 @@ class Limits:
     max_disk_slope: float | None = None
     warmup_secs: float = 60.0
     chaos: bool = False
+    negative_control: bool = False
     missing: str = FAIL
 
 

@@ -18,6 +18,8 @@ Aims = Literal["service", "node", "either", "load"]
 Does = Literal["dies", "stalls", "slows"]
 
 LONGEST_JUMP_S = 315_360_000
+# Less is not told from the time that asking for the time takes.
+LEAST_JUMP_S = 5
 _DIED = "start the same container again"
 
 
@@ -48,7 +50,7 @@ def _needed(number: schema.Int | schema.Float) -> schema.Key:
     return schema.Key(Measure(number), required=True)
 
 
-_percent = schema.Float(0.1, 100, unit="percent")
+_percent = schema.Float(0.5, 100, unit="percent")
 _in_percent = Renamed("loss_pct", "a loss is given in percent")
 
 _ALL = (
@@ -62,7 +64,7 @@ _ALL = (
     Kind("network_loss", "service", "slows", "take the loss out again", "network",
          params={"loss_pct": _needed(_percent), "probability": _in_percent, "loss": _in_percent}),
     Kind("network_rate", "service", "slows", "take the limit out again", "network",
-         params={"rate_kbit": _needed(schema.Int(1, 100_000_000, unit="kbit/s"))}),
+         params={"rate_kbit": _needed(schema.Int(32, 10_000_000, unit="kbit/s"))}),
     Kind("network_delay", "service", "slows", "take the delay out again", "network",
          params={"delay_ms": _needed(schema.Float(1, 60_000, unit="ms")),
                  "jitter_ms": Measure(schema.Float(0, 60_000, unit="ms")),
@@ -74,7 +76,7 @@ _ALL = (
     Kind("memory_stress", "either", "slows", "end the process that holds memory", "memory",
          params={"memory": schema.Key(Size(), required=True)}),
     Kind("clock_jump", "service", "slows", "put the clock of the container back", "clock",
-         params={"jump_s": _needed(schema.Float(-LONGEST_JUMP_S, LONGEST_JUMP_S, unit="seconds"))}),
+         params={"jump_s": _needed(schema.Int(-LONGEST_JUMP_S, LONGEST_JUMP_S, unit="seconds"))}),
     Kind("pressure", "load", "slows", "end the extra load", "load",
          params={"requests_per_s": _needed(schema.Float(0.1, 100_000)),
                  "concurrency": schema.Key(schema.Int(1, 10_000), default=16)}),

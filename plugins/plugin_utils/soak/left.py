@@ -60,7 +60,7 @@ def read(asked: Asked) -> Left:
     evidence = Evidence(
         series=[series for one in readings for series in one.series],
         windows=loads,
-        faults=fault_log.faults(asked.schedule, said),
+        faults=fault_log.faults(asked.schedule, said, asked.settings.negative_control),
         reports=[one for reading in readings for one in _reports(asked, reading)],
         planned_s=float(asked.settings.duration_secs),
         lasted_s=max((window.ended_s for window in loads), default=0.0),
@@ -73,7 +73,7 @@ def read(asked: Asked) -> Left:
 
 def limits(settings: SoakSettings, chaos: bool) -> Limits:
     """Return what the gates hold a soak to. chaos: whether faults were planned."""
-    return Limits(**settings.limits, chaos=chaos)
+    return Limits(**settings.limits, chaos=chaos, negative_control=chaos and settings.negative_control)
 
 
 def _faults(asked: Asked, readings: Sequence[Readings]) -> tuple[tuple[Said, ...], tuple[FileProblem, ...]]:

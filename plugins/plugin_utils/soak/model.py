@@ -52,7 +52,8 @@ class Fault:
     applied: whether its effect was measured, None where that could not be told; reverted: whether nothing is left of it.
     recovered_s: when what it was aimed at was ready again; allowance_s: how long after the undo that may take.
     expected: failures within its window are no failures of the gates; else they are only labelled.
-    outcome: injected, unsupported, not_applied, target_gone or not_reached (the soak ended before its time).
+    outcome: injected, unsupported, not_applied, target_gone or not_reached (the soak ended before its time); or `control`:
+    a negative control, where all was done but the injection, and applied says whether something was felt all the same.
     control: whether the same measurement saw the effect before the fault was there, None where it was not made.
     """
 

@@ -20,6 +20,14 @@ from . import profiles
 LARGEST_WARMUP = 0.25
 # What the layers say of one profile alone, among the layers of `_layers`.
 _OF_PROFILE = 2
+# What no profile has a value for.
+_UNSAID: Mapping[str, Any] = {
+    "chaos_plan": "",
+    "negative_control": False,
+    "out_dir": "",
+    "reports": (),
+    "metrics": (),
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,8 @@ class SoakSettings:
     """What counts for the soak of one scenario, as plain JSON types. Times in seconds, sizes in bytes, slopes an hour.
 
     missing: `warn` or `fail`, what a gate without data means. chaos_plan: "" for none; out_dir: "" for the results of the project.
-    topologies: in the order of their cases; one with the suffix `_chaos` has the plan. gates: name -> limit of those asked for.
+    topologies: in the order of their cases; one with the suffix `_chaos` has the plan. negative_control: of the plan
+    everything happens but the injections. gates: name -> limit of those asked for.
     """
 
     profile: str
@@ -40,6 +49,7 @@ class SoakSettings:
     max_failure_ratio: float
     max_rss_slope: int
     enable_chaos: bool
+    negative_control: bool
     out_dir: str
     sample_interval_secs: int
     warmup_secs: int
@@ -99,7 +109,7 @@ def _built(merged: Mapping[KeyPath, Any], profile: str) -> SoakSettings:
         for part in path[:-1]:
             inner = inner.setdefault(str(part), {})
         inner[str(path[-1])] = value
-    fields: dict[str, Any] = {"chaos_plan": "", "out_dir": "", "reports": (), "metrics": (), **plain}
+    fields: dict[str, Any] = {**_UNSAID, **plain}
     lists = {name: tuple(fields[name]) for name in ("topologies", "reports", "metrics")}
     return SoakSettings(**{**fields, **lists, "profile": profile, "missing": profiles.MISSING[profile]})
 
@@ -126,6 +136,10 @@ def _contradictions(scenario: Scenario, found: SoakSettings) -> Iterator[Problem
     if with_plan and not found.chaos_plan:
         message = f"topology {with_plan[0]} has faults, but no plan is named; name one, or set enable_chaos to false"
         yield problem(scenario, found.profile, ("chaos_plan",), message)
+    if found.negative_control and not with_plan:
+        message = "without a topology with faults there is nothing to control"
+        allowed = listing([name for name in TOPOLOGIES if name.endswith(CHAOS)])
+        yield problem(scenario, found.profile, ("negative_control",), message, allowed=f"a topology such as {allowed}")
     if found.warmup_secs >= found.duration_secs:
         message = "leaves nothing to look at"
         allowed = f"less than the {found.duration_secs} s of the soak"

@@ -22,10 +22,10 @@ from ..node.deployment import Event, deployment
 from ..node.errors import NodeError
 from ..run.plan import CasePlan, ServicePlan
 from ..scenario import strict_yaml
-from . import engine_life, environment
+from . import clocks, engine_life, environment
 from .cell import Cell, StepFailure
 from .prep import compose_choice
-from .upload import SCENARIO_FOLDER
+from .upload import FOLDER, SCENARIO_FOLDER
 from .waiting import RENEWALS
 
 # The longest sleep: bells and links wake a worker at once, this is for a ring that was lost.
@@ -64,7 +64,7 @@ def _create(cell: Cell, mine: tuple[ServicePlan, ...]) -> dict[str, Any]:
         files=list(cell.case.compose_files),
         services=[service.name for service in mine],
         env=environment.for_compose(cell),
-        override=override.build(override.objects_of(documents), marks),
+        override=override.build(override.objects_of(documents), marks, _preloads(cell)),
         images=known_images(cell.case, mine),
         compose=compose_choice(cell.facts),
         pull="missing",
@@ -72,6 +72,11 @@ def _create(cell: Cell, mine: tuple[ServicePlan, ...]) -> dict[str, Any]:
     )
     cell.board.post(f"containers.{cell.node}", created)
     return created
+
+
+def _preloads(cell: Cell) -> dict[str, dict[str, Any]]:
+    """Return service -> what its container must load so that its clock can jump."""
+    return clocks.preloads(cell, (cell.board.read(f"{FOLDER}{cell.node}") or {}).get("path", ""))
 
 
 def known_images(case: CasePlan, services: Sequence[ServicePlan]) -> dict[str, str]:

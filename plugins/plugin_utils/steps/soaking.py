@@ -14,6 +14,7 @@ from typing import Any
 from ..deploy.bell import ring
 from ..node.errors import NodeError
 from ..soak import schedule
+from . import clocks
 from .cell import Cell, StepFailure
 from .unit import BEGUN, UNIT
 
@@ -35,12 +36,18 @@ def home(case_dir: Path, node: str) -> Path:
 
 
 def cannot(cell: Cell) -> list[tuple[str, str]]:
-    """Return (error_kind, sentence) for each fault of the plan that this node cannot do; asked before anything is deployed."""
+    """Return (error_kind, sentence) for each fault of the plan that this node cannot do; asked before anything is deployed.
+
+    What the containers need for faults that it can do is noted on the way.
+    """
     asked = schedule.wanted_kinds(_faults(cell)).get(cell.node, {"kinds": []})
     wanted = [one for one in asked["kinds"] if one["kind"] != PRESSURE]
     if not wanted:
         return []
-    lacking = cell.client.call("chaos", action="check", kinds=wanted)["lacking"]
+    answer = cell.client.call("chaos", action="check", kinds=wanted)
+    lacking = answer["lacking"]
+    if clocks.services(cell) and not lacking[clocks.KIND]:
+        clocks.keep(cell, answer["library"])
     return [("chaos_unsupported", f"it cannot do the fault {kind}: {why}") for kind, why in lacking.items() if why]
 
 
@@ -82,6 +89,7 @@ class Soaking:
                 schedule=self._schedule,
                 checks={service.name: service.check for service in self._cell.case.services_on(self._cell.node)},
                 duration_s=settings["duration_secs"],
+                negative_control=settings["negative_control"],
             )
         self._cell.board.post(f"{STARTED}{self._cell.node}", {"t": self._cell.clock()})
 
@@ -100,8 +108,11 @@ class Soaking:
         self._begun = True
 
     def hit(self) -> frozenset[str]:
-        """Return the services here that a fault has hit, or from which they still recover: their deaths are the gates' to judge."""
-        if not self._schedule or not self._begun:
+        """Return the services here that a fault has hit, or from which they still recover: their deaths are the gates' to judge.
+
+        A negative control hits none.
+        """
+        if not self._schedule or not self._begun or self._spec["settings"]["negative_control"]:
             return frozenset()
         felt = set(self._status()["felt"])
         if WHOLE_NODE in felt:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..node import package
 from ..run.plan import CasePlan
+from . import clocks
 from .cell import Cell, StepFailure
 
 LIMIT_BYTES = 64 << 20
@@ -36,7 +37,8 @@ Files = dict[str, tuple[bytes, int]]
 def send(cell: Cell) -> dict[str, Any]:
     """Bring the scenario folder, and on the test node the load client, to the node's case folder."""
     files = scenario_files(Path(cell.case.directory))
-    folders = {SCENARIO_FOLDER: files | case_config(cell.case, files)}
+    folders: dict[str, Files] = {SCENARIO_FOLDER: files | case_config(cell.case, files)}
+    folders |= {folder: {} for folder in clocks.folders(cell)}
     if cell.node == cell.case.test.node:
         folders[BIN_FOLDER] = programs(cell.client.python, cell.case.config.get("adaptive_rate"))
     if cell.case.collection_mode == "comprehensive":

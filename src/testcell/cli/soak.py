@@ -43,6 +43,10 @@ def soak(
     enable_chaos: Annotated[
         bool | None, typer.Option("--enable-chaos/--no-chaos", help="With or without the topologies that have faults.")
     ] = None,
+    negative_control: Annotated[
+        bool,
+        typer.Option("--negative-control", help="Do all that the plan says but the injections: nothing may be felt."),
+    ] = False,
     chaos_plan: Annotated[str, typer.Option(metavar="FILE", help="Another chaos plan of the scenario's folder.")] = "",
     max_stall_secs: Annotated[
         int | None, typer.Option(min=1, metavar="SECONDS", help="Longest time without progress.")
@@ -87,6 +91,7 @@ def soak(
         "duration_secs": duration_secs,
         "topologies": topologies,
         "enable_chaos": None if enable_chaos is None else str(enable_chaos).lower(),
+        "negative_control": "true" if negative_control else None,
         "chaos_plan": chaos_plan,
         "max_stall_secs": max_stall_secs,
         "max_lag_p95": max_lag_p95,

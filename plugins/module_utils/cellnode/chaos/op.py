@@ -21,7 +21,7 @@ from ..errors import CellError
 from ..objects import by_service, containers, of_case
 from ..params import integer, text, texts
 from ..request import choice, flag, mapping, mappings
-from . import contact, kinds
+from . import clock, contact, kinds
 from . import plan as plans
 from .fault import Place
 from .felt import felt
@@ -38,9 +38,10 @@ MOST_TOLD = 1000
 
 
 def check(ctx: Context, args: Json) -> Json:
-    """Return {lacking: {kind: "" or why this node cannot do it}, absent: [services without a container here]}.
+    """Return {lacking: {kind: "" or why this node cannot do it}, absent: [services without a container here], library}.
 
-    args.kinds: [{kind, params}], a kind with several parameters several times; args.services: names.
+    args.kinds: [{kind, params}], a kind with several parameters several times; args.services: names. library: what the
+    container of a service with a clock_jump must load, "" where none is asked for or none works.
     """
     engine = connect(ctx.environ)
     place = Place(ctx, engine, Records(ctx.root, ctx.needed_run.id).own("check"))
@@ -50,7 +51,8 @@ def check(ctx: Context, args: Json) -> Json:
         lacking[kind] = lacking.get(kind) or _lacking(place, kind, mapping(item, "params"))
     wanted = texts(args, "services")
     found = by_service(containers(engine, of_case(ctx.needed_run))) if wanted else {}
-    return {"lacking": lacking, "absent": [name for name in wanted if name not in found]}
+    library = clock.library(ctx.environ) if lacking.get(clock.Jump.kind) == "" else ""
+    return {"lacking": lacking, "absent": [name for name in wanted if name not in found], "library": library}
 
 
 def _lacking(place: Place, kind: str, params: Json) -> str:

@@ -40,5 +40,13 @@ def test_an_external_default_network_gets_no_label():
     assert override.build(override.objects_of([document]), MARKS)["networks"] == {}
 
 
+def test_what_a_service_needs_besides_is_taken_literally():
+    more = {"a": {"environment": {"X": "$HOME"}, "volumes": ["/a$b:/c:ro"]}}
+    services = override.build(override.objects_of([FILE]), MARKS, more)["services"]
+    assert services["a"]["environment"] == {"X": "$$HOME"} and services["a"]["volumes"] == ["/a$$b:/c:ro"]
+    assert services["a"]["restart"] == "no"
+    assert services["b"].keys() == {"labels", "restart"}
+
+
 def test_the_project_is_lower_case():
     assert override.project_name("20260101_000000", "001_Base") == "testcell-20260101_000000-001_base"

@@ -195,6 +195,12 @@ def test_a_dry_run_shows_limits_topology_and_every_fault(project):
     assert view.as_data(made)["cases"][0]["soak"]["topology"] == "distributed_chaos"
 
 
+def test_a_dry_run_of_a_negative_control_says_that_nothing_is_injected(project):
+    lines = view.as_text(decided(project, negative_control="true", **CHAOS_ONLY)).splitlines()
+    (chaos,) = [line for line in lines if line.startswith("  chaos ")]
+    assert chaos.endswith("; negative control: none of them is injected")
+
+
 def test_a_dry_run_of_a_long_night_stays_readable(project):
     plan_of_a_night = CHAOS.replace("every_s: 60", "every_s: 10").replace("recovery_s: 30", "recovery_s: 1")
     (project / "scenarios/001_example/chaos.yml").write_text(plan_of_a_night)

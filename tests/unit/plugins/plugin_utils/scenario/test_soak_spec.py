@@ -20,6 +20,7 @@ soak:
   max_failure_ratio: 0.05
   max_rss_slope: 64MiB
   enable_chaos: true
+  negative_control: false
   out_dir: results/soak
   sample_interval_secs: 1
   warmup_secs: 60

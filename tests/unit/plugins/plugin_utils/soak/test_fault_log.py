@@ -90,6 +90,26 @@ def test_what_is_left_of_a_fault_is_named(tmp_path):
     assert (found.reverted, found.why) == (False, "rule 1; rule 2")
 
 
+QUIET = ("effect", 505.4, {"applied": False, "measured": {"running": 1}, "why": "container x runs"})
+LOUD = ("control", 505.0, {"applied": True, "measured": {"running": 0}})
+CONTROLS = {
+    "nothing-felt": ([CONTROL, RECORD, QUIET, UNDONE, CLEAN], ("control", False, False, True)),
+    "felt": ([CONTROL, RECORD, FELT, UNDONE, CLEAN, ("failed", 509.0, {"why": "x"})], ("control", False, True, True)),
+    "felt-before": ([LOUD, ("not_applied", 505.1, {"why": "x"})], ("control", True, None, None)),
+    "injected": ([CONTROL, RECORD, INJECTED, QUIET, UNDONE, CLEAN], ("injected", False, False, True)),
+    "F65-target-gone": ([("target_gone", 505.0, {"why": "x"})], ("target_gone", None, None, None)),
+    "never-measured": ([CONTROL, RECORD], ("not_reached", False, None, None)),
+}
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_faults_of_a_negative_control_have_an_outcome_of_their_own(tmp_path, name):
+    said, expected = CONTROLS[name]
+    write(tmp_path, *said)
+    (found,) = fault_log.faults([KILL], fault_log.read("n1", tmp_path, BEGIN)[0], negative_control=True)
+    assert (found.outcome, found.control, found.applied, found.reverted) == expected
+
+
 def test_a_fault_that_nobody_speaks_of_was_not_reached():
     (found,) = fault_log.faults([KILL], [])
     assert (found.outcome, found.began_s, found.why) == ("not_reached", None, fault_log.UNTOLD)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soak_cases
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.gates import GateError, judge
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.gates import CONTROL_ONLY, GateError, judge
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.judgement import Evidence, Limits
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import kinds, verdicts
 from soak_world import HOUR_S, LIMITS, MIB, World
@@ -69,6 +69,16 @@ def test_the_catalogue_of_gates(kind, verdict, names):
     assert found.verdict == verdict
     assert found.exit_code == (0 if verdict == "pass" else 4)
     assert names in {one.name for one in found.gates if one.verdict == verdict} or not names
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict"), [("control_of_faults", "pass"), ("control_that_feels_something", "invalid")]
+)
+def test_a_negative_control_says_that_nothing_was_survived(kind, verdict):
+    found = of(kind)
+    assert (found.verdict, found.warnings[0]) == (verdict, CONTROL_ONLY)
+    assert {one.name for one in found.gates if one.verdict == "not_asked"} == {"fault_planned", "fault_applied", "rto"}
+    assert of("clean_under_chaos").warnings == ()
 
 
 def test_a_soak_that_passes_the_second_time_is_flaky():

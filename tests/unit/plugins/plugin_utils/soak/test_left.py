@@ -62,6 +62,11 @@ def test_windows_that_cannot_be_read_are_named(soak, tmp_path):
     assert judged(found).verdict == "no_data"
 
 
+def test_only_a_soak_with_faults_can_be_a_negative_control():
+    found = [left.limits(settings_of(negative_control=True), chaos=chaos).negative_control for chaos in (True, False)]
+    assert found == [True, False]
+
+
 def test_a_service_is_asked_for_its_reports_on_its_own_node(soak):
     report = {
         "service": "a",

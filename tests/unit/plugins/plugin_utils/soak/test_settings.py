@@ -101,6 +101,7 @@ def test_latencies_are_merged_by_percentile(load):
         ("max_failure_ratio", "0.25", "max_failure_ratio", 0.25),
         ("max_rss_slope", "64MiB", "max_rss_slope", 64 * 2**20),
         ("enable_chaos", "true", "enable_chaos", True),
+        ("out_dir", "x", "negative_control", False),
         ("chaos_plan", "chaos.yml", "chaos_plan", "chaos.yml"),
         ("out_dir", "elsewhere", "out_dir", "elsewhere"),
         ("topologies", "single_chaos, distributed", "topologies", ("single_chaos", "distributed")),
@@ -159,6 +160,7 @@ def test_enable_chaos_decides_unless_the_topologies_are_said_nearer(load, own, g
 
 IMPOSSIBLE = [
     ("", ENDURANCE, {}, "metadata.yml: soak.chaos_plan: topology distributed_chaos has faults, but no plan is named; name one, or set enable_chaos to false"),
+    (WITH_PLAN, SMOKE, {"negative_control": "true"}, "-e: soak.negative_control: without a topology with faults there is nothing to control; allowed: a topology such as single_chaos, distributed_chaos"),
     (WITH_PLAN, SMOKE, {"topologies": "distributed_chaos", "enable_chaos": "false"}, "-e: soak.topologies: no topology is left"),
     (WITH_PLAN, SMOKE, {"duration_secs": "60", "soak.warmup_secs": "60"}, "-e: soak.warmup_secs: leaves nothing to look at; got integer 60; allowed: less than the 60 s"),
     ("soak: {profiles: {soak_smoke: {warmup_secs: 1200}}}\n", SMOKE, {}, ":24:31: soak.profiles.soak_smoke.warmup_secs: leaves nothing"),
@@ -171,6 +173,13 @@ def test_what_cannot_be_is_said_where_it_was_written(load, own, profile, given, 
     with pytest.raises(InputError) as caught:
         settings.effective(load(own, **given), profile)
     assert part in str(caught.value)
+
+
+def test_a_negative_control_is_asked_for_like_any_other_value(load):
+    found = settings.effective(load(WITH_PLAN, negative_control="true", topologies="single_chaos"), SMOKE)
+    assert found.negative_control is True
+    own = "soak: {chaos_plan: chaos.yml, negative_control: true}\n"
+    assert settings.effective(load(own), ENDURANCE).negative_control is True
 
 
 def test_a_warm_up_that_nobody_asked_for_leaves_most_of_a_short_soak(load):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import salvage, script, soaking
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import clocks, salvage, script, soaking
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.soaking import Soaking
 
@@ -14,6 +14,7 @@ CALM = {"unit": None, "died": [], "unhealthy": []}
 SETTINGS = {
     "sample_interval_secs": 1,
     "duration_secs": 60,
+    "negative_control": False,
     "reports": [{"service": "a", "path": "reports/*.json", "progress": "height"}, {"service": "b", "path": "x"}],
     "metrics": [{"service": "a", "port": 8000, "path": "/metrics", "names": ["up"]}],
 }
@@ -40,25 +41,29 @@ def line(phase, **more):
 class Chaos:
     """What the node says of its faults: felt and lines for one status after the other, and what is left at the end."""
 
-    def __init__(self, *statuses, left=(), lacking=None):
+    def __init__(self, *statuses, left=(), lacking=None, library=""):
         self.statuses = list(statuses)
-        self.left, self.lacking, self.since = list(left), lacking or {}, []
+        self.left, self.lacking, self.library, self.since = list(left), lacking or {}, library, []
 
     def __call__(self, action, **args):
         if action == "status":
             self.since.append(args["since"])
             felt, lines = self.statuses.pop(0) if self.statuses else ([], [])
             return {"felt": felt, "lines": lines, "next": args["since"] + len(lines)}
-        return {"check": {"lacking": self.lacking}, "begin": {}, "end": {"left": self.left}}[action]
+        return {"check": {"lacking": self.lacking, "library": self.library}, "begin": {}, "end": {"left": self.left}}[
+            action
+        ]
 
 
 @pytest.fixture
 def soak(make_cell, build):
     """Return a function that makes the cell of a soak on n2, where service a runs; the test is on local."""
 
-    def make(chaos=None, schedule=(), follow=None, node="n2"):
+    def make(chaos=None, schedule=(), follow=None, node="n2", **changed):
         case = build.case(services=[build.service("a", node="n2"), build.service("b")])
-        case = build.replace(case, soak={"settings": SETTINGS, "schedule": list(schedule), "topology": "x", "seed": 1})
+        case = build.replace(
+            case, soak={"settings": {**SETTINGS, **changed}, "schedule": list(schedule), "topology": "x", "seed": 1}
+        )
         cell = make_cell(case, node=node)
         answers = {"soak": {}, "chaos": chaos or Chaos(), "supervise": {"state": "running"}}
         cell.client = build.node(**answers, **({"follow": follow} if follow else {}))
@@ -108,6 +113,17 @@ def test_a_node_gets_the_faults_that_are_its_own(soak):
     assert list(begun["checks"]) == ["a"]
 
 
+@pytest.mark.parametrize(("negative", "hit"), [(False, {"a"}), (True, set())])
+def test_a_negative_control_injects_and_excuses_nothing(soak, negative, hit):
+    cell = soak(Chaos((["a"], [])), [fault()], negative_control=negative)
+    cell.board.post("begun", {"t": 1.0})
+    beside = Soaking(cell)
+    beside.prepare()
+    beside.begin()
+    (begun,) = [args for op, args in cell.client.calls if op == "chaos"]
+    assert (begun["negative_control"], beside.hit()) == (negative, hit)
+
+
 def test_the_load_has_begun_on_a_node_once_the_test_was_started(soak):
     cell = soak()
     beside = Soaking(cell)
@@ -154,6 +170,31 @@ def test_f67_a_fault_that_a_node_cannot_do_is_refused_before_the_run(soak):
     assert soaking.cannot(cell) == [
         ("chaos_unsupported", "it cannot do the fault network_loss: the kernel has no statistic match")
     ]
+
+
+LIBRARY = "/usr/lib/x/faketime/libfaketimeMT.so.1"
+
+
+def test_what_lets_a_clock_jump_is_in_the_containers_of_the_services_that_need_it(soak):
+    cell = soak(Chaos(lacking={"clock_jump": ""}, library=LIBRARY), [fault("clock_jump", jump_s=60)])
+    assert soaking.cannot(cell) == []
+    assert clocks.folders(cell) == ["clock/a"]
+    (service, more), *others = clocks.preloads(cell, "/case").items()
+    assert (service, others) == ("a", [])
+    assert more["environment"]["LD_PRELOAD"] == "/testcell-libfaketime.so"
+    assert more["volumes"] == [f"{LIBRARY}:/testcell-libfaketime.so:ro", "/case/clock/a:/testcell-clock:ro"]
+
+
+def test_f67_a_node_whose_clocks_cannot_jump_is_refused_before_the_run(soak):
+    cell = soak(Chaos(lacking={"clock_jump": "no libfaketime here"}), [fault("clock_jump", jump_s=60)])
+    assert soaking.cannot(cell) == [("chaos_unsupported", "it cannot do the fault clock_jump: no libfaketime here")]
+    assert cell.board.read("clock.n2") is None
+
+
+def test_clocks_that_nothing_sets_are_left_alone(soak):
+    cell = soak(Chaos(lacking={"kill": ""}), [fault(), fault("clock_jump", node="n1", service="b", jump_s=60)])
+    assert soaking.cannot(cell) == []
+    assert (clocks.folders(cell), clocks.preloads(cell, "/case")) == ([], {})
 
 
 def test_extra_load_needs_the_client_that_is_not_there_yet(soak):
