@@ -42,7 +42,7 @@ lint: setup ## style of Python, Ansible, YAML and shell
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/yamllint -s .
-	@$(BIN)/shellcheck -x setup/baseline setup/docker setup/images setup/lab setup/lib.sh setup/postgres setup/tool setup/venv .ci/run images/base/install-packages images/node/entry images/node/ready scenarios/*/run_test.sh
+	@$(BIN)/shellcheck -x setup/baseline setup/docker setup/images setup/lab setup/lib.sh setup/postgres setup/tool setup/venv .ci/run images/base/install-packages images/node/entry images/node/ready scenarios/*/run_test.sh docs/guide/units/nightly
 	@$(BIN)/ansible-lint --offline --strict
 
 types: setup ## types of Python

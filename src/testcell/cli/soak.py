@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -22,6 +23,9 @@ from testcell.cli.settings import (
     of,
     results_dir,
 )
+
+# What does not change the plan: where the run is, and how long nodes are waited for that others hold.
+TAKEN_BY_ATTACH = ("out_dir", WAIT)
 
 
 class Profile(str, Enum):
@@ -84,9 +88,6 @@ def soak(
     from testcell import inventory as inventories
 
     settings, where = of(ctx, form), results_dir(of(ctx, form), out_dir)
-    _one_job(ctx, names, attach)
-    if attach:
-        raise typer.Exit(attaching.attach(settings, where / attach, inventory or (), extra.parse(ctx, variables)))
     choices = {
         "duration_secs": duration_secs,
         "topologies": topologies,
@@ -101,6 +102,11 @@ def soak(
         WAIT: wait,
     }
     given = {name: str(value) for name, value in choices.items() if value not in (None, "")}
+    if attach:
+        _only_attach(ctx, {"NAME": names, "dry_run": dry_run, "limit": limit, **given})
+        waits = {name: value for name, value in given.items() if name == WAIT}
+        asked = {**extra.parse(ctx, variables), **waits}
+        raise typer.Exit(attaching.attach(settings, where / attach, inventory or (), asked))
     found = inputs.inventory(lambda: inventories.read(settings.project(), inventory or ()))
     request = execution.Request(
         scenario=",".join(names or ()),
@@ -121,8 +127,10 @@ def soak(
     raise typer.Exit(execution.execute(settings, request, found, nodes=nodes))
 
 
-def _one_job(ctx: typer.Context, names: list[str] | None, attach: str) -> None:
-    """Refuse a command line that asks for two things at once."""
-    jobs = [word for word, wanted in (("a NAME", names), ("--attach", attach)) if wanted]
-    if len(jobs) > 1:
-        usage(ctx, f"{jobs[0]} and {jobs[1]} were both given.")
+def _only_attach(ctx: typer.Context, given: Mapping[str, object]) -> None:
+    """Refuse what a soak that goes on cannot take any more: its plan stays as it was decided."""
+    if given["NAME"]:
+        usage(ctx, "a NAME and --attach were both given.")
+    for name, value in given.items():
+        if value and name not in TAKEN_BY_ATTACH:
+            usage(ctx, f"--attach and --{name.replace('_', '-')} were both given; a soak goes on as it was planned.")
