@@ -59,3 +59,22 @@ def write_load(path, boottime=500.0, windows=LASTS_S // 10, **more):
     ]  # fmt: skip
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
+
+
+def write_faults(folder, name, at_s, node="n1", boottime=500.0):
+    """Write what a node tells of a fault that went as planned: from at_s for two seconds."""
+    phases = {"record": 0.0, "injected": 0.1, "effect": 0.2, "undone": 2.0, "verified": 2.1, "recovered": 2.2}
+    lines = [
+        {
+            "t": 1e6,
+            "b": boottime + at_s + after,
+            "id": name,
+            "phase": phase,
+            "kind": "kill",
+            "target": {},
+            "applied": True,
+        }
+        for phase, after in phases.items()
+    ]
+    path = folder / left.NODES / node / "chaos.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -28,6 +28,7 @@ from ..verdict.normal import Judgement, Measured
 from ..verdict.verdicts import CaseVerdict
 from . import care, causes, proving, record, soak_judging
 from .cell import LOST
+from .unit import BEGUN
 
 ARTIFACTS = "test_artifacts"
 
@@ -114,6 +115,8 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
         control_ok=control_ok, script_exit=ended.get("exit_code"), judgement=judgement, failures=found, at=now
     )
     told: list[str] = []
+    if soaked:
+        decided = soak_judging.labelled(soaked, decided, (board.read(BEGUN) or {"t": now})["t"])
     decided = causes.refine(decided, case, folder, rules=lambda: _rules(plan, told), probes=_probes(board))
     helped = _helped(board)
     if helped and decided.verdict == "pass":

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,9 @@ from ..report.reasons import why
 from ..run.plan import CasePlan
 from ..soak import gates, left, outputs, schedule, windows
 from ..soak import judgement as judged
-<<<<<<< HEAD
 from ..soak import settings as soak_settings
-=======
 from ..soak.record import SoakRecord
-from ..soak.settings import SoakSettings
->>>>>>> w-outputs
+from ..soak.spans import Chaos
 from ..verdict.normal import Check, Judgement
 from ..verdict.verdicts import CaseVerdict
 from . import soaking
@@ -69,6 +66,18 @@ def tell(soak: Judged, run_id: str, case: CasePlan, decided: CaseVerdict) -> dic
     )
     outputs.write(soak.asked.folder, record)
     return outputs.brief(record)
+
+
+def labelled(soak: Judged, decided: CaseVerdict, began: float) -> CaseVerdict:
+    """Return a verdict whose failure names the fault that was felt when it happened. began: the load, in Unix time here."""
+    failure = decided.failure
+    if failure is None:
+        return decided
+    evidence = soak.found.evidence
+    by_gate = [gate for gate in soak.said.gates if gate.why == failure.message]
+    felt = Chaos(evidence.faults, evidence.lasted_s).during(failure.at - began)
+    fault = by_gate[0].during_fault if by_gate else felt
+    return replace(decided, failure=replace(failure, during_fault=fault))
 
 
 def _why(soak: Judged, decided: CaseVerdict) -> str:

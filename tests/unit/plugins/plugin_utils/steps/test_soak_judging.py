@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import judging, soak_judging
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import case_board, run_board
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import failure
-from soakfiles import settings_of, write_load, write_node
+from soakfiles import settings_of, write_faults, write_load, write_node
 
 EXITED = {"state": "exited", "exit_code": 0}
 BUSY = {"errors": {"http_5xx": 2}, "completed": 3, "failed": 2}
@@ -19,10 +19,10 @@ BUSY = {"errors": {"http_5xx": 2}, "completed": 3, "failed": 2}
 def soaked(tmp_path, build):
     """Return a function that judges a soak of the node n1 and its run; load: what each window of its load says besides."""
 
-    def judge(*, load=None, test=EXITED, begun=True, fail="", profile="soak_endurance", sampled=True):
+    def judge(*, load=None, test=EXITED, begun=True, fail="", profile="soak_endurance", sampled=True, faults=()):
         soak = {"settings": asdict(settings_of(missing="warn" if profile == "soak_smoke" else "fail", profile=profile))}
         case = build.case(
-            services=[build.service("a")], soak={**soak, "schedule": [], "topology": "single", "seed": None}
+            services=[build.service("a")], soak={**soak, "schedule": list(faults), "topology": "single", "seed": None}
         )
         case = build.replace(
             case, test=build.replace(case.test, node="n1", client="script", result_paths=("results/",))
@@ -39,6 +39,8 @@ def soaked(tmp_path, build):
             write_load(folder / "test_artifacts/results/soak_windows.jsonl", **(load or {}))
         if sampled:
             write_node(folder / "soak")
+        for fault in faults:
+            write_faults(folder / "soak", fault["id"], fault["at_s"])
         if fail:
             board.claim("failure", failure.of(fail, f"it was {fail}", at=3.0, step="test").as_dict())
         document = judging.report_case(run, case, board, shared, 100.0)
@@ -84,3 +86,14 @@ def test_what_the_gates_say_is_in_the_record(soaked):
 )
 def test_how_a_soak_ended_is_told(note, word):
     assert soak_judging.how_ended(note) == word
+
+
+def test_g05_a_failure_while_a_fault_was_felt_names_it(soaked):
+    """The load began at 2 s; the service died a second later."""
+    dead = {"id": "kill.0", "kind": "kill", "at_s": 0.5, "duration_s": 2.0, "node": "n1", "service": "a", "params": {}}
+    document, _ = soaked(fail="service_died", faults=[{**dead, "recovery_s": 5.0, "expected": True}])
+    assert document["failure"]["during_fault"] == "kill.0"
+
+
+def test_a_failure_that_no_fault_explains_names_none(soaked):
+    assert soaked(fail="service_died")[0]["failure"]["during_fault"] == ""
