@@ -13,7 +13,7 @@ POINTS ?= 0
 POINTS_OF_A_TEST := 80
 STARTS ?= 10000
 
-.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep syscall-sweep short-syscall-sweep robustness fault-tries strace rsync postgres lock clean
+.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep syscall-sweep short-syscall-sweep robustness fault-tries strace rsync postgres iproute2 lock clean
 
 help: ## show these words
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -51,10 +51,10 @@ types: setup ## types of Python
 units: setup ## tests that need no engine
 	@$(PYTEST) -n auto tests/unit
 
-integration: setup images strace postgres ## tests against the Docker engine of this machine
+integration: setup images strace postgres iproute2 ## tests against the Docker engine of this machine
 	@$(PYTEST) tests/integration
 
-e2e: setup images ## runs on real nodes: sshd, dockerd, containers
+e2e: setup images iproute2 ## runs on real nodes: sshd, dockerd, containers
 	@$(PYTEST) tests/e2e
 
 bench: setup images rsync ## figures beside their peers, one JSON line each
@@ -69,6 +69,9 @@ short-crash-sweep: setup images
 strace rsync:
 	@setup/tool $@
 
+iproute2:
+	@setup/tool ip iproute2
+
 postgres:
 	@setup/postgres
 
@@ -82,7 +85,7 @@ short-syscall-sweep: setup strace
 robustness: setup images ## STARTS simultaneous starts, recovery from kill -9, what lease, snapshot and proof cost, damaged transfers and archives
 	@failed=0; $(BIN)/python bench/starts.py $(STARTS) || failed=1; for one in recovery lease_cost damage archive_fuzz proof_cost; do $(BIN)/python bench/$$one.py || failed=1; done; exit $$failed
 
-fault-tries: setup images strace ## try each fault as often as the fault catalogue says
+fault-tries: setup images strace iproute2 ## try each fault as often as the fault catalogue says
 	@$(PYTEST) --all-tries -m tries
 
 lock: setup ## pin every dependency with its digest

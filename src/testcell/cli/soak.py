@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that the others start at once
 
-"""`soak`: scenarios for hours, with faults and gates; follow one that goes on."""
+"""`soak`: scenarios for hours, with faults and gates; follow one that goes on; the nights side by side."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from testcell.cli import attaching, execution, extra, inputs, output, planning
+from testcell.cli import attaching, execution, extra, inputs, night_screen, output, planning
 from testcell.cli.errors import usage
 from testcell.cli.settings import (
     WAIT,
@@ -72,6 +72,9 @@ def soak(
     attach: Annotated[
         str, typer.Option(metavar="RUN", help="Follow a soak to its end; go on with it if its controller has died.")
     ] = "",
+    nights: Annotated[
+        bool, typer.Option("--nights", help="Show the soaks so far, of NAMEs or all, side by side.")
+    ] = False,
     inventory: InventoryOption = None,
     limit: Annotated[
         str, typer.Option(metavar="NODES", help="Only these nodes: names, wildcards, !name, comma separated.")
@@ -102,6 +105,11 @@ def soak(
         WAIT: wait,
     }
     given = {name: str(value) for name, value in choices.items() if value not in (None, "")}
+    if nights and attach:
+        usage(ctx, "--nights and --attach were both given.")
+    if nights:
+        night_screen.show(settings, where, names or ())
+        return
     if attach:
         _only_attach(ctx, {"NAME": names, "dry_run": dry_run, "limit": limit, **given})
         waits = {name: value for name, value in given.items() if name == WAIT}
