@@ -17,7 +17,6 @@ from .histogram import Histogram
 from .judgement import NO_DATA, NOT_ASKED, PASS
 from .model import LoadWindow, Series
 from .record import FaultStory, SoakRecord, iso
-from .spans import Span, within
 
 SCHEMA_VERSION = 1
 OK, FAILED = "ok", "failed"
@@ -132,7 +131,7 @@ def of_fault(story: FaultStory) -> dict[str, Any]:
 
 def requests(record: SoakRecord) -> dict[str, Any]:
     """Return the counts of all requests, and of those outside and inside the windows in which failures are expected."""
-    inside, outside = split(record)
+    inside, outside = record.parted
     return {
         name: _counts(windows)
         for name, windows in (("all", record.evidence.windows), ("outside", outside), ("inside", inside))
@@ -141,22 +140,12 @@ def requests(record: SoakRecord) -> dict[str, Any]:
 
 def latencies(record: SoakRecord) -> dict[str, Any]:
     """Return percentiles of each latency outside and inside the windows of faults, those of the warm-up left out."""
-    inside, outside = split(record)
+    inside, outside = record.parted
     names = list(dict.fromkeys(name for one in record.evidence.windows for name in one.latencies))
     return {
         name: {"outside": _percentiles(name, outside, record), "inside": _percentiles(name, inside, record)}
         for name in names
     }
-
-
-def split(record: SoakRecord) -> tuple[list[LoadWindow], list[LoadWindow]]:
-    """Return the windows of the load that touch a time in which failures are expected, and the others: as the gates do."""
-    excused: list[Span] = record.chaos.excused()
-    inside: list[LoadWindow] = []
-    outside: list[LoadWindow] = []
-    for one in record.evidence.windows:
-        (inside if within(excused, (one.began_s, one.ended_s)) else outside).append(one)
-    return inside, outside
 
 
 def of_series(series: Series) -> dict[str, Any]:

@@ -117,9 +117,9 @@ def _night(run_dir: Path, ref: CaseRef, topology: str, plan: Mapping[str, Any], 
 
 def _ref(facts: Mapping[str, Any]) -> CaseRef:
     attempt = facts.get("attempt")
-    known = isinstance(attempt, int) and not isinstance(attempt, bool)
-    names = (Path(text(facts.get(name))).name for name in ("scenario", "case"))
-    return CaseRef(*names, attempt if known else 1)
+    # damage must not lead out of the run's folder
+    scenario, case = (Path(text(facts.get(name))).name.lstrip(".") for name in ("scenario", "case"))
+    return CaseRef(scenario, case, attempt if isinstance(attempt, int) else 1)
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -369,7 +369,7 @@ def _marks(axis: _Axis, divisor: float) -> list[float]:
         return [value * divisor for value in found if low <= value <= high]
     rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(digit * power for digit in (1, 2, 2.5, 5, 10) if digit * power >= rough * 0.999)
+    step = next(digit * power for digit in (1, 2, 5, 10) if digit * power >= rough * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [place * step * divisor for place in range(first, last + 1)]
 
@@ -400,7 +400,8 @@ def _row(curve: Curve, unit: str, divisor: float) -> Row:
 
 
 def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    """Return a name with its middle left out: names of many are told apart by their ends."""
+    return text if len(text) <= most else f"{text[: most // 3]}…{text[1 + most // 3 - most :]}"
 
 
 def unique(keys: Iterable[str]) -> Iterator[str]:

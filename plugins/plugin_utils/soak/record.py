@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import Any
 
 from .judgement import ESSENTIAL, FAIL, NO_DATA, WARN, Evidence, Gate, Judgement, Limits
 from .left import Asked, Left
-from .model import Fault
+from .model import Fault, LoadWindow
 from .schedule import Injection
 from .spans import Chaos
 
@@ -78,6 +80,17 @@ class SoakRecord:
         begins = {one.node: one.begin for one in self.left.readings}
         first = begins.get(self.asked.load_node) or next((one for one in begins.values() if one), None)
         return first.unix_s if first else None
+
+    @cached_property
+    def parted(self) -> tuple[list[LoadWindow], list[LoadWindow]]:
+        """Return the windows of the load that touch a time in which failures are expected, and the others: as the gates do."""
+        excused = self.chaos.excused()
+        ends = [ended for _, ended in excused]
+        parts: tuple[list[LoadWindow], list[LoadWindow]] = ([], [])
+        for one in self.evidence.windows:
+            first = bisect_right(ends, one.began_s)
+            parts[not (first < len(ends) and excused[first][0] < one.ended_s)].append(one)
+        return parts
 
     def unix_s(self, at_s: float | None) -> float | None:
         """Return a moment of the soak as Unix time."""
