@@ -52,6 +52,17 @@ def test_metadata_compose_and_load_agree() -> None:
     assert expected == {role: sum(s["role"] == role for s in services.values()) for role in ("prefill", "decode")}
 
 
+def test_a_soak_reads_the_reports_of_every_service_where_its_node_keeps_them() -> None:
+    reports = {one["service"]: one for one in METADATA["soak"]["reports"]}
+    assert list(reports) == list(COMPOSE["services"])
+    for name, service in COMPOSE["services"].items():
+        (source, target), folder = service["volumes"][0].split(":"), environment(name, {})["SIM_REPORT_DIR"]
+        assert folder.startswith(target) and (SCENARIO / source).is_dir()
+        assert reports[name]["path"] == f"{folder.replace(target, source.removeprefix('./'))}/epoch-*.json"
+    (metrics,) = METADATA["soak"]["metrics"]
+    assert (metrics["service"], metrics["port"]) == ("router", PORTS["router"])
+
+
 @pytest.mark.parametrize(
     ("variables", "address"),
     [({}, "http://decode-2:18122"), ({"TESTCELL_HOST_DECODE_2": "10.0.0.7"}, "http://10.0.0.7:18122")],

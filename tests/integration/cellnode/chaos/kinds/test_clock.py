@@ -9,9 +9,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos import clock
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos import clock, op
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos.fault import Gone
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.deploy import override
 
 # Prints the wall clock and how long a sleep of 0.1 s took by the clock that only goes forward.
 TICKS = """import time
@@ -19,6 +20,16 @@ while True:
     began = time.monotonic()
     time.sleep(0.1)
     print(int(time.time()), time.monotonic() - began, flush=True)
+"""
+
+
+# It has an environment and a mount of its own, which stay.
+SERVICE = """services:
+  a:
+    image: testcell/engine-sim:1
+    entrypoint: [tini, --, sleep, "600"]
+    environment: {OWN: "1"}
+    volumes: ["./own:/own"]
 """
 
 
@@ -43,14 +54,16 @@ def working(faketime, monkeypatch):
 
 
 @pytest.fixture
-def prepared(container, working, tmp_path, event):
-    """A container that was started as the preload says."""
+def prepared(container, working, tmp_path, event, docker_cli):
+    """A container that was started as the preload says, and runs."""
     folder = tmp_path / "clock"
     folder.mkdir()
     wanted = clock.preload(clock.library({}), str(folder))
     options = [word for name, value in wanted["environment"].items() for word in ("-e", f"{name}={value}")]
     options += [word for volume in wanted["volumes"] for word in ("-v", volume)]
-    return container(*options, command=("python3", "-c", TICKS))
+    made = container(*options, command=("python3", "-c", TICKS))
+    assert event("clock_jump").place.ctx.clock.until(lambda: docker_cli("logs", "--tail", "1", made), 20)
+    return made
 
 
 def ticks(docker_cli, container):
@@ -133,3 +146,31 @@ BAD = [
 @pytest.mark.parametrize(("params", "message"), BAD)
 def test_a_bad_parameter_is_named(event, params, message):
     assert event("clock_jump", **params).lacking().startswith(message)
+
+
+def test_a_container_that_compose_has_made_can_jump(event, cell, compose, working, docker_cli):
+    """The override of a run carries what is needed beside what the service has itself."""
+    folder = cell.case_dir / "clock" / "a"
+    folder.mkdir(parents=True)
+    data = cell.write(SERVICE)
+    (cell.case_dir / "scenario" / "own").mkdir()
+    marks = override.labels(cell.run["id"], cell.run["scenario"], cell.run["case"], 1)
+    more = {"a": clock.preload(clock.library({}), str(folder))}
+    made = cell.compose(SERVICE, compose, override=override.build(override.objects_of([data]), marks, more))
+    cell.call("start", services=["a"])
+    container = made["containers"][0]["id"]
+    assert docker_cli("exec", container, "sh", "-c", "echo $OWN; ls -d /own").split() == ["1", "/own"]
+    jump = event("clock_jump", container, jump_s=3600)
+    jump.felt()
+    jump.ended()
+    assert not jump.effect().applied
+
+
+@pytest.mark.parametrize(
+    ("kind", "params"), [("clock_jump", {"jump_s": 60}), ("kill", {}), ("clock_jump", {"jump_s": 1})]
+)
+def test_a_node_names_the_library_where_its_clocks_shall_jump_and_can(event, working, faketime, kind, params):
+    answer = op.check(event(kind).place.ctx, {"kinds": [{"kind": kind, "params": params}]})
+    can = kind == "clock_jump" and not answer["lacking"][kind]
+    assert can == (params == {"jump_s": 60})
+    assert answer["library"] == (f"{faketime}/libfaketime.so.1" if can else "")
