@@ -100,7 +100,8 @@ class Happening:
         except Gone as exc:
             self.say("target_gone", why=str(exc))
         except (CellError, OSError) as exc:
-            self.say("failed", why=str(exc))
+            unsupported = isinstance(exc, CellError) and exc.kind == "chaos_unsupported"
+            self.say("unsupported" if unsupported else "failed", why=str(exc))
         except Exception as exc:  # the record is on disk: whatever has begun is undone by the guard
             self.say("failed", why=f"{type(exc).__name__}: {exc}")
         finally:
@@ -133,6 +134,9 @@ class Happening:
         self._aim = self._found()
         self._expires = self._stage.now + INJECT_S + max(self._lasts(), EFFECT_S)
         place = self._place()
+        lacking = self._fault.lacking(place, self._event.params)
+        if lacking:
+            raise Refused("unsupported", lacking)
         self._undo = self._fault.prepare(place, self._aim)
         before = self._fault.effect(place, self._aim, self._undo)
         self.say("control", applied=before.applied, measured=dict(before.measured))
@@ -270,7 +274,7 @@ class Happening:
         """Raise unless the fault was felt, or in a negative control was not."""
         if self._stage.plan.negative:
             if effect.applied:
-                raise CellError("chaos_unsupported", "an effect was measured although nothing was injected")
+                raise Refused("failed", "an effect was measured although nothing was injected")
         elif not effect.applied:
             raise Refused("not_applied", effect.why or f"no effect was measured within {EFFECT_S:g} s")
 

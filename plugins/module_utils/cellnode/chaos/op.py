@@ -68,7 +68,8 @@ def begin(ctx: Context, args: Json) -> Json:
     plan = plans.parse(args)
     if ctx.check:
         return {"started": False, "existing": False}
-    contact.refuse_open(ctx)
+    if _unit(ctx, RUNNER) is None:  # else this is the same request once more, and faults of it may be open
+        contact.refuse_open(ctx)
     path = plans.write(ctx, args)
     limit = BEGIN_WITHIN_S + plan.duration_s + RUNNER_GRACE_S
     guarded = _start(ctx, GUARD, main.GUARD, path, limit + GUARD_GRACE_S, GUARD_GRACE_S)

@@ -45,6 +45,7 @@ class Soak:
 
     cell: Any
     docker: Callable[..., str]
+    again: Callable[[], dict[str, Any]] = dict
 
     @property
     def folder(self) -> Path:
@@ -61,7 +62,8 @@ class Soak:
             {"at_s": 0.0, "duration_s": 0.2, "service": "web", "params": {}, "recovery_s": 30, **one} for one in events
         ]
         args = {"schedule": schedule, "checks": CHECKS, "duration_s": duration_s, **more}
-        assert self.call("begin", **args) == {"started": True, "existing": False}
+        self.again = lambda: self.call("begin", **args)
+        assert self.again() == {"started": True, "existing": False}
         self.mark(duration_s)
 
     def mark(self, duration_s: float = LONG_S) -> None:

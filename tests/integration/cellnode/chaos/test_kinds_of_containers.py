@@ -31,6 +31,7 @@ def test_a_fault_is_measured_undone_and_recovered_from(soak, inspect, kind, felt
     assert effect["applied"] and measured.items() <= effect["measured"].items()
     assert state_of(inspect(name)) == felt
     assert [record["state"] for record in soak.records()] == ["injected"]
+    assert soak.again() == {"started": True, "existing": True}
     assert soak.call("status")["open"][0]["id"] == "e.0"
     ended = soak.call("end")
     assert ended["left"] == []

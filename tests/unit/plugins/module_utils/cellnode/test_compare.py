@@ -40,7 +40,12 @@ def card(used, uuid="G0"):
 
 MINE, PROJECT, OTHER = {"testcell.run": "r1"}, {"com.docker.compose.project": "testcell-r1-s"}, {"testcell.run": "r10"}
 
+FAULT = {"id": "e", "kind": "pause", "service": "web", "state": "injected", "age_s": 7.0, "run": "r1", "held": True}
+
 TABLE = [
+    pytest.param({}, {"chaos": [FAULT]}, ["chaos e"], [], id="F64-our-fault"),
+    pytest.param({}, {"chaos": [{**FAULT, "run": "r2", "held": False}]}, ["chaos e"], [], id="F64-fault-of-a-dead-run"),
+    pytest.param({}, {"chaos": [{**FAULT, "run": "r2"}]}, [], ["chaos e"], id="F64-fault-of-who-shares-the-node"),
     pytest.param({}, {"containers": [box("a", MINE)]}, ["container a"], [], id="our-container"),
     pytest.param(
         {"containers": [box("a", MINE)]}, {"containers": [box("a", MINE)]}, ["container a"], [], id="ours-before-too"

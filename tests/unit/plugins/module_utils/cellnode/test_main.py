@@ -94,7 +94,7 @@ def test_a_request_that_cannot_be_read_is_told(ask, raw, words):
 def test_an_unknown_operation_lists_the_known_ones(ask):
     error = ask(op="explode")[1][0]["error"]
     assert error["kind"] == "protocol_error"
-    assert "known: canary, clean, compose" in error["message"]
+    assert "known: canary, chaos, clean, compose" in error["message"]
 
 
 @pytest.mark.parametrize(

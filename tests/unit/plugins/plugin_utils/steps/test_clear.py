@@ -74,11 +74,18 @@ def test_f25_a_node_is_told_of_failures_that_are_its_own(make_cell, build, failu
 
 
 LEAK = {"error_kind": "process_leak", "what": "process 7", "error": "sleep 9: ignores KILL in state D"}
+FAULT = {"error_kind": "chaos_not_reverted", "what": "fault e of run r", "error": "container web is paused"}
 STAYS = {"error_kind": "docker_leftover", "what": "network n", "error": "has active endpoints"}
 
 
 @pytest.mark.parametrize(
-    ("errors", "kind"), [([LEAK], "process_leak"), ([STAYS], "cleanup_failed"), ([STAYS, LEAK], "process_leak")]
+    ("errors", "kind"),
+    [
+        ([LEAK], "process_leak"),
+        ([STAYS], "cleanup_failed"),
+        ([STAYS, LEAK], "process_leak"),
+        ([LEAK, FAULT], "chaos_not_reverted"),
+    ],
 )
 @pytest.mark.parametrize("step", [clear.stop, clear.clean])
 def test_f34_what_stays_is_a_failure_that_names_it(make_cell, build, step, errors, kind):

@@ -89,7 +89,7 @@ class Fake:
             raise found
 
     def lacking(self, place, params):
-        return ""
+        return self.faults.get("lacking", "")
 
     def prepare(self, place, aim):
         self._ask("prepare", place.id)

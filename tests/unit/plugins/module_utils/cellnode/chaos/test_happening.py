@@ -63,6 +63,8 @@ def test_what_is_felt_before_is_not_begun(scene):
         pytest.param({"inject": CellError("docker_timeout", "slow")}, ["control", "record", "undone", "verified", "failed"], id="half-done"),
         pytest.param({"inject": ValueError("bug")}, ["control", "record", "failed"], id="a-bug-is-left-to-the-guard"),
         pytest.param({"effect": OSError(5, "no")}, ["failed"], id="F67-no-control"),
+        pytest.param({"lacking": "tc is not there"}, ["unsupported"], id="F67-lacking"),
+        pytest.param({"inject": CellError("chaos_unsupported", "no")}, ["control", "record", "undone", "verified", "unsupported"], id="F67-at-the-injection"),
     ],
 )  # fmt: skip
 def test_whatever_goes_wrong_is_told_and_undone(scene, fault, phases):
