@@ -120,7 +120,7 @@ class Jump:
         path = Path(undo["path"])
         folder_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            durable.replace_bytes(folder_fd, path.name, f"{undo['jump_s']:+.0f}\n".encode(), mode=0o644)
+            durable.replace_bytes(folder_fd, path.name, f"{undo['jump_s']:+.3f}\n".encode(), mode=0o644)
         finally:
             os.close(folder_fd)
 
@@ -151,10 +151,10 @@ class Jump:
 
 
 def _jump_s(params: Mapping[str, Any]) -> float:
-    jump = values.whole(params, "jump_s", -int(MOST_S), int(MOST_S))
+    jump = values.number(params, "jump_s", -MOST_S, MOST_S)
     if abs(jump) < LEAST_S:
-        raise values.refuse("jump_s", jump, f"at least {LEAST_S:g} s ahead or behind")
-    return float(jump)
+        raise values.refuse("jump_s", params["jump_s"], f"at least {LEAST_S:g} s ahead or behind")
+    return jump
 
 
 def _inspected(place: Place, aim: Aim) -> Json:

@@ -24,7 +24,7 @@ HOOKS = {"in": ("PREROUTING", "-i", "--dport"), "out": ("POSTROUTING", "-o", "--
 CUT_PCT = 95.0
 CUT_COUNT = 200
 EXPECTED_LOST = 20  # so many losses are expected of a measurement: a quarter of them is far from chance and from none
-MOST_SENT = 4000
+MOST_SENT = 20_000
 BURST_BYTES = 3200  # two packets: what may always pass at once
 ROUND_TRIP = "round_trip"
 Json = dict[str, Any]
@@ -242,7 +242,7 @@ def answering(door: Door, aim: Aim, links: list[Json]) -> str:
 
 
 def _loss_pct(params: Mapping[str, Any]) -> float:
-    return values.number(params, "loss_pct", 0.5, 100)
+    return values.number(params, "loss_pct", 0.1, 100)
 
 
 def _rate_kbit(params: Mapping[str, Any]) -> float:

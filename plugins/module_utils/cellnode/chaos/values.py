@@ -17,7 +17,7 @@ UNITS = {"": 1, "B": 1}
 UNITS.update({f"{letter}iB": 1 << (10 * power) for power, letter in enumerate("KMGT", 1)})
 UNITS.update({f"{letter}B": 1000**power for power, letter in enumerate(("k", "M", "G", "T"), 1)})
 MOST_BYTES = 1 << 50
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)\Z")
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d+)?)\s*([A-Za-z]*)\Z")
 
 
 def refuse(key: str, value: object, allowed: str) -> CellError:

@@ -57,12 +57,12 @@ def test_a_cut_is_felt_in_its_direction_only(container, event, direction, inward
     assert answers(cut)
 
 
-LOSSES = [(1, 0.3, 3), (5, 2, 12), (20, 8, 36), (80, 60, 95)]
+LOSSES = [(0.1, 0.02, 0.5), (1, 0.3, 3), (5, 2, 12), (20, 8, 36), (80, 60, 95)]
 
 
 @pytest.mark.parametrize(("wanted", "least", "most"), LOSSES, ids=[f"{loss[0]} %" for loss in LOSSES])
 def test_a_loss_is_measured_as_asked_for(container, event, wanted, least, most):
-    """F18: 1, 5 and 20 % are told from none."""
+    """F18: 0.1, 1, 5 and 20 % are told from none."""
     loss = event("network_loss", container(), loss_pct=wanted)
     measured = loss.felt().measured
     assert least <= measured["loss_in_pct"] <= most
@@ -186,8 +186,8 @@ def test_a_container_without_a_network_is_refused(container, event):
 
 BAD = [
     ("network_cut", {"direction": "up"}, "params.direction is 'up'; allowed: in, out, both"),
-    ("network_loss", {}, "params.loss_pct is None; allowed: a number from 0.5 to 100"),
-    ("network_loss", {"loss_pct": "20"}, "params.loss_pct is '20'; allowed: a number from 0.5 to 100"),
+    ("network_loss", {}, "params.loss_pct is None; allowed: a number from 0.1 to 100"),
+    ("network_loss", {"loss_pct": "20"}, "params.loss_pct is '20'; allowed: a number from 0.1 to 100"),
     ("network_rate", {"rate_kbit": 1}, "params.rate_kbit is 1; allowed: a number from 32 to 1e+07"),
 ]
 
