@@ -214,8 +214,12 @@ def with_engine(folder: Path, program: Path) -> Iterator[Cell]:
     folder.mkdir()
     socket = f"unix://{folder}/s"
     env = {**os.environ, MARK: str(folder)}
+    # Without a bridge an engine removes docker0, which is that of the machine's own engine.
+    bridge = f"tf{uuid.uuid4().hex[:8]}"
+    for change in (["link", "add", bridge, "type", "bridge"], ["address", "add", "192.0.2.5/30", "dev", bridge]):
+        subprocess.run(["ip", *change], check=True, timeout=30)
     words = ["dockerd", "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid",
-             "-H", socket, "--bridge=none", "--iptables=false", "--ip6tables=false"]  # fmt: skip
+             "-H", socket, f"--bridge={bridge}", "--iptables=false", "--ip6tables=false"]  # fmt: skip
     # The engine is nobody's child, as on a node.
     start = ["sh", "-c", f'"$@" >>{folder}/log 2>&1 &', "sh", *words]
     cell = Cell("own-engine", folder, program, OWN_ENGINE, ("dockerd_restart",) * 3, {"DOCKER_HOST": socket})
@@ -230,6 +234,7 @@ def with_engine(folder: Path, program: Path) -> Iterator[Cell]:
         cell.remove_containers()
     finally:
         end_marked(str(folder))
+        subprocess.run(["ip", "link", "delete", bridge], check=True, timeout=30)
 
 
 def _answers(cell: Cell) -> bool:

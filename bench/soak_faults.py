@@ -295,7 +295,15 @@ def _injected(tally: Tally, seed: int) -> Iterator[dict[str, object]]:
     kinds = dict(Counter(told["kind"] for told in injected))
     ends = dict(Counter(told["phase"] for phase in sorted(OVER) for _, told in tally.all(phase)))
     held = {"target": tally.count, "holds": len(injected) >= tally.count}
-    facts = {"kinds": kinds, "ends": ends, "lacking": lacking(tally), "not_done": NOT_HERE, "seed": seed}
+    failed = Counter(f"{told['kind']}: {told['why']}"[:200] for _, told in tally.all("failed"))
+    facts = {
+        "failed": dict(failed.most_common(20)),
+        "kinds": kinds,
+        "ends": ends,
+        "lacking": lacking(tally),
+        "not_done": NOT_HERE,
+        "seed": seed,
+    }
     yield line("G1-injected", len(injected), "faults", "rounds", len(tally.rounds), **held, **facts)
     effects = [told for one, told in tally.all("effect") if one.of(told["id"], "injected")]
     felt = [told for told in effects if told["applied"]]

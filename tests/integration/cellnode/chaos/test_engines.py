@@ -34,6 +34,11 @@ MINDED = 'while [ ! -e "$END" ]; do "$@" >>"$LOG" 2>&1; sleep 0.2; done &'
 LIMIT_S = 60.0
 
 
+def ip(*words: str) -> None:
+    """Change a network interface."""
+    subprocess.run(["ip", *words], check=True, timeout=30)
+
+
 class Daemon:
     """An engine of its own."""
 
@@ -42,8 +47,12 @@ class Daemon:
         self.socket = str(folder / "docker.sock")
         self.url = f"unix://{self.socket}"
         self.env = {**os.environ, "LOG": str(folder / "log"), "END": str(folder / "end"), "TESTCELL_TEST": str(folder)}
+        # Without a bridge an engine removes docker0, which is that of the machine's own engine.
+        self.bridge = f"tc{os.urandom(4).hex()}"
+        ip("link", "add", self.bridge, "type", "bridge")
+        ip("address", "add", "192.0.2.1/30", "dev", self.bridge)
         words = ["dockerd", "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid",
-                 "-H", self.url, "--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=vfs"]  # fmt: skip
+                 "-H", self.url, f"--bridge={self.bridge}", "--iptables=false", "--ip6tables=false", "--storage-driver=vfs"]  # fmt: skip
         subprocess.run(["sh", "-c", way, "sh", *words], env=self.env, cwd=folder, check=True, timeout=30)
         wait(self.life, "the engine of the test answers", LIMIT_S)
 
@@ -85,6 +94,7 @@ class Daemon:
         for line in Path("/proc/self/mounts").read_text().splitlines():
             if line.split()[1].startswith(f"{self.folder}/"):
                 subprocess.run(["umount", "-l", line.split()[1]], check=False, timeout=30)
+        ip("link", "delete", self.bridge)
         shutil.rmtree(self.folder)
 
 
