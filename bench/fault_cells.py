@@ -222,7 +222,7 @@ def with_engine(folder: Path, program: Path) -> Iterator[Cell]:
              "-H", socket, f"--bridge={bridge}", "--iptables=false", "--ip6tables=false"]  # fmt: skip
     # The engine is nobody's child, as on a node.
     start = ["sh", "-c", f'"$@" >>{folder}/log 2>&1 &', "sh", *words]
-    cell = Cell("own-engine", folder, program, OWN_ENGINE, ("dockerd_restart",) * 3, {"DOCKER_HOST": socket})
+    cell = Cell("own-engine", folder, program, OWN_ENGINE, ("dockerd_restart",), {"DOCKER_HOST": socket})
     try:
         subprocess.run(start, env=env, cwd=folder, check=True, timeout=ENGINE_S)
         wait_for(lambda: _answers(cell), ENGINE_S)
