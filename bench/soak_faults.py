@@ -115,6 +115,12 @@ class Round:
         """Return the lines of one phase of an event."""
         return [one for one in self.told.get(event, ()) if one["phase"] == phase]
 
+    @property
+    def known(self) -> set[str]:
+        """Return the events of which there was a record."""
+        recorded = {event for event in self.told if self.of(event, "record") or self.of(event, "undone")}
+        return recorded | self.expiries.keys()
+
     def after_end_s(self, undone: Json) -> float:
         """Return how long after its planned end a fault was undone (s)."""
         (injected,), (planned,) = self.of(undone["id"], "injected"), self.of(undone["id"], "planned")
@@ -149,7 +155,7 @@ class Round:
     def _begin(self) -> None:
         """Begin as a controller does; one that is killed is followed by another, which begins the same again."""
         checks = {name: check for name, check in CHECKS.items() if name in self.cell.containers}
-        args = {"action": "begin", "schedule": self.events, "checks": checks, "duration_s": LOAD_S}
+        args: Json = {"action": "begin", "schedule": self.events, "checks": checks, "duration_s": LOAD_S}
         if self.killed == REQUEST:
             request = self.cell.started(self.attempt, "chaos", **args)
             time.sleep(self.rng.uniform(0, 0.6))
@@ -231,8 +237,7 @@ class Round:
             ends = [phase for phase in phases if phase in OVER]
             if len(ends) > 1 or (not ends and self.killed not in (RUNNER, BOTH)):
                 self.wrong.append(f"{event} ends {len(ends)} times: {phases}")
-            known = event in self.expiries or "record" in phases
-            if known and (phases.count("undone"), phases.count("verified")) != (1, 1):
+            if event in self.known and (phases.count("undone"), phases.count("verified")) != (1, 1):
                 self.wrong.append(f"{event} is not undone and verified once: {phases}")
             if any(one.get("left") for one in told):
                 self.wrong.append(f"{event} left something: {told}")
@@ -326,9 +331,9 @@ def lacking(tally: Tally) -> dict[str, str]:
 
 
 def _undone(tally: Tally) -> Iterator[dict[str, object]]:
-    known = sum(len(one.expiries) for one in tally.rounds)
+    known = sum(len(one.known) for one in tally.rounds)
     proved = [told for _, told in tally.all("verified") if told["left"] == []]
-    held = {"target": known, "holds": len(proved) == known}
+    held: dict[str, object] = {"target": known, "holds": len(proved) == known}
     yield line("G1-undone", len(proved), "faults undone and proved to be gone", "records", known, **held)
     left = [text for one in tally.rounds for text in one.residual]
     yield line("G1-residual", len(left), "things left", "records", known, **at_most(len(left), 0), left=left[:20])
@@ -353,7 +358,8 @@ def _killed(tally: Tally) -> Iterator[dict[str, object]]:
 
 def _seconds(undone: list[tuple[Round, Json]]) -> Iterator[dict[str, object]]:
     """Yield how long after its expiry the guard has undone a fault, and how long after its planned end the runner has."""
-    guard = [(told["kind"], told["b"] - one.expiries[told["id"]]) for one, told in undone if told["by"] == "guard"]
+    by_guard = [(one, told) for one, told in undone if told["by"] == "guard" and told["id"] in one.expiries]
+    guard = [(told["kind"], told["b"] - one.expiries[told["id"]]) for one, told in by_guard]
     within = [seconds for kind, seconds in guard if kind != "dockerd_restart"]
     held = at_most(max(within, default=0.0), AFTER_S)
     for kind, seconds in (("", within), ("-of-an-engine", [value for kind, value in guard if value not in within])):
