@@ -5,15 +5,16 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
 NODES ?= 3
 BENCHES ?= cli_start adaptive_rate soak_client soak_sampler soak_percentiles soak_gates schedule deploy overhead artifacts recorder classify maintain nights
-
-BENCHES ?= cli_start adaptive_rate schedule deploy overhead artifacts recorder classify maintain nights soak_percentiles soak_gates
 KILLS ?= 1000
 KILLS_OF_A_TEST := 30
 POINTS ?= 0
 POINTS_OF_A_TEST := 80
 STARTS ?= 10000
+FAULTS ?= 1000
 
 .PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep syscall-sweep short-syscall-sweep robustness fault-tries strace rsync postgres iproute2 lock clean
+
+.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep syscall-sweep short-syscall-sweep robustness fault-sweep fault-tries strace rsync postgres lock clean
 
 help: ## show these words
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -86,6 +87,11 @@ robustness: setup images ## STARTS simultaneous starts, recovery from kill -9, w
 	@failed=0; $(BIN)/python bench/starts.py $(STARTS) || failed=1; for one in recovery lease_cost damage archive_fuzz proof_cost; do $(BIN)/python bench/$$one.py || failed=1; done; exit $$failed
 
 fault-tries: setup images strace iproute2 ## try each fault as often as the fault catalogue says
+
+fault-sweep: setup images ## FAULTS faults of all kinds on this machine, and whoever ought to undo them killed
+	@$(BIN)/python bench/soak_faults.py $(FAULTS)
+
+fault-tries: setup images strace ## try each fault as often as the fault catalogue says
 	@$(PYTEST) --all-tries -m tries
 
 lock: setup ## pin every dependency with its digest

@@ -33,9 +33,14 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
+def half(name: str) -> str:
+    """Return the name under which a file is written before it is put in place: what stays of a writer that was killed."""
+    return f".{zlib.crc32(os.fsencode(name)):08x}.tmp"
+
+
 def replace_bytes(folder_fd: int, name: str, data: bytes, mode: int = 0o600) -> None:
     """Put data in place of file name in an open folder, whole or not at all."""
-    temp = f".{zlib.crc32(os.fsencode(name)):08x}.tmp"
+    temp = half(name)
     with suppress(FileNotFoundError):
         os.unlink(temp, dir_fd=folder_fd)
     fd = os.open(temp, WRITE_FLAGS | os.O_EXCL, 0o600, dir_fd=folder_fd)

@@ -142,12 +142,19 @@ class Jump:
 
     def undo(self, place: Place, undo: Json) -> None:
         """Remove the file: the time is right again within a second."""
-        with suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(undo["path"])
+        for path in _written(undo):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                os.unlink(path)
 
     def left(self, place: Place, undo: Json) -> list[str]:
-        """Return the file if it is still there."""
-        return [f"file {undo['path']}"] if os.path.lexists(undo["path"]) else []
+        """Return the file if it is still there, or what was to become it."""
+        return [f"file {path}" for path in _written(undo) if os.path.lexists(path)]
+
+
+def _written(undo: Json) -> tuple[Path, Path]:
+    """Return the file, and what whoever is killed while it is written leaves."""
+    path = Path(undo["path"])
+    return path, path.with_name(durable.half(path.name))
 
 
 def _jump_s(params: Mapping[str, Any]) -> float:

@@ -79,6 +79,7 @@ class Happening:
         self._undo: dict[str, Any] = {}
         self._order = 0
         self._ends = self._expires = 0.0
+        self._undoing = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -111,6 +112,8 @@ class Happening:
         stage = self._stage
         if stage.loop.ending or stage.now >= stage.until:
             raise Refused("not_reached", "the soak ended before its time")
+        if self._event.kind in WHOLE_NODE:
+            yield from self._come_alone()
         yield self._meet
         trouble: Exception | None = None
         try:
@@ -137,12 +140,32 @@ class Happening:
         lacking = self._fault.lacking(place, self._event.params)
         if lacking:
             raise Refused("unsupported", lacking)
+<<<<<<< HEAD
         before = self._fault.effect(place, self._aim, {})
+=======
+        self._undo = self._fault.prepare(place, self._aim)
+        before = self._fault.effect(place, self._aim, self._undo)
+>>>>>>> w-g1
         self.say("control", applied=before.applied, measured=dict(before.measured))
         if before.applied:
             raise Refused("not_applied", f"it is felt before it has begun, so it could not be told: {before.why}")
         self._undo = self._fault.prepare(place, self._aim)
         self._arm()
+
+    def _come_alone(self) -> Life:
+        """Let what is being undone be undone first, and nothing else begin to be.
+
+        An undo that is cut off in the middle by a fault of the whole node may seem done afterwards, and is not.
+        """
+        self._open()
+        while any(other._undoing for other in self._stage.opened):
+            yield Wait(self._stage.now + NEST_PAUSE_S)
+
+    def _open(self) -> None:
+        """Take one's place among the open events, once."""
+        if self not in self._stage.opened:
+            self._order = next(self._stage.orders)
+            self._stage.opened.append(self)
 
     def _prove_lease(self) -> None:
         """Raise where another run has the node."""
@@ -177,7 +200,7 @@ class Happening:
 
     def _arm(self) -> None:
         stage, event, ctx = self._stage, self._event, self._stage.ctx
-        self._order = next(stage.orders)
+        self._open()
         record = Record(
             id=event.id,
             kind=event.kind,
@@ -195,7 +218,6 @@ class Happening:
             undo=self._undo,
         )
         stage.kept.save(record)
-        stage.opened.append(self)
         self.say("record")
 
     def _lasts(self) -> float:
@@ -210,13 +232,20 @@ class Happening:
             if record is None or not record.open or record.overdue(stage.now) or stage.loop.ending:
                 raise Refused("not_reached", "its time was over before it could begin")
             if not stage.plan.negative:
+                if self._event.kind in WHOLE_NODE:
+                    self._hold_below(record.expires)
                 self._fault.inject(place_of(stage.ctx, stage.engine, record), self._aim, self._undo)
                 self.say("injected")
             self._ends = stage.now + self._lasts()
             stage.kept.save(records.injected(record, max(self._ends, stage.now + EFFECT_S)))
+        self._hold_below(self._ends + UNDO_S)
+
+    def _hold_below(self, expires: float) -> None:
+        """Have the guard leave those that this one lies on alone until then."""
+        stage = self._stage
         for below in list(stage.opened):
             if below is not self and self._lies_on(below):
-                stage.kept.change(below._event.id, partial(records.longer, expires=self._ends + UNDO_S))
+                stage.kept.change(below._event.id, partial(records.longer, expires=expires))
 
     # -- while it lasts ------------------------------------------------------------------------------------------
 
@@ -240,9 +269,10 @@ class Happening:
 
     def _lies_on(self, other: Happening) -> bool:
         """Return whether another open event must not be undone before this one."""
-        if self._order < other._order:
-            return False
-        return self.key == other.key or self._event.kind in WHOLE_NODE
+        whole, others = self._event.kind in WHOLE_NODE, other._event.kind in WHOLE_NODE
+        if whole != others:
+            return whole
+        return self._order > other._order and (whole or self.key == other.key)
 
     # -- its end -------------------------------------------------------------------------------------------------
 
@@ -251,6 +281,7 @@ class Happening:
         stage = self._stage
         while any(other is not self and other._lies_on(self) for other in list(stage.opened)):
             yield Wait(stage.now + NEST_PAUSE_S)
+        self._undoing = True
         deadline = stage.now + UNDO_S
         while True:
             left = yield self._reverted

@@ -21,6 +21,7 @@ from ..errors import CellError
 FOLDER = "chaos"
 ARMED, INJECTED, UNDONE = "armed", "injected", "undone"
 SUFFIX, LOCK, OWN = ".json", ".lock", ".d"
+HALF = ".tmp"  # what a writer that was killed leaves beside a record
 LOCK_LIMIT_S = 60.0
 
 
@@ -147,7 +148,7 @@ class Records:
         if not self.folder.is_dir() or self.open():
             return
         for entry in sorted(self.folder.iterdir()):
-            if entry.suffix in (SUFFIX, LOCK):
+            if entry.suffix in (SUFFIX, LOCK, HALF):
                 entry.unlink()
         for folder in (self.folder, self.folder.parent):
             with suppress(OSError):  # another event or run has something there

@@ -98,6 +98,16 @@ def test_a_half_done_injection_is_undone(prepared, event, monkeypatch):
     jump.ended()
 
 
+def test_an_injection_that_was_killed_while_it_wrote_is_undone(prepared, event):
+    """F63: killed before the file was in its place."""
+    jump = event("clock_jump", prepared, jump_s=60)
+    path = Path(jump.prepare()["path"])
+    (path.parent / clock.durable.half(path.name)).write_text("+60")
+    assert len(jump.left()) == 1
+    jump.ended()
+    assert list(path.parent.iterdir()) == []
+
+
 def test_an_undo_after_the_container_is_gone(prepared, event, docker_cli):
     """F65: its folder stays on the node, so the file is removed from there."""
     jump = event("clock_jump", prepared, jump_s=60)

@@ -57,7 +57,7 @@ def test_what_is_felt_before_is_not_begun(scene):
 @pytest.mark.parametrize(
     ("fault", "phases"),
     [
-        pytest.param({"prepare": Gone("no container")}, ["control", "target_gone"], id="F65-before"),
+        pytest.param({"prepare": Gone("no container")}, ["target_gone"], id="F65-before"),
         pytest.param({"inject": Gone("it had ended")}, ["control", "record", "undone", "verified", "target_gone"], id="F65-at-the-injection"),
         pytest.param({"undo": Gone("it is removed")}, WHOLE, id="F65-at-the-undo"),
         pytest.param({"inject": CellError("docker_timeout", "slow")}, ["control", "record", "undone", "verified", "failed"], id="half-done"),
@@ -120,6 +120,30 @@ def test_faults_of_one_target_are_undone_in_order(scene):
     assert [one for one in scene.fake.said if one.startswith("undo")] == ["undo b", "undo a"]
     assert scene.kept.load("a").expires >= scene.line("undone", "b")["b"]
     assert scene.fake.world == []
+
+
+def test_a_fault_of_the_whole_node_begins_after_what_is_being_undone(scene):
+    """F66: what it would cut off in the middle would seem undone"""
+    answers = [CellError("docker_daemon_down", "no engine")] * 6
+    scene.fake.faults["undo"] = lambda: answers.pop() if answers else None
+    scene.play({"id": "e", "duration_s": 1.0}, {"id": "d", "kind": "dockerd_restart", "at_s": 3.0, "duration_s": 2.0})
+    assert scene.phases("e") == scene.phases("d") == WHOLE
+    assert [one for one in scene.fake.said if one in ("prepare d", "undo e")] == ["undo e"] * 7 + ["prepare d"]
+
+
+@pytest.mark.parametrize("service", ["", "web"], ids=["of the node", "of a service"])
+@pytest.mark.parametrize("at_s", [0.5, 3.0], ids=["begun before", "begun later"])
+def test_nothing_is_undone_while_the_whole_node_is_down(scene, at_s, service, monkeypatch):
+    """F66"""
+    monkeypatch.setattr(happening, "by_service", lambda _found: {"web": [scene.fake]})
+    monkeypatch.setattr(happening, "containers", lambda *_: [])
+    monkeypatch.setattr(happening.Happening, "_pid", lambda *_: 1)
+    scene.fake.id = "c" * 64
+    down = {"id": "d", "kind": "dockerd_restart", "duration_s": 9.0}
+    scene.play({"id": "e", "at_s": at_s, "duration_s": 2.0, "service": service}, down)
+    assert scene.phases("e") == scene.phases("d") == WHOLE
+    assert [one for one in scene.fake.said if one.startswith("undo")] == ["undo d", "undo e"]
+    assert scene.kept.load("e").expires >= (scene.line("undone", "d")["b"] if at_s < 1 else 0)
 
 
 def test_the_end_of_all_undoes_what_is_open_and_reaches_nothing_more(scene):

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import durable
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos import contact, records
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
 
@@ -79,6 +80,14 @@ def test_nothing_is_forgotten_while_something_is_open(kept, record, scene):
     kept.save(record("b", state="undone"))
     with kept.locked("b"):
         pass
+    kept.forget()
+    assert not (scene.ctx.root / "chaos").exists()
+
+
+def test_what_a_writer_that_was_killed_has_left_is_forgotten_too(kept, record, scene):
+    """F63"""
+    kept.save(record("a", state="undone"))
+    (kept.folder / durable.half("a.json")).write_text("{")
     kept.forget()
     assert not (scene.ctx.root / "chaos").exists()
 
