@@ -140,16 +140,11 @@ class Happening:
         lacking = self._fault.lacking(place, self._event.params)
         if lacking:
             raise Refused("unsupported", lacking)
-<<<<<<< HEAD
-        before = self._fault.effect(place, self._aim, {})
-=======
         self._undo = self._fault.prepare(place, self._aim)
         before = self._fault.effect(place, self._aim, self._undo)
->>>>>>> w-g1
         self.say("control", applied=before.applied, measured=dict(before.measured))
         if before.applied:
             raise Refused("not_applied", f"it is felt before it has begun, so it could not be told: {before.why}")
-        self._undo = self._fault.prepare(place, self._aim)
         self._arm()
 
     def _come_alone(self) -> Life:
