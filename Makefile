@@ -12,9 +12,8 @@ POINTS_OF_A_TEST := 80
 STARTS ?= 10000
 FAULTS ?= 1000
 
-.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep syscall-sweep short-syscall-sweep robustness fault-tries strace rsync postgres iproute2 lock clean
+.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep syscall-sweep short-syscall-sweep robustness fault-sweep fault-tries strace rsync postgres iproute2 lock clean
 
-.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep syscall-sweep short-syscall-sweep robustness fault-sweep fault-tries strace rsync postgres lock clean
 
 help: ## show these words
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -86,12 +85,10 @@ short-syscall-sweep: setup strace
 robustness: setup images ## STARTS simultaneous starts, recovery from kill -9, what lease, snapshot and proof cost, damaged transfers and archives
 	@failed=0; $(BIN)/python bench/starts.py $(STARTS) || failed=1; for one in recovery lease_cost damage archive_fuzz proof_cost; do $(BIN)/python bench/$$one.py || failed=1; done; exit $$failed
 
-fault-tries: setup images strace iproute2 ## try each fault as often as the fault catalogue says
-
-fault-sweep: setup images ## FAULTS faults of all kinds on this machine, and whoever ought to undo them killed
+fault-sweep: setup images iproute2 ## FAULTS faults of all kinds on this machine, and whoever ought to undo them killed
 	@$(BIN)/python bench/soak_faults.py $(FAULTS)
 
-fault-tries: setup images strace ## try each fault as often as the fault catalogue says
+fault-tries: setup images strace iproute2 ## try each fault as often as the fault catalogue says
 	@$(PYTEST) --all-tries -m tries
 
 lock: setup ## pin every dependency with its digest
