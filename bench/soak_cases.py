@@ -1062,3 +1062,26 @@ SERIES: dict[str, tuple[Floats, Floats, list[float], Callable[[float, float], bo
     "noise": (_HOUR, _FLAT, [], lambda low, high: -3.0 < low < 0.5 and -0.5 < high < 3.0),
     "growth": (_HOUR, _FLAT + 10.0 * _HOUR / HOUR_S, [], lambda low, high: 7.0 < low < 10.5 and 9.5 < high < 13.0),
 }
+
+# Limits that nothing can be held to, and what is said of them.
+REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"max_stall_secs": math.nan}, "max_stall_secs: is nan; expected a finite number from 0"),
+    ({"max_rss_slope": -1.0}, "max_rss_slope: is -1.0; expected a finite number from 0"),
+    ({"min_success_ratio": math.inf}, "min_success_ratio: is inf; expected a finite number from 0"),
+    ({"max_lag_p95": "20"}, "max_lag_p95: is '20'; expected a finite number from 0"),
+    ({"latency": {"ttft_ms": {"p95": math.nan}}}, "latency.ttft_ms.p95: is nan; expected a finite number from 0"),
+    (
+        {"latency": {"ttft_ms": {"q95": 1.0}}},
+        "latency.ttft_ms.q95: is no percentile; expected p and a number between 0 and 100, such as p95",
+    ),
+    (
+        {"latency_in_fault": {"e2e_ms": {"p100": 1.0}}},
+        "latency_in_fault.e2e_ms.p100: is no percentile; expected p and a number between 0 and 100, such as p95",
+    ),
+    (
+        {"latency": {"ttft_ms": {"p": 1.0}}},
+        "latency.ttft_ms.p: is no percentile; expected p and a number between 0 and 100, such as p95",
+    ),
+    ({"burst_windows": 0}, "burst_windows: is 0; expected at least 1"),
+    ({"missing": "ignore"}, "missing: 'ignore' is not known; allowed: warn, fail"),
+)

@@ -10,14 +10,15 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak import gates
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.judgement import Evidence, Judgement, Limits
 from rig import line
-from soak_cases import SERIES, Case, cases
+from soak_cases import REFUSED, SERIES, Case, cases
 from soak_mutants import Mutant, mutants
+from soak_world import LIMITS, World
 
 SEED = 20260101
 CASES, EVERY = 200, 4
@@ -104,6 +105,18 @@ def wrong_series(slope: Callable[..., Any]) -> str:
     return ""
 
 
+def wrong_limits(judge: Judge) -> str:
+    """Return the first limit that nothing can be held to and that is not refused as it ought to be, "" for none."""
+    for changes, message in REFUSED:
+        try:
+            judge(World(1, 600.0).evidence(), replace(LIMITS, **changes))
+        except ValueError as refused:
+            if str(refused) == message:
+                continue
+        return f"{changes}: not refused with {message!r}"
+    return ""
+
+
 class Noticing:
     """Tries the cases on mutants; what has noticed one is tried first on the next of the same module."""
 
@@ -112,9 +125,9 @@ class Noticing:
         self._orders: dict[str, list[Ready]] = {}
 
     def notices(self, mutant: Mutant) -> str:
-        """Return the first series or case that a mutant gets wrong, "" where none notices it."""
+        """Return the first series, limit or case that a mutant gets wrong, "" where none notices it."""
         broken = mutant.gates()
-        found = _mistake(wrong_series, broken.slope)
+        found = _mistake(wrong_series, broken.slope) or _mistake(wrong_limits, broken.judge)
         order = self._orders.setdefault(mutant.module, list(self._prepared))
         for number, one in enumerate(() if found else order):
             found = _mistake(wrong, one, broken.judge)

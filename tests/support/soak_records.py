@@ -35,6 +35,7 @@ def settings(duration_s: int, **more: Any) -> SoakSettings:
         "max_failure_ratio": 0.05,
         "max_rss_slope": 64 << 20,
         "enable_chaos": True,
+        "negative_control": False,
         "out_dir": "",
         "sample_interval_secs": 1,
         "warmup_secs": 10,

@@ -164,8 +164,8 @@ def test_a_node_without_room_cannot_work(project: Path) -> None:
     size = shutil.disk_usage(project).total
     code, (document,) = ask(project, "-e", f"testcell_min_free_bytes={size}")
     problems = document["nodes"][0]["problems"]
-    # the node's own folder, and the engine's where that lies on another file system
-    assert code == 5 and {(problem["level"], problem["error_kind"]) for problem in problems} == {("error", "disk_full")}
+    # the node's own folder, and the engine's where that lies on another file system; what another has left is a warning
+    assert code == 5 and {one["error_kind"] for one in problems if one["level"] == "error"} == {"disk_full"}
 
 
 def test_a_watch_on_a_terminal_is_redrawn_and_ends_at_control_c_with_the_cursor_back(project: Path) -> None:

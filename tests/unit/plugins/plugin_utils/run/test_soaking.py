@@ -75,12 +75,12 @@ def test_each_topology_is_a_case_with_its_label_placement_and_time(project):
         assert case.on_service_death == "end_test"
 
 
-def test_a_case_with_faults_has_its_schedule_and_goes_on_when_a_service_dies(project):
+def test_a_case_with_faults_has_its_schedule_and_restarts_nothing_itself(project):
     (case,) = decided(project, **CHAOS_ONLY).cases
     found = schedule.of_data(case.soak["schedule"])
     assert [one.id for one in found] == ["kill-one.0", "burst.0", "kill-one.1"]
     assert {one.service for one in found} <= {"a", "b", ""} and found[1].node == case.test.node == "local"
-    assert (case.on_service_death, case.recovery) == ("continue", {"restart_services": 0})
+    assert (case.on_service_death, case.recovery) == ("end_test", {"restart_services": 0})
 
 
 def test_what_is_left_to_chance_has_a_seed_that_is_made_kept_and_told(project):

@@ -86,30 +86,7 @@ def test_a_soak_that_passes_the_second_time_is_flaky():
     assert verdicts.settle([of("load_stalls").verdict, of("clean").verdict]) == "flaky"
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"max_stall_secs": math.nan}, "max_stall_secs: is nan; expected a finite number from 0"),
-        ({"max_rss_slope": -1.0}, "max_rss_slope: is -1.0; expected a finite number from 0"),
-        ({"min_success_ratio": math.inf}, "min_success_ratio: is inf; expected a finite number from 0"),
-        ({"max_lag_p95": "20"}, "max_lag_p95: is '20'; expected a finite number from 0"),
-        ({"latency": {"ttft_ms": {"p95": math.nan}}}, "latency.ttft_ms.p95: is nan; expected a finite number from 0"),
-        (
-            {"latency": {"ttft_ms": {"q95": 1.0}}},
-            "latency.ttft_ms.q95: is no percentile; expected p and a number between 0 and 100, such as p95",
-        ),
-        (
-            {"latency_in_fault": {"e2e_ms": {"p100": 1.0}}},
-            "latency_in_fault.e2e_ms.p100: is no percentile; expected p and a number between 0 and 100, such as p95",
-        ),
-        (
-            {"latency": {"ttft_ms": {"p": 1.0}}},
-            "latency.ttft_ms.p: is no percentile; expected p and a number between 0 and 100, such as p95",
-        ),
-        ({"burst_windows": 0}, "burst_windows: is 0; expected at least 1"),
-        ({"missing": "ignore"}, "missing: 'ignore' is not known; allowed: warn, fail"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "message"), soak_cases.REFUSED)
 def test_a_limit_that_holds_nothing_is_refused(changes, message):
     """G04."""
     with pytest.raises(GateError) as refused:
