@@ -166,10 +166,10 @@ def _state(run: _Run, now: float) -> str:
 def _controller_lives(run: _Run) -> bool | None:
     """Return whether the process that a run belongs to lives, None where it is none of this machine."""
     name, here = text(run.plan.get("owner")), _here()
+    if owner.is_dead(name, here, owner.lives):
+        return False
     found = owner.PATTERN.fullmatch(name)
-    if not found or (found["host"], found["place"]) != (here.host, here.place):
-        return None
-    return not owner.is_dead(name, here, owner.lives)
+    return True if found and (found["host"], found["place"]) == (here.host, here.place) else None
 
 
 _here = cache(owner.here)  # asked for each of many runs, and always the same

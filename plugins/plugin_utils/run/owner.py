@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import multiprocessing
 import os
 import re
@@ -14,23 +15,40 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-PATTERN = re.compile(r"(?P<user>.*)@(?P<host>[^@]*):(?P<pid>\d+)/(?P<place>[^/]+)(?:/(?P<start>\d+))?", re.DOTALL)
+PATTERN = re.compile(r"(?P<user>.*)@(?P<host>[^@]*):(?P<pid>\d+)/(?P<place>[^/]+)(?:/(?P<start>\d+)(?:/(?P<machine>[0-9a-f]{8}))?)?", re.DOTALL)
+MACHINE_ID = Path("/etc/machine-id")
+# The process space of a machine itself, PROC_PID_INIT_INO of the kernel's include/linux/proc_ns.h; containers have others.
+WHOLE_MACHINE = "4026531836"
 STATE, START = 0, 19
 
 
 class Here(NamedTuple):
-    """This machine and process space. place: boot id and pid name space, so that equal host names are told apart."""
+    """This machine and process space.
+
+    place: boot id and pid name space, so that equal host names are told apart. machine: what stays the same when it is
+    started anew, "" for a container or where it is not known.
+    """
 
     user: str
     host: str
     place: str
+    machine: str = ""
 
 
 def here() -> Here:
     """Return where this process runs."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     space = re.sub(r"\D", "", os.readlink("/proc/self/ns/pid"))
-    return Here(_user(), os.uname().nodename, f"{boot[:8]}-{space}")
+    return Here(_user(), os.uname().nodename, f"{boot[:8]}-{space}", _machine() if space == WHOLE_MACHINE else "")
+
+
+def _machine() -> str:
+    """Return a digest of this machine's own id, which is not to be shown itself (machine-id(5)); "" for one that has none."""
+    try:
+        told = MACHINE_ID.read_text().strip()
+    except OSError:
+        return ""
+    return hashlib.sha256(b"testcell " + told.encode()).hexdigest()[:8] if re.fullmatch("[0-9a-f]{32}", told) else ""
 
 
 def _user() -> str:
@@ -42,11 +60,12 @@ def _user() -> str:
 
 
 def name(at: Here, pid: int, start: str = "") -> str:
-    """Return the owner of a run that the process pid controls: `user@host:pid/place/start`.
+    """Return the owner of a run that the process pid controls: `user@host:pid/place/start/machine`.
 
     start: when the process began, since a number is given to another process one day; names without it are of old.
     """
-    return f"{at.user}@{at.host}:{pid}/{at.place}{f'/{start}' if start else ''}"
+    parts = [f"{at.user}@{at.host}:{pid}", at.place, start, at.machine]
+    return "/".join(parts[: parts.index("")] if "" in parts else parts)
 
 
 def of_process(pid: int) -> str:
@@ -65,13 +84,17 @@ def controller() -> int:
 
 
 def is_dead(owner: str, at: Here, lives: Callable[[int, str], bool]) -> bool:
-    """Return whether owner is a process of this machine and boot that is gone. What cannot be known counts as alive.
+    """Return whether owner is a process of this machine that is gone. What cannot be known counts as alive.
+
+    A process of another boot of this very machine is gone: host and machine are the same, and it ran in no container.
 
     lives: decides of a number and a start ("" where the name does not tell it) whether that process runs here.
     """
     found = PATTERN.fullmatch(owner)
-    if not found or (found["host"], found["place"]) != (at.host, at.place):
+    if not found or found["host"] != at.host:
         return False
+    if found["place"] != at.place:
+        return bool(at.machine) and found["machine"] == at.machine
     return not lives(int(found["pid"]), found["start"] or "")
 
 

@@ -26,7 +26,8 @@ SERVICES, TIMERS = sorted(UNITS.glob("*.service")), sorted(UNITS.glob("*.timer")
 JOBS = ("finish", "soak", "maintain")
 # Beside the kernel's own name for it, no path is taken for granted.
 ABSOLUTE = re.compile(r"""(?<![\w.~$}"%*@-])/(?!bin/sh\n|proc/sys/kernel/random/boot_id)\w[^\s"']*""")
-HERE, ELSEWHERE = "{here}", "anna@ctl:77/ffff0000-4026531836/500"
+HERE, ELSEWHERE = "{here}", "anna@ctl:77/ffff0000-4026531836/500/0a1b2c3d"
+BEFORE = f"anna@{os.uname().nodename}:77/ffff0000-4026531836/500"
 RECORDER = '#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done >> "$CALLED"\nexit 4\n'
 LONG = "#!/bin/sh\nexec sleep 60\n"
 
@@ -86,7 +87,9 @@ FINISH = [
     ("nothing was ever run", [], ""),
     ("the newest has ended", [("20260101_000000", HERE, False), ("20260102_000000", HERE, True)], ""),
     ("F01 its controller was killed", [("20260101_000000", HERE, True), ("20260102_000000", HERE, False)], "soak"),
-    ("the machine was restarted", [("20260102_000000", ELSEWHERE, False)], "cleanup"),
+    ("the machine was restarted", [("20260102_000000", f"{BEFORE}/0a1b2c3d", False)], "soak"),
+    ("a machine of this name, and no more is known", [("20260102_000000", BEFORE, False)], "cleanup"),
+    ("another machine", [("20260102_000000", ELSEWHERE, False)], "cleanup"),
 ]
 
 

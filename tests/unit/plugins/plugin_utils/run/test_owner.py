@@ -9,7 +9,8 @@ import sys
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import owner
 
-HERE = owner.Here("anna", "ctl", "abcd1234-4026531836")
+HERE = owner.Here("anna", "ctl", "abcd1234-4026531836", "0a1b2c3d")
+BEFORE = HERE._replace(place="ffff0000-4026531836")
 
 
 def test_this_process_is_named_with_its_start_and_lives():
@@ -21,9 +22,9 @@ def test_this_process_is_named_with_its_start_and_lives():
 def test_a_number_that_another_process_has_got_is_no_sign_of_life():
     """The number cannot be had again at will, so a living process stands for the one that got it."""
     living = owner.of_process(os.getpid())
-    before, _, start = living.rpartition("/")
-    reused = f"{before}/{int(start) - 1}"
-    assert owner.is_dead(reused, owner.here(), owner.lives)
+    found = owner.PATTERN.fullmatch(living)
+    before, start = living[: found.start("start") - 1], found["start"]
+    assert owner.is_dead(f"{before}/{int(start) - 1}", owner.here(), owner.lives)
     assert not owner.is_dead(before, owner.here(), owner.lives), "an old name does not tell them apart"
 
 
@@ -48,7 +49,12 @@ def test_a_process_that_was_killed_and_not_reaped_yet_is_dead():
         (owner.name(HERE._replace(user="bob"), 77), True),
         (owner.name(HERE._replace(host="other"), 77), False),
         (owner.name(HERE._replace(host="other"), 77, "500"), False),
-        (owner.name(HERE._replace(place="ffff0000-4026531836"), 77, "500"), False),
+        (owner.name(BEFORE, 78, "500"), True),
+        (owner.name(BEFORE._replace(user="bob"), 78, "500"), True),
+        (owner.name(BEFORE._replace(machine="ffffffff"), 77, "500"), False),
+        (owner.name(BEFORE._replace(host="other"), 77, "500"), False),
+        (owner.name(BEFORE._replace(machine=""), 77, "500"), False),
+        (owner.name(BEFORE, 77), False),
         ("anna@ctl:77", False),
         ("", False),
         ("anna@ctl:x/abcd1234-4026531836", False),
@@ -56,7 +62,8 @@ def test_a_process_that_was_killed_and_not_reaped_yet_is_dead():
     ],
     ids=[
         "gone, old name", "alive, old name", "gone", "alive", "number used again", "gone, other user",
-        "F12 other host, old name", "F12 other host", "other boot", "old form", "empty", "no number", "no start",
+        "F12 other host, old name", "F12 other host", "this machine before its restart", "the same, other user",
+        "F12 another machine of this name", "F12 other host with the id of this", "container", "other boot, old name", "old form", "empty", "no number", "no start",
     ],
 )  # fmt: skip
 def test_only_a_process_that_was_here_and_is_gone_counts_as_dead(name, dead):
@@ -64,6 +71,29 @@ def test_only_a_process_that_was_here_and_is_gone_counts_as_dead(name, dead):
         return pid == 78 and start in ("", "500")
 
     assert owner.is_dead(name, HERE, lives) is dead
+
+
+def test_a_machine_that_cannot_be_told_from_others_proves_no_owner_of_another_boot_dead():
+    assert not owner.is_dead(owner.name(BEFORE, 77, "500"), HERE._replace(machine=""), lambda pid, start: False)
+
+
+@pytest.mark.parametrize(
+    ("told", "space", "machine"),
+    [
+        ("0123456789abcdef0123456789abcdef\n", "pid:[4026531836]", "dbbcb280"),
+        ("0123456789abcdef0123456789abcdef\n", "pid:[4026532171]", ""),
+        ("uninitialized\n", "pid:[4026531836]", ""),
+        ("", "pid:[4026531836]", ""),
+        (None, "pid:[4026531836]", ""),
+    ],
+    ids=["machine", "container", "never started", "empty", "none"],
+)
+def test_a_machine_is_known_by_a_digest_of_its_own_id(monkeypatch, tmp_path, told, space, machine):
+    if told is not None:
+        (tmp_path / "machine-id").write_text(told)
+    monkeypatch.setattr(owner, "MACHINE_ID", tmp_path / "machine-id")
+    monkeypatch.setattr(os, "readlink", lambda path: space)
+    assert owner.here().machine == machine
 
 
 @pytest.mark.parametrize(
