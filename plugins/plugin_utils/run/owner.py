@@ -15,7 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-PATTERN = re.compile(r"(?P<user>.*)@(?P<host>[^@]*):(?P<pid>\d+)/(?P<place>[^/]+)(?:/(?P<start>\d+)(?:/(?P<machine>[0-9a-f]{8}))?)?", re.DOTALL)
+PATTERN = re.compile(
+    r"(?P<user>.*)@(?P<host>[^@]*):(?P<pid>\d+)/(?P<place>[^/]+)(?:/(?P<start>\d+)(?:/(?P<machine>[0-9a-f]{8}))?)?",
+    re.DOTALL,
+)
 MACHINE_ID = Path("/etc/machine-id")
 # The process space of a machine itself, PROC_PID_INIT_INO of the kernel's include/linux/proc_ns.h; containers have others.
 WHOLE_MACHINE = "4026531836"
