@@ -209,8 +209,8 @@ def _lacking(metric: str, percentile: str, samples: Histogram, windows: Sequence
     """Return why a percentile cannot be told, "" where it can."""
     if samples.refused:
         return f"{samples.refused:,} values of {metric} are negative or no finite number"
-    if metric in NEVER_ZERO and samples.counts[0]:
-        return f"{samples.counts[0]:,} values of {metric} are 0 or below"
+    if metric in NEVER_ZERO and samples.zeros:
+        return f"{samples.zeros:,} values of {metric} are 0 or below"
     least = math.ceil(100 / max(100 - float(percentile[1:]), 0.001))
     if samples.total < least:
         return f"{percentile} of {metric} needs {least:,} samples, and there are {samples.total:,}"

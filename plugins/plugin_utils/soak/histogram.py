@@ -39,26 +39,45 @@ def _none() -> Counts:
 
 @dataclass
 class Histogram:
-    """Counts by bin; samples of 0 are in bin 0. not_finite, negative: how many values were no samples, and why."""
+    """Counts of bins in a row, the first of which is first; samples of 0 are in bin 0.
+
+    not_finite, negative: how many values were no samples, and why.
+    """
 
     counts: Counts = field(default_factory=_none)
     not_finite: int = 0
     negative: int = 0
+    first: int = 0
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[int, int]]) -> Histogram:
-        """Return the histogram with these (bin, count) pairs; raise HistogramError for one that cannot be."""
-        found = cls()
-        for index, count in pairs:
+        """Return the histogram with these (bin, count) pairs; raise HistogramError for one that cannot be.
+
+        It has no bins but those between the pairs: a day has thousands of windows, each of a few hundred samples.
+        """
+        given = list(pairs)
+        for index, count in given:
             if not 0 <= index < FINITE or count < 0:
                 raise HistogramError(
                     f"bin {index} with count {count}; expected a bin from 0 to {FINITE - 1}, a count from 0"
                 )
-            found.counts[index] += count
+        first = min((index for index, _ in given), default=0)
+        last = max((index for index, _ in given), default=-1)
+        found = cls(np.zeros(last + 1 - first, dtype=np.int64), first=first)
+        for index, count in given:
+            found.counts[index - first] += count
         return found
+
+    def _take_all_bins(self) -> None:
+        """Have all bins from now on, so that any sample can be counted."""
+        if len(self.counts) < BINS:
+            narrow, self.counts = self.counts, _none()
+            self.counts[self.first : self.first + len(narrow)] = narrow
+            self.first = 0
 
     def add(self, samples: Samples) -> None:
         """Count samples in any order; their values are taken as float32."""
+        self._take_all_bins()
         bins = np.empty(min(BLOCK, len(samples)), dtype=np.int64)
         for start in range(0, len(samples), BLOCK):
             block = samples[start : start + BLOCK]
@@ -82,9 +101,15 @@ class Histogram:
 
     def merge(self, other: Histogram) -> None:
         """Add another histogram's counts."""
-        self.counts += other.counts
+        self._take_all_bins()
+        self.counts[other.first : other.first + len(other.counts)] += other.counts
         self.not_finite += other.not_finite
         self.negative += other.negative
+
+    @property
+    def zeros(self) -> int:
+        """Return the number of samples that are 0."""
+        return int(self.counts[0]) if self.first == 0 and len(self.counts) else 0
 
     @property
     def total(self) -> int:
@@ -103,7 +128,7 @@ class Histogram:
             return None
         # as it is written: 99.9 % of 1,000 is the 999th, though the float is a little more
         rank = max(1, math.ceil(Fraction(str(percent)) * total / 100))
-        return middle(int(np.searchsorted(np.cumsum(self.counts), rank)))
+        return middle(self.first + int(np.searchsorted(np.cumsum(self.counts), rank)))
 
 
 def middle(index: int) -> float:

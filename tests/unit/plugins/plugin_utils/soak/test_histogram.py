@@ -121,6 +121,25 @@ def test_pairs_add_up():
     assert found.percentile(50) == 0.0
 
 
+@given(ANYTHING, ANYTHING, PERCENTS)
+def test_a_histogram_with_few_bins_counts_as_one_with_all(first, second, percent):
+    whole = of(first)
+    held = np.flatnonzero(whole.counts).tolist()
+    few = Histogram.of([(index, int(whole.counts[index])) for index in held])
+    assert len(few.counts) == (held[-1] + 1 - held[0] if held else 0)
+    assert (few.total, few.zeros, few.percentile(percent)) == (whole.total, whole.zeros, whole.percentile(percent))
+    for adding in (lambda one: one.merge(of(second)), lambda one: one.add(np.array(second, dtype=np.float32))):
+        grown, right = Histogram(few.counts, first=few.first), of(first)
+        adding(grown)
+        adding(right)
+        assert (grown.counts == right.counts).all()
+    right = of(second)
+    right.merge(whole)
+    merged = of(second)
+    merged.merge(few)
+    assert (merged.counts == right.counts).all()
+
+
 @pytest.mark.parametrize("pair", [(-1, 1), (histogram.FINITE, 1), (1 << 17, 1), (3, -1)])
 def test_a_pair_that_no_histogram_has_is_refused(pair):
     with pytest.raises(HistogramError, match=rf"bin {pair[0]} with count {pair[1]}; expected"):
