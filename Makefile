@@ -11,8 +11,10 @@ POINTS ?= 0
 POINTS_OF_A_TEST := 80
 STARTS ?= 10000
 FAULTS ?= 1000
+SOAK_SECONDS ?= 3660
+LEAK_SECONDS ?= 1200
 
-.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep syscall-sweep short-syscall-sweep robustness fault-sweep fault-tries strace rsync postgres iproute2 lock clean
+.PHONY: help run test setup images engine lab lab-down lint types units integration e2e bench crash-sweep short-crash-sweep syscall-sweep short-syscall-sweep robustness fault-sweep long-soak fault-tries strace rsync postgres iproute2 lock clean
 
 
 help: ## show these words
@@ -87,6 +89,9 @@ robustness: setup images ## STARTS simultaneous starts, recovery from kill -9, w
 
 fault-sweep: setup images iproute2 ## FAULTS faults of all kinds on this machine, and whoever ought to undo them killed
 	@$(BIN)/python bench/soak_faults.py $(FAULTS)
+
+long-soak: setup images iproute2 ## a soak of LEAK_SECONDS with leaks, and one of SOAK_SECONDS on test nodes with a fault a minute
+	@failed=0; $(BIN)/python bench/soak_leak.py --seconds $(LEAK_SECONDS) || failed=1; $(BIN)/python bench/soak_hour.py --seconds $(SOAK_SECONDS) || failed=1; exit $$failed
 
 fault-tries: setup images strace iproute2 ## try each fault as often as the fault catalogue says
 	@$(PYTEST) --all-tries -m tries
