@@ -311,6 +311,13 @@ KINDS["negative_among_the_samples"] = (partial(_bad_value, -4096.0, "anon_bytes"
 
 
 @kind()
+def nan_where_it_is_told_whether_a_service_lives(world: World) -> Wrong:
+    for metric in ("running", "restarts"):
+        _bad_value(math.nan, metric, world)
+    return of_service("decode", "deaths", "restarts")
+
+
+@kind()
 def time_that_goes_back(world: World) -> Wrong:
     times, _ = world.series[RSS]
     times[100] -= 60.0

@@ -110,12 +110,7 @@ def mutants() -> list[Mutant]:
 
 def _of(part: str) -> Iterator[Mutant]:
     tree = parsed(part)
-    silent = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.name in WORDING
-        for inner in ast.walk(node)
-    }
+    silent = _silent(tree)
     for index, node in enumerate(ast.walk(tree)):
         if id(node) in silent:
             continue
@@ -124,6 +119,17 @@ def _of(part: str) -> Iterator[Mutant]:
             place = next(found for number, found in enumerate(ast.walk(copy)) if number == index)
             broken = _Exchange(place, change(place)).visit(copy)
             yield Mutant(part, getattr(node, "lineno", 0), how, ast.fix_missing_locations(broken))
+
+
+def _silent(tree: ast.Module) -> set[int]:
+    """Return the ids of nodes that are not broken: those that only word a sentence, and what is held against None."""
+    found: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name in WORDING:
+            found |= {id(inner) for inner in ast.walk(node)}
+        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Is | ast.IsNot):
+            found.add(id(node.left))  # a limit that is wider is there as well
+    return found
 
 
 class _Exchange(ast.NodeTransformer):
