@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soak_cases
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.soak_spec import PERCENTILES
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.gates import CONTROL_ONLY, GateError, judge
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.judgement import Evidence, Limits
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import kinds, verdicts
@@ -93,6 +94,26 @@ def test_a_limit_that_holds_nothing_is_refused(changes, message):
         judge(World(1, 600.0).evidence(), replace(LIMITS, **changes))
     assert str(refused.value) == message
     assert refused.value.key == message.split(":")[0]
+
+
+@pytest.mark.parametrize("limits", ["latency", "latency_in_fault"])
+@pytest.mark.parametrize("name", PERCENTILES)
+def test_a_percentile_that_a_scenario_may_name_is_none_that_the_gates_refuse(limits, name):
+    """G04: what was accepted before the soak is not refused after hours of it."""
+    world = World(1)
+    world.inject("kill.1", "node-2/decode", 1000.0, 1500.0)
+    world.ask(**{limits: {"itl_ms": {name: 0.001}}})
+    found = gate(judged(world), limits, f"itl_ms {name}")
+    assert (found.verdict, found.limit) == ("fail", 0.001)
+
+
+def test_p999_is_the_percentile_99_9():
+    world = World(1)
+    told = {}
+    for name in ("p99", "p99.9", "p999"):
+        world.ask(latency={"itl_ms": {name: 1e6}})
+        told[name] = gate(judged(world), "latency", f"itl_ms {name}").value
+    assert told["p999"] == told["p99.9"] > told["p99"]
 
 
 def test_a_leak_is_told_with_its_interval_its_limit_and_what_it_was_taken_from():
