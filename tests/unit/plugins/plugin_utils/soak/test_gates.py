@@ -14,6 +14,8 @@ import soak_cases
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.soak_spec import PERCENTILES
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.gates import CONTROL_ONLY, GateError, judge
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.judgement import Evidence, Limits
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.model import Series
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.readings import UNREAD_GPUS
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import kinds, verdicts
 from soak_world import HOUR_S, LIMITS, MIB, World
 
@@ -149,6 +151,16 @@ def test_a_leak_is_told_with_its_interval_its_limit_and_what_it_was_taken_from()
 )  # fmt: skip
 def test_what_is_said(kind, name, subject, why):
     assert gate(of(kind), name, subject).why == why
+
+
+def test_g01_cards_that_could_never_be_read_are_no_cards_that_do_not_grow():
+    """G01"""
+    evidence = World(1).evidence()
+    others = [one for one in evidence.series if not one.subject.startswith("gpu:")]
+    unread = Series("node-2", UNREAD_GPUS, "memory_bytes", (), ())
+    found = judge(replace(evidence, series=[*others, unread]), LIMITS)
+    assert (found.verdict, found.exit_code) == ("no_data", 4)
+    assert found.reasons == ("memory of gpu:unread on node-2 was never sampled",)
 
 
 def test_stale_samples_are_called_so():
