@@ -124,6 +124,18 @@ def test_every_kind_of_fault_has_its_row_with_what_it_may_be_told():
         assert ("`whole`" in rows_of[name][2]) == kind.whole, name
 
 
+@pytest.mark.parametrize(
+    ("title", "level", "cells"),
+    [("Kinds of faults", 2, 3), ("What a node needs", 3, 2), ("Nodes as targets", 3, 4)],
+)
+def test_every_kind_of_fault_is_in_each_table_about_them(title, level, cells):
+    lines = [line for line in section(REFERENCE / "soak.md", title, level).splitlines() if line.startswith("| `")]
+    of_kinds = [row for line in lines if len(row := re.split(r"(?<!\\)\|", line)[1:-1]) == cells]
+    named = [kind for row in of_kinds for kind in CODE.findall(row[0])]
+    without = {"pressure"} if title == "Nodes as targets" else set()
+    assert sorted(named) == sorted(set(kinds_table.KINDS) - without)
+
+
 @pytest.mark.parametrize("path", setting_keys())
 def test_every_setting_is_explained_with_its_type_and_default(path):
     page, name = where(path)

@@ -197,6 +197,27 @@ def test_clocks_that_nothing_sets_are_left_alone(soak):
     assert (clocks.folders(cell), clocks.preloads(cell, "/case")) == ([], {})
 
 
+@pytest.mark.parametrize(
+    ("service", "url"),
+    [("a", "http://10.0.0.2:8000"), ("b", "http://127.0.0.1:8000"), ("", None)],
+    ids=["on-another-node", "on-the-test-s", "nobody-named"],
+)
+def test_extra_load_goes_where_that_of_the_test_goes(soak, build, service, url):
+    """F67: sent to nowhere it would press nothing."""
+    cell = soak(
+        schedule=[fault("pressure", node="n1", service="", requests_per_s=5), fault(node="n1", service="b")], node="n1"
+    )
+    cell.case = build.replace(
+        cell.case, test=build.replace(cell.case.test, node="n1", service=service, port=8000, config_file="load.json")
+    )
+    cell.plan = build.replace(cell.plan, addresses={"n1": "10.0.0.1", "n2": "10.0.0.2"})
+    Soaking(cell).prepare()
+    (begun,) = [args for op, args in cell.client.calls if op == "chaos"]
+    pressed, killed = [one["params"] for one in begun["schedule"]]
+    assert pressed == {"requests_per_s": 5, "config": "scenario/load.json", **({"base_url": url} if url else {})}
+    assert killed == {}
+
+
 def test_extra_load_needs_the_client_that_is_not_there_yet(soak):
     cell = soak(schedule=[fault("pressure", service="", requests_per_s=5)])
     assert (soaking.cannot(cell), cell.client.calls) == ([], [])
