@@ -35,7 +35,7 @@ class Kind:
 
     ends_itself: it may last 0 s; any other kind must be told how long. group: faults of one group
     cannot be on one target at once. params: its parameters; one_of: of these exactly one must be given.
-    whole: aimed at services, and at a node itself where the plan says so.
+    whole: aimed at services, and at a node itself where the plan says so. example: parameters with which a node can be asked.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Kind:
     one_of: tuple[str, ...] = ()
     ends_itself: bool = False
     whole: bool = False
+    example: Mapping[str, Any] = field(default_factory=dict)
 
     def doing(self, params: Mapping[str, Any]) -> Does:
         """Return what a service is while it lasts with these parameters."""
@@ -95,27 +96,28 @@ _ALL = (
          params={"grace_s": Measure(schema.Int(0, 20, unit="seconds"))}),
     Kind("dockerd_restart", "node", "dies", "start the engine and the containers of the run again", "life", ends_itself=True),
     Kind("network_cut", "service", "stalls", "take the rules out again", "network", params=_network, whole=True),
-    Kind("network_loss", "service", "slows", "take the loss out again", "network", whole=True,
+    Kind("network_loss", "service", "slows", "take the loss out again", "network", whole=True, example={"loss_pct": 20.0},
          params={**_network, "loss_pct": _needed(_percent), "probability": _in_percent, "loss": _in_percent}),
-    Kind("network_rate", "service", "slows", "take the limit out again", "network", whole=True,
+    Kind("network_rate", "service", "slows", "take the limit out again", "network", whole=True, example={"rate_kbit": 1000},
          params={**_network, "rate_kbit": _needed(schema.Int(32, 10_000_000, unit="kbit/s"))}),
-    Kind("network_delay", "service", "slows", "take the delay out again", "network",
+    Kind("network_delay", "service", "slows", "take the delay out again", "network", example={"delay_ms": 100.0},
          params={**_direction,
                  "delay_ms": _needed(schema.Float(1, 60_000, unit="ms")),
                  "jitter_ms": Measure(schema.Float(0, 60_000, unit="ms")),
                  "seed": schema.Int(0, 2**53 - 1),
                  "delay": Renamed("delay_ms", "a delay is given in milliseconds")}),
     Kind("disk_fill", "either", "slows", "remove the file that fills the disk", "disk", one_of=("bytes", "fill_pct"),
+         example={"fill_pct": 50.0},
          params={"bytes": Size(), "fill_pct": Measure(schema.Float(1, 99, unit="percent")),
                  "where": schema.Str(test=_wrong_place, rule=f"{', '.join(PLACES)}, or a path in the container that starts with '/'"),
                  "leave_bytes": Size()}),
-    Kind("cpu_stress", "either", "slows", "end the processes that burn time", "cpu",
+    Kind("cpu_stress", "either", "slows", "end the processes that burn time", "cpu", example={"cores": 1},
          params={"cores": _needed(schema.Int(1, 1024))}),
-    Kind("memory_stress", "either", "slows", "end the process that holds memory", "memory",
+    Kind("memory_stress", "either", "slows", "end the process that holds memory", "memory", example={"memory": 2**26},
          params={"memory": schema.Key(Size(), required=True), "leave_bytes": Size()}),
-    Kind("clock_jump", "service", "slows", "put the clock of the container back", "clock",
+    Kind("clock_jump", "service", "slows", "put the clock of the container back", "clock", example={"jump_s": 60},
          params={"jump_s": _needed(schema.Int(-LONGEST_JUMP_S, LONGEST_JUMP_S, unit="seconds"))}),
-    Kind("pressure", "load", "slows", "end the extra load", "load",
+    Kind("pressure", "load", "slows", "end the extra load", "load", example={"requests_per_s": 1.0},
          params={"requests_per_s": _needed(schema.Float(0.1, 100_000)),
                  "concurrency": schema.Key(schema.Int(1, 10_000), default=16)}),
 )  # fmt: skip

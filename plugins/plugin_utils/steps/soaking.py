@@ -13,7 +13,9 @@ from typing import Any
 
 from ..deploy.bell import ring
 from ..node.errors import NodeError
+from ..problems import listing
 from ..soak import schedule
+from ..soak.kinds_table import KINDS
 from . import clocks, environment
 from .cell import Cell, StepFailure
 from .unit import BEGUN, UNIT
@@ -50,7 +52,16 @@ def cannot(cell: Cell) -> list[tuple[str, str]]:
     lacking = answer["lacking"]
     if clocks.services(cell) and not lacking[clocks.KIND]:
         clocks.keep(cell, answer["library"])
-    return [("chaos_unsupported", f"it cannot do the fault {kind}: {why}") for kind, why in lacking.items() if why]
+    wrong = [f"it cannot do the fault {kind}: {why}" for kind, why in lacking.items() if why]
+    able = f"it can do: {listing(_able(cell)) or 'none'}" if wrong else ""
+    return [("chaos_unsupported", f"{told}; {able}") for told in wrong]
+
+
+def _able(cell: Cell) -> list[str]:
+    """Return the kinds that this node can do."""
+    kinds = [{"kind": kind.name, "params": dict(kind.example)} for kind in KINDS.values() if kind.name != PRESSURE]
+    lacking = cell.client.call("chaos", action="check", kinds=kinds)["lacking"]
+    return [name for name, why in lacking.items() if not why]
 
 
 def _faults(cell: Cell) -> tuple[schedule.Injection, ...]:

@@ -108,6 +108,16 @@ def test_what_a_plan_may_give_is_taken_by_the_node_and_nothing_of_it_is_passed_o
     assert set(params) <= asked
 
 
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_the_example_of_a_kind_is_what_a_plan_may_give_and_a_node_takes(told, kind):
+    """B73: with it a node is asked whether it can do the kind at all."""
+    example, spec = KINDS[kind].example, KINDS[kind].spec
+    assert set(example) <= set(spec.keyed())
+    assert {name for name, key in spec.keyed().items() if key.required} <= set(example)
+    assert len(set(KINDS[kind].one_of) & set(example)) == bool(KINDS[kind].one_of)
+    assert "allowed:" not in told(kind, example)[0]
+
+
 # What a node can be told beyond a plan: by hand, or in trials of its own.
 OF_NODES_ONLY = {
     "dockerd_restart": {"signal"},

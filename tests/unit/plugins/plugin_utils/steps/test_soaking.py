@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.kinds_table import KINDS
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import clocks, salvage, script, soaking
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.soaking import Soaking
@@ -46,13 +47,14 @@ class Chaos:
         self.left, self.lacking, self.library, self.since = list(left), lacking or {}, library, []
 
     def __call__(self, action, **args):
+        if action == "check":
+            asked = [one["kind"] for one in args["kinds"]]
+            return {"lacking": {kind: self.lacking.get(kind, "") for kind in asked}, "library": self.library}
         if action == "status":
             self.since.append(args["since"])
             felt, lines = self.statuses.pop(0) if self.statuses else ([], [])
             return {"felt": felt, "lines": lines, "next": args["since"] + len(lines)}
-        return {"check": {"lacking": self.lacking, "library": self.library}, "begin": {}, "end": {"left": self.left}}[
-            action
-        ]
+        return {"begin": {}, "end": {"left": self.left}}[action]
 
 
 @pytest.fixture
@@ -167,9 +169,9 @@ def test_faults_are_shown_once_and_not_at_every_look(soak):
 def test_f67_a_fault_that_a_node_cannot_do_is_refused_before_the_run(soak):
     chaos = Chaos(lacking={"network_loss": "the kernel has no statistic match", "kill": ""})
     cell = soak(chaos, [fault(), fault("network_loss", loss_pct=5)])
-    assert soaking.cannot(cell) == [
-        ("chaos_unsupported", "it cannot do the fault network_loss: the kernel has no statistic match")
-    ]
+    ((kind, said),) = soaking.cannot(cell)
+    assert kind == "chaos_unsupported"
+    assert said.startswith("it cannot do the fault network_loss: the kernel has no statistic match; it can do: kill,")
 
 
 LIBRARY = "/usr/lib/x/faketime/libfaketimeMT.so.1"
@@ -187,8 +189,26 @@ def test_what_lets_a_clock_jump_is_in_the_containers_of_the_services_that_need_i
 
 def test_f67_a_node_whose_clocks_cannot_jump_is_refused_before_the_run(soak):
     cell = soak(Chaos(lacking={"clock_jump": "no libfaketime here"}), [fault("clock_jump", jump_s=60)])
-    assert soaking.cannot(cell) == [("chaos_unsupported", "it cannot do the fault clock_jump: no libfaketime here")]
+    ((kind, said),) = soaking.cannot(cell)
+    assert (kind, said.partition(";")[0]) == (
+        "chaos_unsupported",
+        "it cannot do the fault clock_jump: no libfaketime here",
+    )
     assert cell.board.read("clock.n2") is None
+
+
+def test_a_node_that_cannot_do_a_kind_says_which_it_can(soak):
+    """B73"""
+    lacking = {kind: f"no {kind}" if kind.startswith("network") else "" for kind in KINDS if kind != "pressure"}
+    cell = soak(Chaos(lacking=lacking), [fault("network_cut"), fault("network_delay", delay_ms=5), fault()])
+    able = "it can do: kill, stop, pause, restart, dockerd_restart, disk_fill, cpu_stress, memory_stress, clock_jump"
+    assert [said for _, said in soaking.cannot(cell)] == [
+        f"it cannot do the fault network_cut: no network_cut; {able}",
+        f"it cannot do the fault network_delay: no network_delay; {able}",
+    ]
+    first, second = [[one["kind"] for one in args["kinds"]] for _, args in cell.client.calls]
+    assert first == ["network_cut", "network_delay", "kill"]
+    assert second == [kind for kind in KINDS if kind != "pressure"]
 
 
 def test_clocks_that_nothing_sets_are_left_alone(soak):
