@@ -163,6 +163,18 @@ def test_g01_cards_that_could_never_be_read_are_no_cards_that_do_not_grow():
     assert found.reasons == ("memory of gpu:unread on node-2 was never sampled",)
 
 
+@pytest.mark.parametrize(
+    ("target", "verdict"), [("load", "fail"), ("node-2/decode", "pass"), ("node-2", "pass"), ("node-1", "fail")]
+)
+def test_g05_a_service_that_dies_under_extra_load_has_died(target, verdict):
+    """G05: what is aimed at the load excuses its failures, and nobody's death."""
+    world = World(1)
+    world.inject("burst.0", target, 1000.0, 60.0)
+    world.kill("decode", 1010.0, 20.0)
+    found = gate(judged(world), "deaths", "node-2/decode")
+    assert (found.verdict, found.during_fault) == (verdict, "burst.0" if verdict == "fail" else "")
+
+
 def test_stale_samples_are_called_so():
     found = gate(of("stale_samples_of_a_service"), "rss_slope", "node-2/decode")
     assert (
