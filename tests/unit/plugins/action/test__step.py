@@ -77,7 +77,7 @@ def test_f08_what_the_disk_refuses_is_a_failure_of_the_controller(cell, number, 
 
 
 def test_a_worker_whose_controller_is_gone_tells_of_no_failure(cell):
-    left = replace(cell, plan=replace(cell.plan, owner="me@here:1/boot"))
+    left = replace(cell, plan=replace(cell.plan, owner=f"me@here:{os.getpid()}/boot"))
     result = Recorded()._recorded(Step("collect", refusing(5)), left)
     assert result["failed"] and "controller of the run is gone" in result["msg"]
     assert cell.board.read("failure") is None
