@@ -20,7 +20,7 @@ from ..plugin_utils.node.client import NodeClient
 from ..plugin_utils.node.errors import NodeError
 from ..plugin_utils.node.line import Line
 from ..plugin_utils.node.persistence import Persistence
-from ..plugin_utils.run import limits, owner, reserve
+from ..plugin_utils.run import limits, owner, reserve, steady
 from ..plugin_utils.run import plan as run_plan
 from ..plugin_utils.steps import adopting, lease, secrets
 from ..plugin_utils.steps.cell import LOST, RECONNECTED, Cell, StepFailure, case_board, run_board
@@ -165,7 +165,8 @@ class PhaseAction(NodeAction):
         client.reconnect = lambda: self._made_again(board, node)
         client.persist = Persistence(node, client.reconnect, time.sleep, time.monotonic)
         facts = board.read(f"facts.{node}") or {}
-        return Cell("", plan, case, node, client, board, shared, time.time, time.sleep, _unheard, facts, client.secrets)
+        clock = steady.clock()
+        return Cell("", plan, case, node, client, board, shared, clock, time.sleep, _unheard, facts, client.secrets)
 
     def _at(self, cell: Cell, step: Step) -> Cell:
         """Return what the step of a phase is given; the client is the same, so that it keeps what a step has learned."""

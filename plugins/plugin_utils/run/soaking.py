@@ -110,6 +110,12 @@ def _plan(scenario: Scenario, found: SoakSettings) -> ChaosPlan:
     read = chaos_plan.read(scenario.directory / found.chaos_plan, root=scenario.directory)
     if read.plan is None:
         raise InputError(read.problems)
+    settings = scenario.benchmark.config_file
+    if not (scenario.directory / settings).is_file():
+        message = f"pressure sends load as {settings} says, which is not there; write it, or take the event out"
+        loads = [event for event in read.plan.events if event.kind.aims == "load"]
+        if loads:
+            raise InputError([read.plan.document.problem((*event.path, "kind"), message) for event in loads])
     return read.plan
 
 

@@ -52,6 +52,7 @@ def summary(record: SoakRecord) -> dict[str, Any]:
             "schema_version": SCHEMA_VERSION,
             **record.identity,
             "profile": record.asked.settings.profile,
+            "negative_control": record.limits.negative_control,
             "overall_status": OK if record.verdict == PASS else FAILED,
             "verdict": record.verdict,
             "why": record.why,

@@ -23,7 +23,7 @@ from ..scenario._specs import Walk
 from ..scenario.soak_spec import LONGEST_S
 from ..scenario.strict_yaml import Document
 from ..scenario.strict_yaml import read as read_yaml
-from .kinds_table import KINDS, LEAST_JUMP_S, Kind
+from .kinds_table import KINDS, LEAST_JUMP_S, OF_WHOLE_NODES, Kind
 
 RECOVERY_S = 30.0
 MOST_EVENTS = 1000
@@ -40,6 +40,7 @@ _TARGET = schema.Mapping({
     "services": schema.Seq(_word, min=1, max=200, unique=True),
     "role": _word,
     "node": _word,
+    "whole": schema.Bool(),
     "count": schema.Int(1, 1000),
 })  # fmt: skip
 _RANDOM = schema.Mapping({
@@ -59,12 +60,16 @@ class Spot:
 
 @dataclass(frozen=True)
 class Target:
-    """What may be hit: by names of services, by role, or a node; exactly one is set. count: how many of them, None is all."""
+    """What may be hit: by names of services, by role, or a node; exactly one is set. count: how many of them, None is all.
+
+    whole: the node itself, where a kind would aim at the services on it.
+    """
 
     services: tuple[str, ...] = ()
     role: str = ""
     node: str = ""
     count: int | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -220,7 +225,7 @@ def _event(index: int, entry: Mapping[str, Any], kind: Kind) -> Event:
 
 def _target(data: Mapping[str, Any]) -> Target:
     services = (data["service"],) if "service" in data else tuple(data.get("services", ()))
-    return Target(services, data.get("role", ""), data.get("node", ""), data.get("count"))
+    return Target(services, data.get("role", ""), data.get("node", ""), data.get("count"), data.get("whole", False))
 
 
 def _name_of(index: int, entry: Mapping[str, Any]) -> str:
@@ -245,6 +250,7 @@ def _event_problems(document: Document, index: int, entry: Mapping[str, Any], ki
     yield from _time_problems(document, path, entry)
     yield from _duration_problems(document, path, entry, kind)
     yield from _aim_problems(document, path, kind)
+    yield from _whole_problems(document, path, entry, kind)
     yield from _parameter_problems(document, path, entry, kind)
 
 
@@ -294,6 +300,26 @@ def _aim_problems(document: Document, path: KeyPath, kind: Kind) -> Iterator[Pro
         yield document.problem(place, f"matches nothing: kind {kind.name} needs one of {listing(AIMS)}")
     for key in given[1:]:
         yield document.problem((*place, key), f"cannot be given together with {given[0]}", at="key")
+
+
+def _whole_problems(document: Document, path: KeyPath, entry: Mapping[str, Any], kind: Kind) -> Iterator[Problem]:
+    """Yield what is wrong where a node itself is meant, or what only such a fault can be told."""
+    target, params = entry.get("target") or {}, entry.get("params") or {}
+    place: KeyPath = (*path, "target", "whole")
+    if target.get("whole") and not kind.whole:
+        able = listing([name for name, one in KINDS.items() if one.whole])
+        yield document.problem(
+            place, f"kind {kind.name} cannot be done to a node itself; allowed for: {able}", at="key"
+        )
+    elif target.get("whole") and "node" not in target:
+        yield document.problem(place, "has a meaning only beside node", at="key")
+    for name in OF_WHOLE_NODES:
+        if name in params and not target.get("whole"):
+            message = "has a meaning only for a node itself, with target.whole: true"
+            yield document.problem((*path, "params", name), message, at="key")
+    if "node" in target and str(params.get("where", "")).startswith("/"):
+        message = "is a path in a container, and the target is a node; name a service"
+        yield document.problem((*path, "params", "where"), message, got=describe(params["where"]))
 
 
 def _parameter_problems(document: Document, path: KeyPath, entry: Mapping[str, Any], kind: Kind) -> Iterator[Problem]:
@@ -367,7 +393,7 @@ def matches(event: Event, services: Mapping[str, Spot]) -> list[tuple[str, str]]
     target = event.target
     if target is None:
         return []
-    if target.node and event.kind.aims != "service":
+    if target.node and (event.kind.aims != "service" or target.whole):
         return [(target.node, "")]
     hit = [
         (spot.node, name)

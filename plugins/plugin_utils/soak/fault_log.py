@@ -14,10 +14,12 @@ from typing import Any
 
 from ..verdict.strict_json import FileProblem
 from .begin import Begin, number
+from .kinds_table import KINDS
 from .model import Fault
 from .schedule import Injection
 
 FILE = "chaos.jsonl"
+LOAD = "load"
 MAX_LINE_BYTES = 1 << 20
 # Phases after which a fault was never there; the others end one that was.
 NEVER = {"unsupported": "unsupported", "target_gone": "target_gone", "not_reached": "not_reached"}
@@ -95,11 +97,10 @@ def _controlled(fault: Fault) -> Fault:
 
 
 def _fault(planned: Injection, said: Sequence[Said]) -> Fault:
-    target = f"{planned.node}/{planned.service}" if planned.service else planned.node
     found = Fault(
         id=planned.id,
         kind=planned.kind,
-        target=target,
+        target=_target(planned),
         outcome="not_reached",
         began_s=None,
         undone_s=None,
@@ -110,6 +111,13 @@ def _fault(planned: Injection, said: Sequence[Said]) -> Fault:
     for one in said:
         found = _told(found, one)
     return found
+
+
+def _target(planned: Injection) -> str:
+    """Return what a fault is aimed at; extra load only comes from its node, whose services nobody harms."""
+    if KINDS[planned.kind].aims == "load":
+        return LOAD
+    return f"{planned.node}/{planned.service}" if planned.service else planned.node
 
 
 def _told(fault: Fault, said: Said) -> Fault:

@@ -149,7 +149,7 @@ def _node(record: SoakRecord, node: str, place: int) -> Chapter:
     groups: dict[tuple[str, str], list[Series]] = {}
     for one in record.evidence.series:
         kind = next((prefix for prefix in (SERVICE, GPU, METRICS) if one.subject.startswith(prefix)), "")
-        if one.node == node and not one.subject.startswith(REPORT) and one.metric not in NOT_DRAWN:
+        if one.node == node and one.values and not one.subject.startswith(REPORT) and one.metric not in NOT_DRAWN:
             groups.setdefault((kind, one.metric), []).append(one)
     order = [*KINDS]
     ranked = sorted(groups, key=lambda key: (order.index(key[0]), _rank(key[1]), key[1]))

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from . import gates_chaos, gates_load, gates_reports, gates_resources
+from . import gates_chaos, gates_load, gates_reports, gates_resources, histogram
 from .judgement import (
     BELIEF,
     COMPLETE,
@@ -116,8 +116,7 @@ def check(limits: Limits) -> None:
 
 def _check_percentiles(key: str, percentiles: Mapping[str, Any]) -> None:
     for name, limit in percentiles.items():
-        digits = name[1:].replace(".", "", 1)
-        if name[:1] != "p" or not digits.isdecimal() or not 0 < float(name[1:]) < 100:
+        if histogram.percent(name) is None:
             raise GateError(f"{key}.{name}", "is no percentile; expected p and a number between 0 and 100, such as p95")
         _check_number(f"{key}.{name}", limit)
 

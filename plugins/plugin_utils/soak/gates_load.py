@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from . import bursts
-from .histogram import Histogram
+from .histogram import Histogram, percent
 from .judgement import Evidence, Gate, Limits
 from .model import LoadWindow
 from .saying import Found, failed, length, no_data, not_asked, number, passed
@@ -188,8 +188,8 @@ def _latency(
     windows: Sequence[LoadWindow],
     chaos: Chaos,
 ) -> Gate:
-    percent = float(percentile[1:])
-    value = samples.percentile(percent) or 0.0
+    wanted = percent(percentile) or 0.0
+    value = samples.percentile(wanted) or 0.0
     subject, facts = f"{metric} {percentile}", Found(value, limit, "ms")
     told = f"{percentile} of {metric} is {number(value)} ms"
     if value <= limit:
@@ -198,7 +198,7 @@ def _latency(
         )
     worst = max(
         (one for one in windows if metric in one.latencies),
-        key=lambda one: one.latencies[metric].percentile(percent) or 0.0,
+        key=lambda one: one.latencies[metric].percentile(wanted) or 0.0,
     )
     during = chaos.during(worst.began_s, worst.ended_s)
     why = f"{told}, over its limit of {number(limit)} ms ({samples.total:,} samples)"
@@ -211,7 +211,7 @@ def _lacking(metric: str, percentile: str, samples: Histogram, windows: Sequence
         return f"{samples.refused:,} values of {metric} are negative or no finite number"
     if metric in NEVER_ZERO and samples.zeros:
         return f"{samples.zeros:,} values of {metric} are 0 or below"
-    least = math.ceil(100 / max(100 - float(percentile[1:]), 0.001))
+    least = math.ceil(100 / max(round(100 - (percent(percentile) or 0.0), 9), 0.001))
     if samples.total < least:
         return f"{percentile} of {metric} needs {least:,} samples, and there are {samples.total:,}"
     good = tally(windows).good

@@ -131,6 +131,14 @@ class Histogram:
         return middle(self.first + int(np.searchsorted(np.cumsum(self.counts), rank)))
 
 
+def percent(name: str) -> float | None:
+    """Return the percentage of a percentile by its name, such as p95, p99.9, or p999 for the same; None where it is none."""
+    digits = "99.9" if name == "p999" else name[1:]
+    if name[:1] != "p" or not digits.replace(".", "", 1).isdecimal() or not 0 < float(digits) < 100:
+        return None
+    return float(digits)
+
+
 def middle(index: int) -> float:
     """Return the middle of a bin."""
     if index == 0:

@@ -47,7 +47,7 @@ class LoadWindow:
 
 @dataclass(frozen=True)
 class Fault:
-    """One injected fault. target: NODE or NODE/SERVICE; began_s, undone_s: None where that never happened.
+    """One injected fault. target: NODE, NODE/SERVICE, or `load`; began_s, undone_s: None where that never happened.
 
     applied: whether its effect was measured, None where that could not be told; reverted: whether nothing is left of it.
     recovered_s: when what it was aimed at was ready again; allowance_s: how long after the undo that may take.

@@ -27,7 +27,8 @@ UNFINISHED, UNREADABLE = "unfinished", "unreadable"
 class Night:
     """One soak of one night. state: finished, unfinished (no verdict was written) or unreadable; figures: None where unknown.
 
-    verdict: of the case, "" where there is none. Ratios from 0 to 1, slopes in bytes an hour; each figure is the worst of all.
+    verdict: of the case, "" where there is none. negative_control: no fault was injected, so nothing was survived.
+    Ratios from 0 to 1, slopes in bytes an hour; each figure is the worst of all.
     """
 
     run_id: str
@@ -40,6 +41,7 @@ class Night:
     verdict: str
     metric_gate: str
     began_at: str
+    negative_control: bool = False
     planned_s: float | None = None
     lasted_s: float | None = None
     lag_p95: float | None = None
@@ -108,6 +110,7 @@ def _night(run_dir: Path, ref: CaseRef, topology: str, plan: Mapping[str, Any], 
         verdict=verdict,
         metric_gate=text(told.get("metric_gate") or found.get("metric_gate")),
         began_at=text(told.get("began_at")),
+        negative_control=(told or settings).get("negative_control") is True,
         planned_s=number(told.get("planned_s")) or number(settings.get("duration_secs")),
         lasted_s=number(told.get("lasted_s")),
         why=text(told.get("why") or mapping(case.get("failure")).get("message")),

@@ -25,6 +25,9 @@ from .report_readings import Reported
 
 SAMPLES = "samples.jsonl"
 NODE, RUNNING, STATE = "node", "running", "state"
+GPUS = "gpus"
+# The subject of cards of which nothing was ever read, not even how many there are.
+UNREAD_GPUS = f"{GPU}unread"
 MAX_LINE_BYTES = 4 << 20
 MOST_PROBLEMS = 100
 # Where the subjects of a line are, and what they are called in series; the node itself has no name.
@@ -133,7 +136,12 @@ class _Samples:
         values.append(value)
 
     def series(self) -> Iterator[Series]:
-        """Yield each series once and forget it; series of the same moments share their times."""
+        """Yield each series once and forget it; series of the same moments share their times.
+
+        Where cards could not be listed and none was ever read, there is one without values, so that a gate asks for it.
+        """
+        if any(name == GPUS for name, _ in self._told) and not any(one.startswith(GPU) for one, _ in self._points):
+            yield Series(self._node, UNREAD_GPUS, "memory_bytes", (), ())
         moments = self.times.tolist()
         shared: dict[bytes, tuple[float, ...]] = {}
         for subject, metric in sorted(self._points):

@@ -252,7 +252,11 @@ def _collide(new: Injection, event: Event, old: Injection, other: Event) -> bool
 
 
 def _takes_all(one: Injection, event: Event) -> bool:
-    return not one.service and event.kind.does in _DOWN
+    return not one.service and event.kind.doing(one.params) in _DOWN
+
+
+def _is_down(one: Injection) -> bool:
+    return KINDS[one.kind].doing(one.params) in _DOWN
 
 
 def _no_room(plan: ChaosPlan, event: Event) -> Problem:
@@ -291,7 +295,7 @@ def _outages(
     """Yield the events with which nothing of a role, of the services or of the nodes would be left, each once."""
     told: set[str] = set()
     at_once: list[Injection] = []
-    for at_s, group in groupby((one for one in found if KINDS[one.kind].does in _DOWN), key=_at_s):
+    for at_s, group in groupby(filter(_is_down, found), key=_at_s):
         begun = list(group)
         at_once = [*_lasting(at_once, at_s), *begun]
         gone = _total(at_once, services)
@@ -311,9 +315,9 @@ def _lasting(down: Sequence[Injection], moment: float) -> list[Injection]:
 
 def _makes_an_outage(made: _Made, new: Sequence[Injection], services: Mapping[str, Spot]) -> bool:
     """Return whether new injections, none of which is an outage by itself, become one with others that last then."""
-    if KINDS[new[0].kind].does not in _DOWN or _total(new, services):
+    if not _is_down(new[0]) or _total(new, services):
         return False
-    down = [one for one in (*made.beside(new[0]), *new) if KINDS[one.kind].does in _DOWN]
+    down = [one for one in (*made.beside(new[0]), *new) if _is_down(one)]
     begun = {one.at_s for one in down if one.at_s >= new[0].at_s}
     return any(_total(_lasting(down, moment), services) for moment in begun)
 
@@ -349,11 +353,16 @@ def of_data(data: Sequence[Mapping[str, Any]]) -> tuple[Injection, ...]:
 
 
 def wanted_kinds(injections: Sequence[Injection]) -> dict[str, dict[str, list[Any]]]:
-    """Return node -> what is asked of it before the run: `kinds`, each with `params`, and `services`; each once, by time."""
+    """Return node -> what is asked of it before the run: `kinds` and `services`; each once, by time.
+
+    A kind has its `params`, and `whole` where it would be aimed at services and is to hit the node itself.
+    """
     found: dict[str, dict[str, list[Any]]] = {}
     for one in injections:
         asked = found.setdefault(one.node, {"kinds": [], "services": []})
-        wanted = {"kind": one.kind, "params": one.params}
+        wanted: dict[str, Any] = {"kind": one.kind, "params": one.params}
+        if KINDS[one.kind].whole and not one.service:
+            wanted["whole"] = True
         asked["kinds"] += [wanted] if wanted not in asked["kinds"] else []
         asked["services"] += [one.service] if one.service and one.service not in asked["services"] else []
     return found

@@ -54,8 +54,8 @@ def case_board(boards: Path, index: int) -> Board:
 class Cell:
     """One step of one case on one node.
 
-    say: shows a line to the person watching. clock: seconds since the epoch. sleep: waits. secrets: values that are in no text
-    which is kept.
+    say: shows a line to the person watching. clock: seconds since the epoch, which nobody sets. sleep: waits.
+    secrets: values that are in no text which is kept.
     """
 
     step: str

@@ -13,8 +13,10 @@ from typing import Any
 
 from ..deploy.bell import ring
 from ..node.errors import NodeError
+from ..problems import listing
 from ..soak import schedule
-from . import clocks
+from ..soak.kinds_table import KINDS
+from . import clocks, environment
 from .cell import Cell, StepFailure
 from .unit import BEGUN, UNIT
 
@@ -24,6 +26,8 @@ FOLDER = "soak"
 STARTED, ENDED = "soak-started.", "soak-ended."
 # A fault that needs nothing of the node but the load client, which comes with the case's files.
 PRESSURE = "pressure"
+# The folder of the scenario in that of the case on a node.
+SCENARIO = "scenario"
 # Among what is felt: all services of the node.
 WHOLE_NODE = ""
 # How often the node is asked what became of the faults, to show it.
@@ -48,7 +52,16 @@ def cannot(cell: Cell) -> list[tuple[str, str]]:
     lacking = answer["lacking"]
     if clocks.services(cell) and not lacking[clocks.KIND]:
         clocks.keep(cell, answer["library"])
-    return [("chaos_unsupported", f"it cannot do the fault {kind}: {why}") for kind, why in lacking.items() if why]
+    wrong = [f"it cannot do the fault {kind}: {why}" for kind, why in lacking.items() if why]
+    able = f"it can do: {listing(_able(cell)) or 'none'}" if wrong else ""
+    return [("chaos_unsupported", f"{told}; {able}") for told in wrong]
+
+
+def _able(cell: Cell) -> list[str]:
+    """Return the kinds that this node can do."""
+    kinds = [{"kind": kind.name, "params": dict(kind.example)} for kind in KINDS.values() if kind.name != PRESSURE]
+    lacking = cell.client.call("chaos", action="check", kinds=kinds)["lacking"]
+    return [name for name, why in lacking.items() if not why]
 
 
 def _faults(cell: Cell) -> tuple[schedule.Injection, ...]:
@@ -86,12 +99,20 @@ class Soaking:
             self._cell.client.call(
                 "chaos",
                 action="begin",
-                schedule=self._schedule,
+                schedule=[self._addressed(one) for one in self._schedule],
                 checks={service.name: service.check for service in self._cell.case.services_on(self._cell.node)},
                 duration_s=settings["duration_secs"],
                 negative_control=settings["negative_control"],
             )
         self._cell.board.post(f"{STARTED}{self._cell.node}", {"t": self._cell.clock()})
+
+    def _addressed(self, fault: dict[str, Any]) -> dict[str, Any]:
+        """Return a fault; extra load is as that of the test, and goes where that does, which its settings need not say rightly."""
+        if fault["kind"] != PRESSURE:
+            return fault
+        url = environment.base_url(self._cell)
+        own = {"config": f"{SCENARIO}/{self._cell.case.test.config_file}", **({"base_url": url} if url else {})}
+        return {**fault, "params": {**fault["params"], **own}}
 
     def tell_begin(self) -> None:
         """Tell the other nodes that the load has begun, so that each notes it on its own clock."""

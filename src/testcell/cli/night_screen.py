@@ -57,7 +57,7 @@ def _row(night: Night) -> tuple[str, ...]:
     cells = (
         night.run_id,
         "/".join(part for part in (night.scenario, night.case) if part),
-        night.verdict or night.state,
+        f"{night.verdict or night.state}{' (control)' if night.negative_control else ''}",
         _of(night.gates_passed, night.gates),
         duration(night.lasted_s),
         _of(night.faults_felt, night.faults),

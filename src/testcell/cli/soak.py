@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -26,6 +26,7 @@ from testcell.cli.settings import (
 
 # What does not change the plan: where the run is, and how long nodes are waited for that others hold.
 TAKEN_BY_ATTACH = ("out_dir", WAIT)
+TAKEN_BY_NIGHTS = ("out_dir",)
 
 
 class Profile(str, Enum):
@@ -108,10 +109,13 @@ def soak(
     if nights and attach:
         usage(ctx, "--nights and --attach were both given.")
     if nights:
+        _only(ctx, "--nights", {"dry_run": dry_run, "limit": limit, **given}, TAKEN_BY_NIGHTS)
         night_screen.show(settings, where, names or ())
         return
     if attach:
-        _only_attach(ctx, {"NAME": names, "dry_run": dry_run, "limit": limit, **given})
+        if names:
+            usage(ctx, "a NAME and --attach were both given.")
+        _only(ctx, "--attach", {"dry_run": dry_run, "limit": limit, **given}, TAKEN_BY_ATTACH)
         waits = {name: value for name, value in given.items() if name == WAIT}
         asked = {**extra.parse(ctx, variables), **waits}
         raise typer.Exit(attaching.attach(settings, where / attach, inventory or (), asked))
@@ -135,10 +139,9 @@ def soak(
     raise typer.Exit(execution.execute(settings, request, found, nodes=nodes))
 
 
-def _only_attach(ctx: typer.Context, given: Mapping[str, object]) -> None:
-    """Refuse what a soak that goes on cannot take any more: its plan stays as it was decided."""
-    if given["NAME"]:
-        usage(ctx, "a NAME and --attach were both given.")
+def _only(ctx: typer.Context, word: str, given: Mapping[str, object], taken: Sequence[str]) -> None:
+    """Refuse what has no meaning beside word, since no soak is planned. taken: what has."""
+    why = "a soak goes on as it was planned" if word == "--attach" else "it only shows what there is"
     for name, value in given.items():
-        if value and name not in TAKEN_BY_ATTACH:
-            usage(ctx, f"--attach and --{name.replace('_', '-')} were both given; a soak goes on as it was planned.")
+        if value and name not in taken:
+            usage(ctx, f"{word} and --{name.replace('_', '-')} were both given; {why}.")

@@ -23,6 +23,7 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import
     strict_yaml,
     variables,
 )
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak import kinds_table
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import kinds, verdicts
 from reference_pages import (
     CODE,
@@ -89,6 +90,50 @@ def test_every_key_is_explained_with_its_type_and_default(page, keys, start):
     found, wanted = {key: row for key, row in by_name(page, 4).items() if key.startswith(start)}, keys()
     assert set(found) == set(wanted)
     assert [wrong for key, spec in wanted.items() if (wrong := in_words(found[key], key, spec))] == []
+
+
+def parameters_of_faults():
+    """Return parameter -> (the kinds that have it, its schema)."""
+    found = {}
+    for kind in kinds_table.KINDS.values():
+        for name, key in kind.spec.keyed().items():
+            if not isinstance(key.spec, metadata_spec.Renamed):
+                found.setdefault(name, ([], key))[0].append(kind.name)
+    return found
+
+
+def test_every_parameter_of_a_fault_is_explained_with_its_type_and_the_kinds_that_have_it():
+    text = section(REFERENCE / "soak.md", "Parameters", 3)
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
+    said = {CODE.match(row[0])[1]: row[1:4] for row in lines}
+    wanted = parameters_of_faults()
+    assert set(said) == set(wanted)
+    for name, (owners, key) in wanted.items():
+        of, kind, default = said[name]
+        assert (set(CODE.findall(of)), kind) == (set(owners), type_of(key.spec)), name
+        assert (default == "required") == key.required, name
+
+
+def test_every_kind_of_fault_has_its_row_with_what_it_may_be_told():
+    lines = section(REFERENCE / "soak.md", "Chaos plan").splitlines()
+    rows_of = {cells[1].strip(): cells for line in lines if len(cells := line.split("|")) == 7}
+    whole = set(kinds_table.OF_WHOLE_NODES)
+    for name, kind in kinds_table.KINDS.items():
+        own = {one for one, key in kind.spec.keyed().items() if not isinstance(key.spec, metadata_spec.Renamed)}
+        assert set(CODE.findall(rows_of[name][5])) == own - whole, name
+        assert ("`whole`" in rows_of[name][2]) == kind.whole, name
+
+
+@pytest.mark.parametrize(
+    ("title", "level", "cells"),
+    [("Kinds of faults", 2, 3), ("What a node needs", 3, 2), ("Nodes as targets", 3, 4)],
+)
+def test_every_kind_of_fault_is_in_each_table_about_them(title, level, cells):
+    lines = [line for line in section(REFERENCE / "soak.md", title, level).splitlines() if line.startswith("| `")]
+    of_kinds = [row for line in lines if len(row := re.split(r"(?<!\\)\|", line)[1:-1]) == cells]
+    named = [kind for row in of_kinds for kind in CODE.findall(row[0])]
+    without = {"pressure"} if title == "Nodes as targets" else set()
+    assert sorted(named) == sorted(set(kinds_table.KINDS) - without)
 
 
 @pytest.mark.parametrize("path", setting_keys())
@@ -209,9 +254,10 @@ def test_the_readme_has_every_verdict_with_its_exit_code():
 # --- playbooks ------------------------------------------------------------------------------------------------------
 
 
-def section(page, title):
-    """Return the text below a heading up to the next one of the same level."""
-    return re.split(r"^## ", page.read_text().split(f"\n## {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+def section(page, title, level=2):
+    """Return the text below a heading up to the next one that is no deeper."""
+    text = page.read_text().split(f"\n{'#' * level} {title}\n", 1)[1]
+    return re.split(rf"^#{{2,{level}}} ", text, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def documented(title):

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 WHOLE_NODE = ""
+# Extra load comes from the node and is aimed at nothing on it: who dies of it has died.
+FROM_NODE = frozenset({"pressure"})
 BEGUN = "record"
 OVER = frozenset({"recovered", "not_recovered", "target_gone", "not_reached"})
 GONE_WRONG = frozenset({"not_applied", "failed"})
@@ -25,6 +27,8 @@ def felt(lines: Iterable[Mapping[str, Any]], boottime: float) -> list[str]:
     """
     events: dict[str, dict[str, Any]] = {}
     for line in lines:
+        if line.get("kind") in FROM_NODE:
+            continue
         known = events.setdefault(str(line.get("id")), {"until": None, "service": WHOLE_NODE, "recovery_s": 0.0})
         _take(known, line)
     now = {one["service"] for one in events.values() if one["until"] is not None and boottime < one["until"]}

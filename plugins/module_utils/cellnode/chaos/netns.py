@@ -96,7 +96,10 @@ def record(aim: Aim) -> Json:
     if proc is None or not inode:
         raise Gone(f"service {aim.service}: its container {aim.container[:12]} does not run")
     if inode == os.stat("/proc/self/ns/net").st_ino:
-        message = f"service {aim.service} uses the node's own network (network_mode: host); aim at the node instead"
+        message = (
+            f"service {aim.service} uses the node's own network (network_mode: host);"
+            " aim at the node itself (target: node, whole: true)"
+        )
         raise CellError("chaos_unsupported", message)
     return {"pid": proc.pid, "start": proc.start, "inode": inode}
 

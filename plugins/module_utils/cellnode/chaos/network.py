@@ -42,6 +42,7 @@ class Network:
     def checked(self, params: Mapping[str, Any]) -> None:
         """Raise chaos_invalid for parameters that are not allowed."""
         values.directions(params)
+        outside.check(params)
 
     def measured(self, door: Door, undo: Json) -> dict[str, float]:
         """Return direction -> what is measured now: in and out, or round_trip for a whole node."""
@@ -149,7 +150,7 @@ class Loss(Network):
     kind = "network_loss"
 
     def checked(self, params: Mapping[str, Any]) -> None:
-        values.directions(params)
+        super().checked(params)
         _loss_pct(params)
 
     def drops(self, params: Mapping[str, Any], way: str, key: str) -> tuple[str, ...]:
@@ -168,7 +169,7 @@ class Rate(Network):
     kind = "network_rate"
 
     def checked(self, params: Mapping[str, Any]) -> None:
-        values.directions(params)
+        super().checked(params)
         _rate_kbit(params)
 
     def drops(self, params: Mapping[str, Any], way: str, key: str) -> tuple[str, ...]:

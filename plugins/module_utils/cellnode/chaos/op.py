@@ -23,7 +23,7 @@ from ..params import integer, text, texts
 from ..request import choice, flag, mapping, mappings
 from . import clock, contact, kinds
 from . import plan as plans
-from .fault import Place
+from .fault import Aim, Place
 from .felt import felt
 from .guard import RUNNER_UNIT as RUNNER
 from .guard import UNIT as GUARD
@@ -40,26 +40,32 @@ MOST_TOLD = 1000
 def check(ctx: Context, args: Json) -> Json:
     """Return {lacking: {kind: "" or why this node cannot do it}, absent: [services without a container here], library}.
 
-    args.kinds: [{kind, params}], a kind with several parameters several times; args.services: names. library: what the
-    container of a service with a clock_jump must load, "" where none is asked for or none works.
+    args.kinds: [{kind, params[, whole]}], a kind with several parameters several times; whole: it is to hit the node itself.
+    args.services: names. library: what the container of a service with a clock_jump must load, "" where none is asked for or
+    none works.
     """
     engine = connect(ctx.environ)
     place = Place(ctx, engine, Records(ctx.root, ctx.needed_run.id).own("check"))
     lacking: dict[str, str] = {}
     for item in mappings(args, "kinds"):
         kind = text(item, "kind")
-        lacking[kind] = lacking.get(kind) or _lacking(place, kind, mapping(item, "params"))
+        whole = flag(item, "whole", False)
+        lacking[kind] = lacking.get(kind) or _lacking(place, kind, mapping(item, "params"), whole)
     wanted = texts(args, "services")
     found = by_service(containers(engine, of_case(ctx.needed_run))) if wanted else {}
     library = clock.library(ctx.environ) if lacking.get(clock.Jump.kind) == "" else ""
     return {"lacking": lacking, "absent": [name for name in wanted if name not in found], "library": library}
 
 
-def _lacking(place: Place, kind: str, params: Json) -> str:
+def _lacking(place: Place, kind: str, params: Json, whole: bool) -> str:
     try:
-        return kinds.find(kind).lacking(place, params)
+        fault = kinds.find(kind)
+        found = fault.lacking(place, params)
+        if whole and not found:  # which address outside answers, and by what the node is reached, is known already
+            fault.prepare(place, Aim("", "", 0, params))
     except (CellError, OSError) as exc:
         return str(exc)
+    return found
 
 
 def begin(ctx: Context, args: Json) -> Json:

@@ -22,6 +22,15 @@ SSH_PROGRAMS = ("sshd", "dropbear")
 Json = dict[str, Any]
 
 
+def check(params: Mapping[str, Any]) -> None:
+    """Raise chaos_invalid for what an event may not say of a whole node."""
+    values.texts(params, "interfaces")
+    values.ports(params, "keep_ports")
+    probe = params.get("probe")
+    if probe is not None and not isinstance(probe, str):
+        raise values.refuse("probe", probe, "an IPv4 address")
+
+
 def interfaces(door: Door, params: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the interfaces of the default routes, or those that the event names."""
     named = values.texts(params, "interfaces")

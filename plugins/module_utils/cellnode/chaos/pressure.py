@@ -72,13 +72,14 @@ class Pressure:
             )
 
     def effect(self, place: Place, aim: Aim, undo: Json) -> Effect:
-        """Measure how many requests have been answered or have failed."""
+        """Measure how many requests have ended and been answered, be it by a refusal: what reaches nobody presses nothing."""
         records = _records(place.folder / "load" / "requests.jsonl")
         failed = sum(not record.get("ok") for record in records)
-        measured: Json = {"requests": len(records), "failed": failed}
+        answered = sum(record.get("status") is not None for record in records)
+        measured: Json = {"requests": len(records), "answered": answered, "failed": failed}
         if undo:
             measured["clients"] = len(_clients(undo["token"]))
-        return Effect(bool(records), measured, "" if records else f"no request was sent: {_said(place.folder)}")
+        return Effect(answered > 0, measured, "" if answered else _unfelt(place.folder, records))
 
     def undo(self, place: Place, undo: Json) -> None:
         """End the client, by force where it does not end by itself."""
@@ -137,6 +138,14 @@ def _records(path: Path) -> list[Json]:
             with suppress(ValueError):
                 found.append(json.loads(line))
     return [record for record in found if isinstance(record, dict)]
+
+
+def _unfelt(folder: Path, records: list[Json]) -> str:
+    """Return why no request was answered."""
+    if not records:
+        return f"no request was sent: {_said(folder)}"
+    kinds = sorted({str(record.get("error_kind")) for record in records})
+    return f"none of {len(records)} requests was answered ({', '.join(kinds)})"
 
 
 def _said(folder: Path) -> str:

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.action._step import PhaseAction, Step
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, owner
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import plan as run_plan
 
 FULL = "/dev/full"  # takes no byte: no space left on device
 
@@ -20,10 +23,32 @@ class Recorded(PhaseAction):
         pass
 
 
+class Connected(Recorded):
+    """One that has its node at hand."""
+
+    def client(self, task_vars, of_owner, run):
+        return SimpleNamespace(serving=dict)
+
+    def keeps_open(self):
+        return False
+
+
 @pytest.fixture
 def cell(make_cell, build):
     made = make_cell(build.case(services=[build.service("a")]), step="collect")
     return replace(made, plan=replace(made.plan, owner=owner.name(owner.here(), os.getppid())))
+
+
+@pytest.mark.parametrize("jump", [7200.0, -7200.0])
+def test_f60_a_step_has_a_clock_that_nobody_sets(cell, monkeypatch, jump):
+    """F60: its limits are moments of this clock."""
+    run_plan.save(cell.plan)
+    wall = [time.time()]
+    monkeypatch.setattr(time, "time", lambda: wall[0])
+    made = Connected()._cell(cell.plan.run_dir, 0, {"inventory_hostname": "n1"})
+    began = made.clock()
+    wall[0] += jump
+    assert 0 <= made.clock() - began < 60
 
 
 def refusing(number):
@@ -52,7 +77,7 @@ def test_f08_what_the_disk_refuses_is_a_failure_of_the_controller(cell, number, 
 
 
 def test_a_worker_whose_controller_is_gone_tells_of_no_failure(cell):
-    left = replace(cell, plan=replace(cell.plan, owner="me@here:1/boot"))
+    left = replace(cell, plan=replace(cell.plan, owner=f"me@here:{os.getpid()}/boot"))
     result = Recorded()._recorded(Step("collect", refusing(5)), left)
     assert result["failed"] and "controller of the run is gone" in result["msg"]
     assert cell.board.read("failure") is None

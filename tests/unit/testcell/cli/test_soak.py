@@ -86,10 +86,12 @@ def test_options_become_the_variables_of_the_playbook(project: Path, ansible: An
         "out_dir": str(project / "nights"),
     }
     options = [word for name, value in words.items() for word in (f"--{name.replace('_', '-')}", value)]
-    answer = cli("soak", "example", "--profile", "soak_release", "--enable-chaos", "--wait", "9", *options)
+    flags = ("--enable-chaos", "--negative-control")
+    answer = cli("soak", "example", "--profile", "soak_release", "--wait", "9", *flags, *options)
     assert answer.code == 0, answer.err
     (job,) = ansible.jobs
-    said = {**words, "enable_chaos": "true", "soak_profile": "soak_release", "scenario": "example"}
+    said = {**words, "soak_profile": "soak_release", "scenario": "example"}
+    said |= {"enable_chaos": "true", "negative_control": "true"}
     assert {**said, "testcell_wait_s": "9", "results_dir": words["out_dir"]}.items() <= job.extravars.items()
 
 
@@ -124,12 +126,51 @@ def test_a_dry_run_shows_each_topology_and_touches_nothing(project: Path, ansibl
     assert ansible.jobs == [] and not (project / "results").exists()
 
 
+def a_night(folder: Path, run_id: str, scenario: str, *, control: bool = False) -> None:
+    """Leave what a soak of two kills leaves of itself: a plan, a summary of the run, and one of the case."""
+    ref = {"scenario": scenario, "case": "topology_single", "attempt": 1}
+    settings = {"profile": "soak_smoke", "duration_secs": 60, "negative_control": control}
+    case = folder / run_id / scenario / "topology_single" / "soak"
+    case.mkdir(parents=True)
+    told = {"verdict": "pass", "headline": {"faults": 2, "faults_felt": 0 if control else 2, "rto_max_s": 3.5}}
+    (case / "summary.json").write_text(json.dumps({**told, "lasted_s": 60.0, "negative_control": control}))
+    plan_data = {"cases": [{"ref": ref, "soak": {"topology": "single", "settings": settings}}]}
+    (folder / run_id / "plan.json").write_text(json.dumps(plan_data))
+    (folder / run_id / "summary.json").write_text(json.dumps({**PASSED, "cases": [{**ref, "verdict": "pass"}]}))
+
+
+def test_nights_are_shown_side_by_side_and_a_control_is_called_one(project: Path, ansible: Ansible, cli: Cli) -> None:
+    folder = project / "soaks"
+    a_night(folder, "20260102_010000", "001_example", control=True)
+    a_night(folder, "20260101_010000", "001_example")
+    a_night(folder, "20260103_010000", "002_other")
+    shown = cli("soak", "--nights", "001_example", "--out-dir", str(folder))
+    assert shown.code == 0, shown.err
+    first, second = [line.split() for line in shown.out.splitlines() if line.startswith("2026")]
+    assert (first[0], first[1], first[2]) == ("20260101_010000", "001_example/topology_single", "pass")
+    assert "2/2" in first and "(control)" not in first
+    assert second[0] == "20260102_010000" and "0/2" in second and "(control)" in second
+    answer = cli("soak", "--nights", "--out-dir", str(folder), "--format", "json")
+    assert [one["run_id"][:8] for one in answer.json] == ["20260101", "20260102", "20260103"]
+    assert [one["negative_control"] for one in answer.json] == [False, True, False]
+    assert ansible.jobs == []
+
+
+def test_no_nights_say_how_to_make_one(project: Path, cli: Cli) -> None:
+    shown = cli("soak", "--nights", "--out-dir", str(project / "none"))
+    assert shown.code == 0 and "no soak is kept here; testcell soak NAME makes one" in shown.out + shown.err
+
+
 WRONG = [
     (("example", "--attach", RUN), "a NAME and --attach were both given"),
     (("--attach", RUN, "--dry-run"), "--attach and --dry-run were both given"),
     (("--attach", RUN, "--duration-secs", "9"), "--attach and --duration-secs were both given"),
     (("--attach", RUN, "--no-chaos"), "--attach and --enable-chaos were both given"),
     (("--attach", RUN, "--limit", "local"), "--attach and --limit were both given"),
+    (("--attach", RUN, "--negative-control"), "--attach and --negative-control were both given"),
+    (("--attach", RUN, "--nights"), "--nights and --attach were both given"),
+    (("--nights", "--duration-secs", "9"), "--nights and --duration-secs were both given"),
+    (("--nights", "--dry-run"), "--nights and --dry-run were both given"),
     ((), "scenario"),
     (("example", "--profile", "soak_long"), "soak_long"),
     (("example", "--duration-secs", "0"), "duration-secs"),

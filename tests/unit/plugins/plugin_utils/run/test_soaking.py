@@ -144,6 +144,22 @@ def test_a_plan_that_cannot_be_carried_out_is_refused(project, given, chaos, par
     assert part in said(project, **{**CHAOS_ONLY, **given})
 
 
+def test_extra_load_without_the_settings_of_a_load_is_refused(project):
+    """B73, F67: the load client on the node would send nothing, hours later."""
+    scenario = project / "scenarios/001_example"
+    metadata = scenario / "metadata.yml"
+    metadata.write_text(metadata.read_text().replace("client: testcell", "client: script"))
+    assert decided(project, **CHAOS_ONLY).cases
+    (scenario / "test_config.json").unlink()
+    text = said(project, **CHAOS_ONLY)
+    assert (
+        "chaos.yml:3:" in text
+        and "events[1].kind: pressure sends load as test_config.json says, which is not there" in text
+    )
+    (scenario / "chaos.yml").write_text("\n".join(CHAOS.splitlines()[:2]) + "\n")
+    assert decided(project, **CHAOS_ONLY).cases
+
+
 def test_an_unknown_profile_is_named_beside_what_else_is_wrong(project):
     text = said(project, "soak_nightly", duration_secs="x")
     assert "-e: soak_profile: unknown profile; got string 'soak_nightly'; allowed: soak_smoke," in text

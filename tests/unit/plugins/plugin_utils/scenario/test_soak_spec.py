@@ -110,6 +110,7 @@ WRONG = [
 
 @pytest.mark.parametrize("row", WRONG, ids=[row[0] for row in WRONG])
 def test_what_is_wrong_is_named(folder, row):
+    """G04"""
     section, *parts = row
     with pytest.raises(InputError) as caught:
         load(folder, section + "\n")

@@ -36,6 +36,7 @@ def said(*events, **top):
 
 
 WITHOUT = object()
+WHOLE = {"node": "node-1", "whole": True}
 
 
 def kill(**changes):
@@ -82,6 +83,15 @@ WRONG = [
     pytest.param(kill(name="a b"), ["events[0].name: is not of the form that is allowed", "1..64 characters"], id="name"),
     pytest.param({"kind": "pressure", "at_s": 1, "duration_s": 1, "target": {"service": "router"}, "params": {"requests_per_s": 1}},
                  ["events[0].target: has no meaning for kind pressure"], id="pressure"),
+    pytest.param(kill(kind="disk_fill", params={"bytes": "1GiB", "where": "data"}), ["params.where: is no place; got string 'data'; allowed: node, engine, or"], id="B76-where"),
+    pytest.param(kill(kind="network_cut", target=WHOLE, params={"interfaces": ["-j"]}), ["params.interfaces[0]: is not of the form that is allowed"], id="B76-interface"),
+    pytest.param(kill(kind="network_cut", target=WHOLE, params={"probe": "gateway"}), ["params.probe: is no IPv4 address; got string 'gateway'"], id="B76-probe"),
+    pytest.param(kill(kind="network_cut", target=WHOLE, params={"keep_ports": [0]}), ["params.keep_ports[0]: is out of range"], id="B76-port"),
+    pytest.param(kill(target=WHOLE), ["target.whole: kind kill cannot be done to a node itself; allowed for: network_cut, network_loss, network_rate"], id="B74-whole-kind"),
+    pytest.param(kill(kind="network_cut", target={"role": "decode", "whole": True}), ["target.whole: has a meaning only beside node"], id="B74-whole-role"),
+    pytest.param(kill(kind="network_cut", params={"probe": "192.0.2.1"}), ["params.probe: has a meaning only for a node itself, with target.whole: true"], id="B76-not-whole"),
+    pytest.param(kill(kind="disk_fill", target={"node": "node-1"}, params={"bytes": "1GiB", "where": "/data"}),
+                 ["params.where: is a path in a container, and the target is a node; name a service"], id="B76-where-of-a-node"),
     pytest.param("kill", ["events[0]: must be a mapping; got string 'kill'"], id="no-event"),
 ]  # fmt: skip
 
@@ -215,6 +225,11 @@ def test_a_node_is_no_problem_while_nobody_knows_what_runs_where():
         ("dockerd_restart", {"services": ["router", "decode-1"]}, [("node-1", "")]),
         ("cpu_stress", {"node": "node-3"}, [("node-3", "")]),
         ("cpu_stress", {"role": "router"}, [("node-1", "router")]),
+        ("network_cut", {"node": "node-1"}, [("node-1", "router"), ("node-1", "decode-1")]),
+        ("network_cut", {"node": "node-1", "whole": False}, [("node-1", "router"), ("node-1", "decode-1")]),
+        ("network_cut", {"node": "node-3", "whole": True}, [("node-3", "")]),
+        ("network_loss", {"node": "node-1", "whole": True}, [("node-1", "")]),
+        ("network_rate", {"node": "node-1", "whole": True}, [("node-1", "")]),
     ],
 )
 def test_what_is_hit_depends_on_what_a_kind_aims_at(kind, target, matching):

@@ -45,6 +45,16 @@ def test_a_fault_is_told_with_its_times_since_the_load_began(tmp_path):
     assert found.measured == {"state": "exited", "pid": 0}
 
 
+@pytest.mark.parametrize(
+    ("kind", "service", "target"),
+    [("kill", "a", "n1/a"), ("dockerd_restart", "", "n1"), ("network_cut", "", "n1"), ("pressure", "", "load")],
+)
+def test_a_fault_is_aimed_at_a_service_a_node_or_the_load(kind, service, target):
+    planned = Injection("x.0", kind, 5.0, 3.0, "n1", service, {}, 30.0, True)
+    (found,) = fault_log.faults([planned], ())
+    assert found.target == target
+
+
 CASES = {
     "F65-target-gone": ([("target_gone", 505.0, {"why": "no container"})], "target_gone", None, "no container"),
     "F67-unsupported": ([("unsupported", 505.0, {"why": "no iptables"})], "unsupported", None, "no iptables"),

@@ -11,8 +11,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soak_cases
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.soak_spec import PERCENTILES
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.gates import CONTROL_ONLY, GateError, judge
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.judgement import Evidence, Limits
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.model import Series
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.readings import UNREAD_GPUS
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import kinds, verdicts
 from soak_world import HOUR_S, LIMITS, MIB, World
 
@@ -95,6 +98,26 @@ def test_a_limit_that_holds_nothing_is_refused(changes, message):
     assert refused.value.key == message.split(":")[0]
 
 
+@pytest.mark.parametrize("limits", ["latency", "latency_in_fault"])
+@pytest.mark.parametrize("name", PERCENTILES)
+def test_a_percentile_that_a_scenario_may_name_is_none_that_the_gates_refuse(limits, name):
+    """G04: what was accepted before the soak is not refused after hours of it."""
+    world = World(1)
+    world.inject("kill.1", "node-2/decode", 1000.0, 1500.0)
+    world.ask(**{limits: {"itl_ms": {name: 0.001}}})
+    found = gate(judged(world), limits, f"itl_ms {name}")
+    assert (found.verdict, found.limit) == ("fail", 0.001)
+
+
+def test_p999_is_the_percentile_99_9():
+    world = World(1)
+    told = {}
+    for name in ("p99", "p99.9", "p999"):
+        world.ask(latency={"itl_ms": {name: 1e6}})
+        told[name] = gate(judged(world), "latency", f"itl_ms {name}").value
+    assert told["p999"] == told["p99.9"] > told["p99"]
+
+
 def test_a_leak_is_told_with_its_interval_its_limit_and_what_it_was_taken_from():
     """G08."""
     world = World(3)
@@ -128,6 +151,28 @@ def test_a_leak_is_told_with_its_interval_its_limit_and_what_it_was_taken_from()
 )  # fmt: skip
 def test_what_is_said(kind, name, subject, why):
     assert gate(of(kind), name, subject).why == why
+
+
+def test_g01_cards_that_could_never_be_read_are_no_cards_that_do_not_grow():
+    """G01"""
+    evidence = World(1).evidence()
+    others = [one for one in evidence.series if not one.subject.startswith("gpu:")]
+    unread = Series("node-2", UNREAD_GPUS, "memory_bytes", (), ())
+    found = judge(replace(evidence, series=[*others, unread]), LIMITS)
+    assert (found.verdict, found.exit_code) == ("no_data", 4)
+    assert found.reasons == ("memory of gpu:unread on node-2 was never sampled",)
+
+
+@pytest.mark.parametrize(
+    ("target", "verdict"), [("load", "fail"), ("node-2/decode", "pass"), ("node-2", "pass"), ("node-1", "fail")]
+)
+def test_g05_a_service_that_dies_under_extra_load_has_died(target, verdict):
+    """G05: what is aimed at the load excuses its failures, and nobody's death."""
+    world = World(1)
+    world.inject("burst.0", target, 1000.0, 60.0)
+    world.kill("decode", 1010.0, 20.0)
+    found = gate(judged(world), "deaths", "node-2/decode")
+    assert (found.verdict, found.during_fault) == (verdict, "burst.0" if verdict == "fail" else "")
 
 
 def test_stale_samples_are_called_so():

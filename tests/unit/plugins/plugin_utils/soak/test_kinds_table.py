@@ -41,8 +41,19 @@ def parameters(kind):
     return {name: spec for name, spec in specs.items() if not isinstance(spec, Renamed)}
 
 
-def ends(spec):
+# What no range says.
+EXAMPLES = {
+    "where": ["node", "engine", "/data"],
+    "interfaces": [["eth0"], ["eth0", "bond0.7"]],
+    "probe": ["192.0.2.1"],
+    "keep_ports": [[1], [22, 65535]],
+}
+
+
+def ends(name, spec):
     """Return the least and the greatest that a plan may give, or all of a few words."""
+    if name in EXAMPLES:
+        return EXAMPLES[name]
     if isinstance(spec, Size):
         return [MIB, MIB << 20]
     if isinstance(spec, schema.Choice):
@@ -54,12 +65,12 @@ def ends(spec):
 def given(kind):
     """Yield the parameters of a kind with one of them at the end of its range, the others at their greatest."""
     specs = parameters(kind)
-    whole = {name: ends(spec)[-1] for name, spec in specs.items()}
+    whole = {name: ends(name, spec)[-1] for name, spec in specs.items()}
     for name in KINDS[kind].one_of or [""]:
         chosen = {key: value for key, value in whole.items() if key == name or key not in KINDS[kind].one_of}
         yield chosen
         for key in chosen:
-            alone = {**chosen, key: ends(specs[key])[0]}
+            alone = {**chosen, key: ends(key, specs[key])[0]}
             # The jitter may not be above the delay.
             yield {**alone, "jitter_ms": alone[key]} if key == "delay_ms" else alone
 
@@ -95,6 +106,30 @@ def test_what_a_plan_may_give_is_taken_by_the_node_and_nothing_of_it_is_passed_o
     said, asked = told(kind, params)
     assert "allowed:" not in said, said
     assert set(params) <= asked
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_the_example_of_a_kind_is_what_a_plan_may_give_and_a_node_takes(told, kind):
+    """B73: with it a node is asked whether it can do the kind at all."""
+    example, spec = KINDS[kind].example, KINDS[kind].spec
+    assert set(example) <= set(spec.keyed())
+    assert {name for name, key in spec.keyed().items() if key.required} <= set(example)
+    assert len(set(KINDS[kind].one_of) & set(example)) == bool(KINDS[kind].one_of)
+    assert "allowed:" not in told(kind, example)[0]
+
+
+# What a node can be told beyond a plan: by hand, or in trials of its own.
+OF_NODES_ONLY = {
+    "dockerd_restart": {"signal"},
+    "pressure": {"base_url", "config", "model", "port"},
+}
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_what_a_node_looks_for_is_what_a_plan_may_give(told, kind):
+    """A parameter that works and that no plan can name is one that nobody has."""
+    asked = set().union(*(told(kind, params)[1] for params in given(kind)))
+    assert asked - set(parameters(kind)) <= OF_NODES_ONLY.get(kind, set())
 
 
 def test_a_parameter_of_another_kind_is_not_asked_for(told):

@@ -23,7 +23,7 @@ PLAN = {
 def make_run(tmp_path):
     """Return a maker of runs with one soak. Returns the folder of the run."""
 
-    def make(run_id, *, plan=PLAN, verdict="pass", own=True):
+    def make(run_id, *, plan=PLAN, verdict="pass", own=True, control=False):
         folder = tmp_path / run_id
         folder.mkdir()
         (folder / "plan.json").write_text(plan if isinstance(plan, str) else json.dumps(plan))
@@ -32,7 +32,8 @@ def make_run(tmp_path):
             (folder / "summary.json").write_text(json.dumps({"cases": [case]}))
         if own:
             windows = [window(t, t + 10) for t in range(0, 100, 10)]
-            record = soak_records.record(folder, windows=windows, schedule=(kill(0, 30.0, "n1", "decode-1"),))
+            faults = (kill(0, 30.0, "n1", "decode-1"),)
+            record = soak_records.record(folder, windows=windows, schedule=faults, negative_control=control)
             outputs.write(folder / "s/c/soak", record)
         return folder
 
@@ -72,6 +73,15 @@ def test_a_summary_that_cannot_be_read_is_a_state(make_run, tmp_path):
     folder = make_run("20260101_000000", verdict="")
     (folder / "s/c/soak/summary.json").write_bytes(b"\xff{")
     assert told(tmp_path) == [("20260101_000000", "unreadable", "")]
+
+
+def test_a_negative_control_is_told_from_a_night_that_survived_its_faults(make_run, tmp_path):
+    make_run("20260101_000000", control=True)
+    make_run("20260102_000000")
+    settings = {"profile": "soak_smoke", "duration_secs": 100, "negative_control": True}
+    plan = {"cases": [{"ref": CASE, "soak": {"topology": "single", "settings": settings}}]}
+    make_run("20260103_000000", plan=plan, own=False, verdict="")
+    assert [one.negative_control for one in nights(tmp_path)] == [True, False, True]
 
 
 def test_nights_are_chosen_by_scenario_and_topology(make_run, tmp_path):

@@ -120,6 +120,27 @@ def test_what_the_node_could_not_read_is_named_once_for_each_reason(node):
     ]
 
 
+CARD = {"gpus": {"0": {"memory_bytes": 5}}}
+
+
+@pytest.mark.parametrize(
+    ("lines", "cards"),
+    [
+        pytest.param([{}, {}], [], id="none-there"),
+        pytest.param([{"missing": {"gpus": "lost"}}, {}], ["gpu:unread"], id="G01-never-read"),
+        pytest.param([{"missing": {"gpus": "slow"}}, CARD], ["gpu:0"], id="read-later"),
+        pytest.param([CARD, {"missing": {"gpus": "lost"}}], ["gpu:0"], id="lost-meanwhile"),
+    ],
+)
+def test_g01_cards_that_were_never_read_are_not_passed_over(node, lines, cards):
+    """G01: the gate of their memory has no data then, instead of not being there."""
+    found = node(*(line(at, **more) for at, more in enumerate(lines)))
+    of_cards = [one for one in found.series if one.subject.startswith("gpu:")]
+    assert [one.subject for one in of_cards] == cards
+    assert [one.metric for one in of_cards] == ["memory_bytes"] * len(cards)
+    assert all(bool(one.values) == (one.subject != "gpu:unread") for one in of_cards)
+
+
 @pytest.mark.parametrize("odd", ['"services": []', '"services": {"a": 5}', '"gpus": null', '"node": 3'])
 def test_parts_of_another_type_are_passed_over(node, odd):
     found = node(line(1)[:-1] + ", " + odd + "}")

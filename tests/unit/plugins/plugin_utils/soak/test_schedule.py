@@ -186,6 +186,8 @@ TOTAL = [
     pytest.param(["kind: kill, at_s: 5, duration_s: 5, target: {services: [decode-1, decode-2]}", "kind: pause, at_s: 8, duration_s: 5, target: {service: decode-3}"],
                  "all of role decode (3 of 3: decode-1, decode-2, decode-3) at 8 s, together with kill-1.0, kill-1.1", id="B74-together"),
     pytest.param(["kind: dockerd_restart, at_s: 5, duration_s: 5, target: {node: node-1}"], "all of role router (1 of 1: router)", id="B74-by-node"),
+    pytest.param(["kind: network_cut, at_s: 5, duration_s: 5, target: {node: node-1, whole: true}"], "all of role router (1 of 1: router)", id="B74-cut-node"),
+    pytest.param(["kind: network_loss, at_s: 5, duration_s: 5, target: {role: decode}, params: {loss_pct: 95}"], "all of role decode (3 of 3", id="B74-all-is-lost"),
 ]  # fmt: skip
 
 
@@ -198,7 +200,10 @@ def test_what_leaves_nothing_must_be_allowed(lines, part):
 
 
 def test_what_only_slows_down_takes_nothing_down():
-    assert made("kind: network_loss, at_s: 5, duration_s: 5, target: {role: decode}, params: {loss_pct: 50}")
+    assert made("kind: network_loss, at_s: 5, duration_s: 5, target: {role: decode}, params: {loss_pct: 94.9}")
+    assert made(
+        "kind: network_rate, at_s: 5, duration_s: 5, target: {node: node-1, whole: true}, params: {rate_kbit: 32}"
+    )
 
 
 def test_the_controller_is_hit_only_where_that_is_allowed():
@@ -221,6 +226,20 @@ def test_targets_are_looked_at_before_anything_is_decided():
 def test_a_plan_does_not_make_more_injections_than_anybody_could_read():
     (said,) = refused("kind: pause, every_s: 2, duration_s: 1, target: {service: decode-1}", duration_s=20_000.0)
     assert "makes too many injections; got 9984 times on 1 targets; allowed: up to 5000 in all" in said
+
+
+def test_a_node_is_asked_whether_it_can_be_hit_as_a_whole():
+    """B73"""
+    lines = [
+        f"kind: network_loss, at_s: {at}, duration_s: 5, target: {target}, params: {{loss_pct: 5}}"
+        for at, target in ((5, "{node: node-2, whole: true}"), (50, "{service: decode-2}"))
+    ]
+    params = {"loss_pct": 5.0, "direction": "both"}
+    asked = schedule.wanted_kinds(made(*lines))["node-2"]["kinds"]
+    assert asked == [
+        {"kind": "network_loss", "params": params, "whole": True},
+        {"kind": "network_loss", "params": params},
+    ]
 
 
 def test_each_node_gets_its_own_and_is_asked_what_it_can_do():

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, reserve
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, reserve, steady
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import script
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 from small_disk import small_disk
@@ -61,6 +61,23 @@ def test_an_engine_that_is_away_for_a_moment_is_waited_for(watched, said, kind):
         assert caught.value.kind == kind
     else:
         assert script.run(cell) == {"died": ""}
+
+
+@pytest.mark.parametrize("jump", [7200.0, -7200.0])
+def test_f60_a_wall_clock_that_jumps_ends_no_watch_and_no_patience(watched, jump):
+    """F60: the watch goes on until the test has ended, and an engine that is away keeps the time that it has."""
+    cell = watched(CALM, AWAY, AWAY, CALM, CALM)
+    wall, passed = [1000.0], cell.clock
+
+    def follow(answer, **_):
+        wall[0] += jump
+        return answer()
+
+    cell.clock = steady.clock(lambda: wall[0], passed)
+    answers = cell.client.answers["follow"]
+    cell.client.answers["follow"] = lambda **_: follow(answers)
+    assert script.run(cell) == {"died": ""}
+    assert cell.board.read("test") is not None and len(cell.client.calls) == 7
 
 
 def test_a_death_on_a_node_without_the_test_is_told_to_the_board(watched):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.kinds_table import KINDS
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import clocks, salvage, script, soaking
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.soaking import Soaking
@@ -46,13 +47,14 @@ class Chaos:
         self.left, self.lacking, self.library, self.since = list(left), lacking or {}, library, []
 
     def __call__(self, action, **args):
+        if action == "check":
+            asked = [one["kind"] for one in args["kinds"]]
+            return {"lacking": {kind: self.lacking.get(kind, "") for kind in asked}, "library": self.library}
         if action == "status":
             self.since.append(args["since"])
             felt, lines = self.statuses.pop(0) if self.statuses else ([], [])
             return {"felt": felt, "lines": lines, "next": args["since"] + len(lines)}
-        return {"check": {"lacking": self.lacking, "library": self.library}, "begin": {}, "end": {"left": self.left}}[
-            action
-        ]
+        return {"begin": {}, "end": {"left": self.left}}[action]
 
 
 @pytest.fixture
@@ -167,9 +169,9 @@ def test_faults_are_shown_once_and_not_at_every_look(soak):
 def test_f67_a_fault_that_a_node_cannot_do_is_refused_before_the_run(soak):
     chaos = Chaos(lacking={"network_loss": "the kernel has no statistic match", "kill": ""})
     cell = soak(chaos, [fault(), fault("network_loss", loss_pct=5)])
-    assert soaking.cannot(cell) == [
-        ("chaos_unsupported", "it cannot do the fault network_loss: the kernel has no statistic match")
-    ]
+    ((kind, said),) = soaking.cannot(cell)
+    assert kind == "chaos_unsupported"
+    assert said.startswith("it cannot do the fault network_loss: the kernel has no statistic match; it can do: kill,")
 
 
 LIBRARY = "/usr/lib/x/faketime/libfaketimeMT.so.1"
@@ -187,14 +189,53 @@ def test_what_lets_a_clock_jump_is_in_the_containers_of_the_services_that_need_i
 
 def test_f67_a_node_whose_clocks_cannot_jump_is_refused_before_the_run(soak):
     cell = soak(Chaos(lacking={"clock_jump": "no libfaketime here"}), [fault("clock_jump", jump_s=60)])
-    assert soaking.cannot(cell) == [("chaos_unsupported", "it cannot do the fault clock_jump: no libfaketime here")]
+    ((kind, said),) = soaking.cannot(cell)
+    assert (kind, said.partition(";")[0]) == (
+        "chaos_unsupported",
+        "it cannot do the fault clock_jump: no libfaketime here",
+    )
     assert cell.board.read("clock.n2") is None
+
+
+def test_a_node_that_cannot_do_a_kind_says_which_it_can(soak):
+    """B73"""
+    lacking = {kind: f"no {kind}" if kind.startswith("network") else "" for kind in KINDS if kind != "pressure"}
+    cell = soak(Chaos(lacking=lacking), [fault("network_cut"), fault("network_delay", delay_ms=5), fault()])
+    able = "it can do: kill, stop, pause, restart, dockerd_restart, disk_fill, cpu_stress, memory_stress, clock_jump"
+    assert [said for _, said in soaking.cannot(cell)] == [
+        f"it cannot do the fault network_cut: no network_cut; {able}",
+        f"it cannot do the fault network_delay: no network_delay; {able}",
+    ]
+    first, second = [[one["kind"] for one in args["kinds"]] for _, args in cell.client.calls]
+    assert first == ["network_cut", "network_delay", "kill"]
+    assert second == [kind for kind in KINDS if kind != "pressure"]
 
 
 def test_clocks_that_nothing_sets_are_left_alone(soak):
     cell = soak(Chaos(lacking={"kill": ""}), [fault(), fault("clock_jump", node="n1", service="b", jump_s=60)])
     assert soaking.cannot(cell) == []
     assert (clocks.folders(cell), clocks.preloads(cell, "/case")) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("service", "url"),
+    [("a", "http://10.0.0.2:8000"), ("b", "http://127.0.0.1:8000"), ("", None)],
+    ids=["on-another-node", "on-the-test-s", "nobody-named"],
+)
+def test_extra_load_goes_where_that_of_the_test_goes(soak, build, service, url):
+    """F67: sent to nowhere it would press nothing."""
+    cell = soak(
+        schedule=[fault("pressure", node="n1", service="", requests_per_s=5), fault(node="n1", service="b")], node="n1"
+    )
+    cell.case = build.replace(
+        cell.case, test=build.replace(cell.case.test, node="n1", service=service, port=8000, config_file="load.json")
+    )
+    cell.plan = build.replace(cell.plan, addresses={"n1": "10.0.0.1", "n2": "10.0.0.2"})
+    Soaking(cell).prepare()
+    (begun,) = [args for op, args in cell.client.calls if op == "chaos"]
+    pressed, killed = [one["params"] for one in begun["schedule"]]
+    assert pressed == {"requests_per_s": 5, "config": "scenario/load.json", **({"base_url": url} if url else {})}
+    assert killed == {}
 
 
 def test_extra_load_needs_the_client_that_is_not_there_yet(soak):

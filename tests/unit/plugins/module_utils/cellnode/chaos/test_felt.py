@@ -38,3 +38,11 @@ def test_a_fault_is_felt_from_its_record_until_its_target_has_had_time_to_recove
 def test_a_fault_of_the_node_is_told_as_one_of_all_services():
     lines = [{"id": "d.0", "phase": "planned", "service": "", "b": 0.0}, {"id": "d.0", "phase": "record", "b": 1.0}]
     assert felt([*lines, *course(("record", 1.0))], 2.0) == ["", "a"]
+
+
+def test_extra_load_is_aimed_at_no_service_and_excuses_no_death():
+    lines = [
+        {"id": "p.0", "kind": "pressure", "phase": phase, "service": "", "b": 1.0} for phase in ("planned", "record")
+    ]
+    assert felt(lines, 2.0) == []
+    assert felt([*lines, *course(("record", 1.0))], 2.0) == ["a"]
