@@ -38,6 +38,7 @@ class Spec:
     """What to run. cwd and dirs: below the case folder; cgroup: auto, none, or the name of a hierarchy.
 
     adopts: what the command leaves behind by a double fork is the supervisor's to end as well, whatever its group and mark.
+    asked: what makes this another request than one before, where the command cannot tell: it names the controller's epoch.
     """
 
     name: str
@@ -50,11 +51,15 @@ class Spec:
     dirs: tuple[tuple[str, ...], ...]
     cgroup: str
     adopts: bool = True
+    asked: str = ""
 
     @property
     def digest(self) -> str:
         """Return the digest that tells a repeated request from another one."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        told = asdict(self)
+        if self.asked:
+            del told["argv"]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,7 @@ def parse_spec(args: Mapping[str, Any]) -> Spec:
         dirs=tuple(base_parts(item) for item in texts(args, "dirs_rel")),
         cgroup=text(args, "cgroup", "auto"),
         adopts=flag(args, "adopts", True),
+        asked=text(args, "asked", ""),
     )
 
 

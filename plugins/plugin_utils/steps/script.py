@@ -172,6 +172,7 @@ class _Test:
         if self._cell.board.read(BEGUN):
             self._watch.soaking.begin()
             return f"{self._cell.case.test.script} was started before; going on with it"
+        self._watch.soaking.await_others()
         test = self._cell.case.test
         folder = (self._cell.board.read(f"{FOLDER}{self._cell.node}") or {})["path"]
         self._cell.client.call(

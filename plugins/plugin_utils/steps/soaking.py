@@ -32,6 +32,8 @@ SCENARIO = "scenario"
 WHOLE_NODE = ""
 # How often the node is asked what became of the faults, to show it.
 SHOWN_EVERY_S = 5.0
+# How long the load waits for nodes that do not sample yet, and how often it looks; what is lacking then, the gates tell.
+OTHERS_S, OTHERS_POLL_S = 30.0, 0.05
 
 
 def home(case_dir: Path, node: str) -> Path:
@@ -114,6 +116,14 @@ class Soaking:
         own = {"config": f"{SCENARIO}/{self._cell.case.test.config_file}", **({"base_url": url} if url else {})}
         return {**fault, "params": {**fault["params"], **own}}
 
+    def await_others(self) -> None:
+        """Wait until all nodes sample and have their faults ready: the load is not to begin before."""
+        limit = self._cell.clock() + OTHERS_S
+        while self._spec and not self._cell.failed and self._cell.clock() < limit:
+            if all(self._cell.board.read(f"{STARTED}{node}") for node in self._cell.case.nodes):
+                return
+            self._cell.sleep(OTHERS_POLL_S)
+
     def tell_begin(self) -> None:
         """Tell the other nodes that the load has begun, so that each notes it on its own clock."""
         self.begin()
@@ -123,9 +133,13 @@ class Soaking:
 
     def begin(self) -> None:
         """Note on this node that the load has begun, once it has."""
-        if self._begun or not self._spec or not self._cell.board.read(BEGUN):
+        began = self._cell.board.read(BEGUN) if self._spec and not self._begun else None
+        if not began:
             return
-        self._cell.client.call("soak", action="mark", duration_s=self._spec["settings"]["duration_secs"])
+        duration_s = self._spec["settings"]["duration_secs"]
+        # The controller that was to tell may have died, so that only its successor does.
+        ago_s = min(max(0.0, self._cell.clock() - began["t"]), duration_s)
+        self._cell.client.call("soak", action="mark", duration_s=duration_s, ago_s=ago_s)
         self._begun = True
 
     def hit(self) -> frozenset[str]:

@@ -32,6 +32,7 @@ UNDO_S, UNDO_PAUSE_S = 90.0, 0.5
 RECOVERY_S = 120.0  # waited for at least, whatever the plan allows
 LAST_RECOVERY_S = 10.0  # once everything shall end
 NEST_PAUSE_S = 0.1
+LATE_S = 30.0  # an event that comes later than that would not be the one that was planned
 WHOLE_NODE = frozenset({"dockerd_restart"})  # nothing on the node can be undone while one of these is open
 
 
@@ -112,6 +113,9 @@ class Happening:
         stage = self._stage
         if stage.loop.ending or stage.now >= stage.until:
             raise Refused("not_reached", "the soak ended before its time")
+        late_s = stage.now - stage.begun - self._event.at_s
+        if late_s > LATE_S:
+            raise Refused("not_reached", f"its time was over for {late_s:.0f} s when the load was known to have begun")
         if self._event.kind in WHOLE_NODE:
             yield from self._come_alone()
         yield self._meet

@@ -9,7 +9,6 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from .. import main, supervise, unit
@@ -80,15 +79,16 @@ def begin(ctx: Context, args: Json) -> Json:
         contact.refuse_open(ctx)
     path = plans.write(ctx, args)
     limit = BEGIN_WITHIN_S + plan.duration_s + RUNNER_GRACE_S
-    guarded = _start(ctx, GUARD, main.GUARD, path, limit + GUARD_GRACE_S, GUARD_GRACE_S)
-    started = _start(ctx, RUNNER, main.CHAOS, path, limit, RUNNER_GRACE_S)
+    asked = plans.digest(args)
+    guarded = _start(ctx, GUARD, [main.GUARD, str(path)], asked, limit + GUARD_GRACE_S, GUARD_GRACE_S)
+    started = _start(ctx, RUNNER, [main.CHAOS, str(path)], asked, limit, RUNNER_GRACE_S)
     return {"started": True, "existing": guarded["existing"] and started["existing"]}
 
 
-def _start(ctx: Context, name: str, word: str, path: Path, timeout_s: float, grace_s: float) -> Json:
-    program = [sys.executable, "-I", "-S", "-E", os.path.abspath(sys.argv[0]), word, str(path)]
+def _start(ctx: Context, name: str, words: list[str], asked: str, timeout_s: float, grace_s: float) -> Json:
+    program = [sys.executable, "-I", "-S", "-E", os.path.abspath(sys.argv[0]), *words]
     limits = {"timeout_s": timeout_s, "grace_s": grace_s, "log_cap_bytes": 1 << 20}
-    return supervise.start(ctx, {"name": name, "argv": program, "adopts": False, **limits})
+    return supervise.start(ctx, {"name": name, "argv": program, "adopts": False, "asked": asked, **limits})
 
 
 def status(ctx: Context, args: Json) -> Json:

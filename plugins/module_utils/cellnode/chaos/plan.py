@@ -100,6 +100,11 @@ def log_of(ctx: Context) -> str:
     return "/".join((*case_parts(ctx, SOAK), NAME))
 
 
+def digest(value: Mapping[str, Any]) -> str:
+    """Return what tells a request from another one."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def write(ctx: Context, args: Mapping[str, Any]) -> Path:
     """Put a request into the case's soak folder, under a name of its own, and return its path."""
     kept = {
@@ -109,8 +114,7 @@ def write(ctx: Context, args: Mapping[str, Any]) -> Path:
         "owner": ctx.owner,
         "args": dict(args),
     }  # fmt: skip
-    digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
-    name = f"chaos-{digest[:12]}.json"
+    name = f"chaos-{digest(kept)[:12]}.json"
     folder_fd = case_folder(ctx, SOAK, create=True)
     try:
         replace_json(folder_fd, name, kept)

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from .. import lease, main, procs, supervise, unit
@@ -29,30 +30,34 @@ LOG_CAP_BYTES = 1 << 20
 
 
 def begin(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
-    """Start the samples of a case and return {started, existing}; the same request again changes nothing.
+    """Start the samples of a case and return {started, existing}; the same request again, under any epoch, changes nothing.
 
     args: interval_s, duration_s, services, reports ({service, path}), metrics ({service, port, path, names}), test_unit.
     """
     asked = parse(args)
     program = [sys.executable, "-I", "-S", "-E", os.path.abspath(sys.argv[0]), main.SOAK]
-    argument = packed(asked, str(ctx.root), ctx.needed_run)
+    root, run = str(ctx.root), ctx.needed_run
+    argument = packed(asked, root, run)
     limits = {
         "timeout_s": min(LONGEST_S, asked.duration_s + MORE_S),
         "grace_s": GRACE_S,
         "log_cap_bytes": LOG_CAP_BYTES,
+        "asked": packed(asked, root, replace(run, epoch=None)),
     }
     return supervise.start(ctx, {"name": UNIT, "argv": [*program, argument], "dirs_rel": [FOLDER], **limits})
 
 
 def mark(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
-    """Note that the load begins now and return {t, b, boot_id, duration_s, run_b}; what is noted already stays.
+    """Note that the load begins now, or began ago_s ago, and return {t, b, boot_id, duration_s, run_b}; what is noted stays.
 
     run_b: since when the node is this run's, None where that is not known; what is older is of another run.
     """
     duration_s = number(args, "duration_s", 0.0, 0.0, LONGEST_S)
     noted = begun(ctx)
     if noted is None:
-        clock = {"t": round(ctx.clock.unix(), 3), "b": round(ctx.clock.boottime(), 3), "boot_id": procs.boot_id()}
+        ago_s = number(args, "ago_s", 0.0, 0.0, LONGEST_S)
+        moment = {"t": round(ctx.clock.unix() - ago_s, 3), "b": round(ctx.clock.boottime() - ago_s, 3)}
+        clock = {**moment, "boot_id": procs.boot_id()}
         noted = {**clock, "duration_s": duration_s, "run_b": lease.taken(ctx)}
         if not ctx.check:
             with folder(ctx.root, case_parts(ctx, FOLDER), create=True) as folder_fd:

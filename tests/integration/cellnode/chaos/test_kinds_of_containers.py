@@ -47,6 +47,16 @@ def test_a_fault_is_measured_undone_and_recovered_from(soak, inspect, kind, felt
     assert not (soak.cell.root / "chaos").exists()
 
 
+def test_f63_a_controller_that_takes_the_run_on_finds_the_faults_begun(soak):
+    soak.cell.run["epoch"] = soak.cell.call("lease", action="acquire", ttl_s=60)["epoch"]
+    soak.begin({"id": "a", "kind": "pause", "duration_s": 60})
+    assert soak.line("a", "effect")["applied"]
+    soak.cell.run["epoch"] = soak.cell.call("lease", action="succeed", epoch=soak.cell.run["epoch"], ttl_s=60)["epoch"]
+    assert soak.again() == {"started": True, "existing": True}
+    assert soak.call("end")["left"] == []
+    assert soak.phases("a") == WHOLE
+
+
 def test_a_fault_ends_by_itself_and_the_runner_with_the_last_of_them(soak, eventually):
     soak.begin({"id": "a", "kind": "kill"}, {"id": "b", "kind": "pause", "service": "idle", "at_s": 0.3})
     assert soak.over("a") == soak.over("b") == WHOLE
@@ -114,7 +124,7 @@ def test_processes_that_were_stopped_before_stay_so(soak, docker_cli, inspect):
     name = soak.container()
     docker_cli("exec", "-d", name, "sh", "-c", "kill -STOP $$")
     before = soak.call("check", kinds=[{"kind": "stop"}], services=["web", "nobody"])
-    assert before == {"lacking": {"stop": ""}, "absent": ["nobody"]}
+    assert before == {"lacking": {"stop": ""}, "absent": ["nobody"], "library": ""}
     soak.begin({"id": "e", "kind": "stop"})
     assert soak.over("e") == WHOLE
     top = docker_cli("top", name, "-eo", "pid,stat,args")

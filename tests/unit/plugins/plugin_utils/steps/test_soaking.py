@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal
@@ -86,7 +88,15 @@ def events(cell):
 def test_an_ordinary_case_asks_nothing_of_its_nodes(make_cell, build):
     cell = make_cell(build.case(services=[build.service("a")]))
     beside = Soaking(cell)
-    for work in (beside.prepare, beside.begin, beside.tell_begin, beside.show, beside.end, beside.give_up):
+    for work in (
+        beside.prepare,
+        beside.begin,
+        beside.await_others,
+        beside.tell_begin,
+        beside.show,
+        beside.end,
+        beside.give_up,
+    ):
         work()
     assert (beside.hit(), soaking.cannot(cell), cell.client.calls) == (frozenset(), [], [])
 
@@ -105,6 +115,22 @@ def test_the_controller_that_goes_on_with_a_soak_begins_nothing_again(soak):
     Soaking(cell).prepare()
     Soaking(cell).prepare()
     assert (asked(cell, "soak"), asked(cell, "chaos")) == (["begin"], ["begin"])
+
+
+@pytest.mark.parametrize("comes", ["sampling", "failure", ""], ids=["it samples", "it fails", "no word of it"])
+def test_the_load_waits_until_the_other_nodes_sample(soak, comes):
+    cell = soak(node="local")
+    cell.board.post("soak-started.local", {"t": 0.0})
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        if len(waits) == 3 and comes:
+            cell.board.post("soak-started.n2" if comes == "sampling" else "failure", {"t": 1.0})
+
+    cell = replace(cell, sleep=sleep, clock=lambda: sum(waits))
+    Soaking(cell).await_others()
+    assert len(waits) == 3 if comes else soaking.OTHERS_S <= sum(waits) < soaking.OTHERS_S + 1
 
 
 def test_a_node_gets_the_faults_that_are_its_own(soak):
@@ -136,6 +162,19 @@ def test_the_load_has_begun_on_a_node_once_the_test_was_started(soak):
     beside.begin()
     beside.begin()
     assert asked(cell, "soak") == ["begin", "mark"]
+
+
+@pytest.mark.parametrize(
+    ("now", "ago_s"),
+    [(1.0, 0.0), (6.5, 5.5), (900.0, 60), (0.5, 0.0)],
+    ids=["at once", "F63 later", "after all", "before"],
+)
+def test_a_node_that_is_told_late_knows_when_the_load_began(soak, now, ago_s):
+    cell = replace(soak(), clock=lambda: now)
+    cell.board.post("begun", {"t": 1.0})
+    Soaking(cell).begin()
+    ((_, args),) = cell.client.calls
+    assert (args["action"], args["ago_s"], args["duration_s"]) == ("mark", ago_s, 60)
 
 
 @pytest.mark.parametrize(("felt", "hit"), [([], set()), (["a"], {"a"}), (["other"], {"other"}), ([""], {"a", ""})])

@@ -154,6 +154,16 @@ def test_the_end_of_all_undoes_what_is_open_and_reaches_nothing_more(scene):
     assert scene.phases("later") == ["not_reached"]
 
 
+def test_f63_what_was_to_come_long_before_anybody_knew_of_the_load_does_not_come_now(scene):
+    scene.clock.go(60.0)
+    scene.play({"id": "missed"}, {"id": "just", "at_s": 40.0}, {"id": "e", "at_s": 70.0})
+    assert scene.phases("missed") == ["not_reached"]
+    assert (
+        scene.line("not_reached", "missed")["why"] == "its time was over for 59 s when the load was known to have begun"
+    )
+    assert scene.phases("just") == scene.phases() == WHOLE
+
+
 def test_no_fault_outlasts_the_load(scene):
     scene.play({"id": "e", "at_s": 90.0, "duration_s": 60.0}, {"id": "late", "at_s": 100.0}, duration_s=100.0)
     assert scene.line("undone")["b"] == pytest.approx(1100.0, abs=0.1)

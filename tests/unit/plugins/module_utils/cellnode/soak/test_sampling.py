@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from itertools import pairwise
 
 import pytest
@@ -49,6 +50,25 @@ def test_samples_are_begun_marked_asked_and_ended(cell, eventually):
     assert ended["bytes"] == (cell.case_dir / "soak" / "samples.jsonl").stat().st_size
     assert {tuple(one)[:4] for one in found} == {("t", "b", "i", "node")}
     assert all(after["b"] > before["b"] for before, after in pairwise(found))
+
+
+def test_f63_a_controller_that_takes_the_run_on_finds_the_samples_begun(cell):
+    cell.run["epoch"] = cell.call("lease", action="acquire", ttl_s=60)["epoch"]
+    assert soak(cell, "begin", interval_s=0.05) == {"started": True, "existing": False}
+    cell.run["epoch"] = cell.call("lease", action="succeed", epoch=cell.run["epoch"], ttl_s=60)["epoch"]
+    assert soak(cell, "begin", interval_s=0.05) == {"started": True, "existing": True}
+    assert cell.fail("soak", action="begin", interval_s=0.06)["kind"] == "duplicate_task"
+    soak(cell, "end")
+
+
+def test_f63_a_load_that_began_before_it_is_told_began_then(cell):
+    soak(cell, "begin")
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    begun = soak(cell, "mark", duration_s=60, ago_s=20)
+    after = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert before - 20.01 < begun["b"] < after - 19.99
+    assert begun["t"] - begun["b"] == pytest.approx(time.time() - after, abs=1)
+    soak(cell, "end")
 
 
 def test_what_was_never_begun_is_named(cell):
