@@ -26,17 +26,17 @@ class Board:
 
     def __init__(self, folder: Path, heard: Callable[[], bool] = lambda: True) -> None:
         self.folder = folder
-        self._heard = heard
+        self.heard = heard
 
     def post(self, name: str, note: dict[str, Any]) -> None:
         """Put up a note under name (a service, or a moment such as `test-done`)."""
-        if not self._heard():
+        if not self.heard():
             return
         atomic.write_json(self.folder / f"{name}.json", note, durable=False)
 
     def claim(self, name: str, note: dict[str, Any]) -> bool:
         """Put up a note unless there is one under name already; return whether this call did it."""
-        if not self._heard():
+        if not self.heard():
             return False
         path = self.folder / f"{name}.json"
         with atomic.naming(path):

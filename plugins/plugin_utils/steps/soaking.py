@@ -170,7 +170,12 @@ class Soaking:
         return dict(status)
 
     def give_up(self) -> None:
-        """End what runs beside a test that has failed; what cannot be undone now is found when the node is verified."""
+        """End what runs beside a test that has failed; what cannot be undone now is found when the node is verified.
+
+        A worker whose controller is gone sees failures everywhere, and another controller goes on with the soak.
+        """
+        if not self._cell.board.heard():
+            return
         with suppress(NodeError, StepFailure):
             self.end()
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.deploy.board import Board
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.soak.kinds_table import KINDS
@@ -131,6 +132,15 @@ def test_the_load_waits_until_the_other_nodes_sample(soak, comes):
     cell = replace(cell, sleep=sleep, clock=lambda: sum(waits))
     Soaking(cell).await_others()
     assert len(waits) == 3 if comes else soaking.OTHERS_S <= sum(waits) < soaking.OTHERS_S + 1
+
+
+@pytest.mark.parametrize("lives", [True, pytest.param(False, id="F63-its-controller-is-gone")])
+def test_only_a_worker_with_a_controller_ends_a_soak_whose_test_has_failed(soak, lives):
+    cell = soak()
+    cell.board.post("soak-started.n2", {"t": 0.0})
+    cell = replace(cell, board=Board(cell.board.folder, lambda: lives))
+    Soaking(cell).give_up()
+    assert asked(cell, "soak") == (["end"] if lives else [])
 
 
 def test_a_node_gets_the_faults_that_are_its_own(soak):
