@@ -121,7 +121,8 @@ def test_the_controller_that_goes_on_with_a_soak_begins_nothing_again(soak):
 @pytest.mark.parametrize("comes", ["sampling", "failure", ""], ids=["it samples", "it fails", "no word of it"])
 def test_the_load_waits_until_the_other_nodes_sample(soak, comes):
     cell = soak(node="local")
-    cell.board.post("soak-started.local", {"t": 0.0})
+    for name in ("local", "n1"):
+        cell.board.post(f"soak-started.{name}", {"t": 0.0})
     waits = []
 
     def sleep(seconds):
