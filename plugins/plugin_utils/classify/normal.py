@@ -46,14 +46,49 @@ _MOST_HEADS = 6
 _CALM = re.compile(
     r"""^(?:
       \W{0,4}(?:INFO|DEBUG|TRACE|NOTICE|WARN|WARNING|W)\b(?!:?\s*(?:REMOTE\sHOST|UNPROTECTED|POSSIBLE\sDNS))
-    | [IWD]\d{4}\s
-    | .{0,80}?\blevel["=:\s]{1,4}(?:info|debug|warn|warning|trace)\b
-    | .{0,60}?[\[\s|:-](?:INFO|DEBUG|WARN|WARNING)[\]\s|:-]
+    | (?:.{0,60}?\|\s)?[IWD]\d{4}\s
+    | .{0,80}?\b(?:level(?:name)?|lvl|severity)["=:\s]{1,4}(?i:info|debug|warn|warning|trace|notice)\b
+    | .{0,60}?[\[\s|:-](?:INFO|DEBUG|TRACE|WARN|WARNING)[\]\s|:-]
+    | .{0,60}?(?:\[(?:info|debug|trace|notice|warn)\]\s|\d\s[IWD]\s\d+\s\d+\]\s)
     )""",
     re.VERBOSE,
 )
 _INFORMATION = re.compile(
-    r"(?:^|[\s\[|:(-])(?:INFO|DEBUG|TRACE|NOTICE)\b|\blevel[\"=:\s]{1,4}(?:info|debug|trace)\b|^[ID]\d{4}\s"
+    r"""(?:^|[\s\[|:(-])(?:INFO|DEBUG|TRACE|NOTICE)\b
+    | \b(?:level(?:name)?|lvl|severity)["=:\s]{1,4}(?i:info|debug|trace|notice)\b
+    | (?:^|\|\s)[ID]\d{4}\s                                # glog, also behind the name that `docker compose logs` puts in front
+    | \[(?:info|debug|trace|notice)\]\s                    # nginx
+    | \d\s[ID]\s\d+\s\d+\]\s                               # Ray
+    """,
+    re.VERBOSE,
+)
+# Names of settings, whose words tell of no failure: `fail_fast=False`, `max_failures: 3`.
+_SETTING = re.compile(
+    r"""[\w.-]*[_-][\w.-]*["']?\s?[=:]\s?["']?(?:true|false|none|null|on|off|yes|no)\b
+    | [\w.-]*(?:threshold|limit|max|retries|handling|policy)[\w.-]*["']?\s?[=:]\s?["']?\d+
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+# What information has at least one word of where it tells of a failure, and not of a setting or of what goes on as it should.
+_FAILURE = re.compile(
+    r"""err(?:no|s)?\b | error | fail | fault | exception | traceback | abort | assert | crash | fatal | panic | segv | segfault | dump
+    | kill | \bdied | dead(?!line) | \bdying | \bdeath | sig(?:kill|term|int|abrt|bus) | signal\s\d | \boom | evict | preempt
+    | refus | reject | den(?:y|ied) | forbid | unauthori[sz]ed | revok | block(?:ed|ing)\s | violat | expired
+    | \b(?:lost | loses | losing | gone | left | lack | vanish | disappear | miss(?:ed|ing) | stale | orphan | leak | zombie | defunct)
+    | timed[\s-]?out | timing\sout | time-?out\w*\s(?:after|exceed|expir|reach|wait|while|occur|hit|elaps|during|error|on\b|in\b)
+    | [a-z]Timeout(?:Error)?\b(?!["']?\s?[=:(]?\s?\d) | exceed | overr[au]n | elapsed
+    | cannot | \bcan\s?no[tw] | can['o]t\b | unable | impossible | \w+n't\b | \bnot\b | \bnever\b | \bno\s | \bnone\s | without | \bnothing
+    | (?<![\w-])out\sof | insufficient | exhaust | \bfull\b | too\s(?:many|large|small|old|new|long|big|much|slow|low|high|few)
+    | invalid | illegal | corrupt | mismatch | differ | broken | \bbad\b | wrong | malformed | incomplete | truncat | partial
+    | unexpected | unhandled | unhealthy | unknown | unavailable | unreach | unresol | unsupport | undefined | incompatib | mistak
+    | disconnect | reset | \bdrop | closed | hang | \bhung | stuck | stall | frozen | unresponsive | flap | degrad | overload | throttl
+    | restart | back-?off | exit | terminat | stopp | cancel | interrupt | conflict | duplicat | already | in\suse | \block(?:ed|s)\b | busy
+    | read-?only | ahead | behind | drift | skew | off\sby | quarantin | leftover | still\s | remain | pressure | cordon | drain
+    | \bxid\b | \becc\b | uncorrect | warn | critical | retry | retries\sleft
+    | caught | \bran\sfor | (?:give|giving|gave)\sup | non-?zero
+    | \b(?:status|code|rc|ret(?:urned)?|http)\W{0,3}(?:code\W{0,3})?(?!0\b|[12]\d\d\b)\d+ | "\s[45]\d\d\b | ->\s?\d
+    """,
+    re.VERBOSE | re.IGNORECASE,
 )
 _NOT_CALM = re.compile(r"NCCL WARN|NET/IB ?: Got|WARNING: (?:REMOTE|UNPROTECTED)")
 _HOST = re.compile(r"\b(?:fatal|failed|unreachable): \[([^\]\s]+?)(?: ->[^\]]*)?\]")
@@ -114,6 +149,11 @@ def is_calm(line: str) -> bool:
 def is_information(line: str) -> bool:
     """Tell whether the logger calls a calm line even less than a warning."""
     return _INFORMATION.search(line[:200]) is not None
+
+
+def tells_of_failure(line: str) -> bool:
+    """Tell whether a line of information has a word of a failure, in more than the name of a setting."""
+    return _FAILURE.search(_SETTING.sub("", line)) is not None
 
 
 def service_of(line: str) -> str:

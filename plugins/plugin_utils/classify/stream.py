@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from ..verdict import kinds
 from . import normal
 from .digits import Known, masked
-from .rules import SPECIFIC, SYMPTOM, Rule, Rules, level
+from .rules import SPECIFIC, SYMPTOM, Rule, Rules, Unit, level
 from .telling import Telling
 from .words import Words
 
@@ -260,15 +260,16 @@ class Scanner:
             if found is None:
                 continue
             kind = unit.rule.kind_of(found, text.line)
-            if kind is not None and self._counts(unit.rule, text.line, number, calm=text.calm):
+            if kind is not None and self._counts(unit, text.line, number, calm=text.calm):
                 self._keep(Hit(unit.rule, unit.rank, kind, number, text.line, text.calm, *self._places(number)))
                 return True
             matched = True
         return matched
 
-    def _counts(self, rule: Rule, line: str, number: int, *, calm: bool) -> bool:
+    def _counts(self, unit: Unit, line: str, number: int, *, calm: bool) -> bool:
         """Tell whether a match is evidence: its surroundings fit, it is no noise, and it is more than information."""
-        if calm and rule.tier not in (SPECIFIC, SYMPTOM) and normal.is_information(line):
+        rule = unit.rule
+        if calm and normal.is_information(line) and not _informs(unit, line):
             return False
         if not rule.is_near(self._around(number)):
             return False
@@ -325,6 +326,13 @@ class Scanner:
                     yield _Text(f"{head} {rest}", len(head))
                     if head[-1:].isalnum() and rest[:1].isalnum():  # it may have been broken within a word
                         yield _Text(head + rest, len(head))
+
+
+def _informs(unit: Unit, line: str) -> bool:
+    """Tell whether a line that its logger calls information is evidence: it says why or how, or a user's rule says so."""
+    if unit.rule.tier not in (SPECIFIC, SYMPTOM):
+        return False
+    return unit.rank < 0 or normal.tells_of_failure(line)
 
 
 def _is_broken(first: bytes, second: bytes) -> bool:
