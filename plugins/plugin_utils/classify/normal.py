@@ -69,27 +69,34 @@ _SETTING = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-# What information has at least one word of where it tells of a failure, and not of a setting or of what goes on as it should.
-_FAILURE = re.compile(
-    r"""err(?:no|s)?\b | error | fail | fault | exception | traceback | abort | assert | crash | fatal | panic | segv | segfault | dump
-    | kill | \bdied | dead(?!line) | \bdying | \bdeath | sig(?:kill|term|int|abrt|bus) | signal\s\d | \boom | evict | preempt
-    | refus | reject | den(?:y|ied) | forbid | unauthori[sz]ed | revok | block(?:ed|ing)\s | violat | expired
-    | \b(?:lost | loses | losing | gone | left | lack | vanish | disappear | miss(?:ed|ing) | stale | orphan | leak | zombie | defunct)
-    | timed[\s-]?out | timing\sout | time-?out\w*\s(?:after|exceed|expir|reach|wait|while|occur|hit|elaps|during|error|on\b|in\b)
-    | [a-z]Timeout(?:Error)?\b(?!["']?\s?[=:(]?\s?\d) | exceed | overr[au]n | elapsed
-    | cannot | \bcan\s?no[tw] | can['o]t\b | unable | impossible | \w+n't\b | \bnot\b | \bnever\b | \bno\s | \bnone\s | without | \bnothing
-    | (?<![\w-])out\sof | insufficient | exhaust | \bfull\b | too\s(?:many|large|small|old|new|long|big|much|slow|low|high|few)
-    | invalid | illegal | corrupt | mismatch | differ | broken | \bbad\b | wrong | malformed | incomplete | truncat | partial
-    | unexpected | unhandled | unhealthy | unknown | unavailable | unreach | unresol | unsupport | undefined | incompatib | mistak
-    | disconnect | reset | \bdrop | closed | hang | \bhung | stuck | stall | frozen | unresponsive | flap | degrad | overload | throttl
-    | restart | back-?off | exit | terminat | stopp | cancel | interrupt | conflict | duplicat | already | in\suse | \block(?:ed|s)\b | busy
-    | read-?only | ahead | behind | drift | skew | off\sby | quarantin | leftover | still\s | remain | pressure | cordon | drain
-    | \bxid\b | \becc\b | uncorrect | warn | critical | retry | retries\sleft
-    | caught | \bran\sfor | (?:give|giving|gave)\sup | non-?zero
-    | \b(?:status|code|rc|ret(?:urned)?|http)\W{0,3}(?:code\W{0,3})?(?!0\b|[12]\d\d\b)\d+ | "\s[45]\d\d\b | ->\s?\d
-    """,
-    re.VERBOSE | re.IGNORECASE,
+# What information has where it tells of a failure, and not of a setting or of what goes on as it should: parts of words,
+# words, and numbers that may be those of a failure.
+_FAILING_PARTS = (
+    "error", "fail", "fault", "exception", "traceback", "abort", "assert", "crash", "fatal", "panic", "segv", "dump",
+    "kill", "sigterm", "sigint", "sigbus", "signal", "evict", "preempt", "refus", "reject", "denied", "deny", "forbid", "authori",
+    "revok", "violat", "expire", "vanish", "disappear", "missed", "missing", "orphan", "zombie", "defunct",
+    "timed out", "timed-out", "timedout", "timing out", "timeout after", "timeout exceed", "timeout expir", "timeout reach",
+    "timeout wait", "timeout while", "timeout occur", "timeout hit", "timeout elaps", "timeout during", "timeouterror", "timeout on ",
+    "timeout in ", "timeoutexception", "readtimeout", "connecttimeout", "apitimeout", "exceed", "overrun", "elapsed",
+    "cannot", "n't", "unable", "impossible", "without", "nothing", " out of", "insufficient", "exhaust", "too many", "too large",
+    "too small", "too old", "too new", "too long", "too big", "too much", "too slow", "too low", "too high", "too few",
+    "invalid", "illegal", "corrupt", "mismatch", "differ", "broken", "malformed", "incomplete", "truncat", "partial", "unexpected",
+    "unhandled", "unhealthy", "unknown", "unavailable", "unreach", "unresol", "unsupport", "undefined", "incompatib", "mistak",
+    "disconnect", "reset", "closed", "stuck", "stall", "frozen", "unrespons", "degrad", "overload", "throttl", "restart", "backoff",
+    "back-off", "exited", "exiting", "terminat", "stopp", "cancel", "interrupt", "conflict", "duplicat", "already", "in use", "busy",
+    "read-only", "readonly", "behind", "drift", "skew", "off by", "quarantin", "leftover", "remain", "pressure", "cordon", "drain",
+    "uncorrect", "warn", "critical", "giving up", "gave up", "non-zero", "nonzero", "can not", "caught", "ran for",
+)  # fmt: skip
+_FAILING_WORDS = frozenset((
+    "err", "errno", "errs", "died", "dead", "dying", "death", "oom", "lost", "loses", "losing", "gone", "left", "lack", "lacks",
+    "stale", "leak", "leaks", "leaked", "blocked", "no", "not", "never", "none", "full", "bad", "wrong", "drop", "drops", "dropped",
+    "dropping", "hang", "hangs", "hung", "flap", "flaps", "flapping", "exit", "exits", "locked", "locks", "ahead", "still", "xid", "ecc",
+    "retry", "retrying",
+))  # fmt: skip
+_FAILING_NUMBERS = re.compile(
+    r'"\s\d{3}\b|->\s?\d|\b(?:status|code|rc|ret|returned)\W{0,3}(?:code\W{0,3})?\d', re.IGNORECASE
 )
+_NO_WORDS = str.maketrans(dict.fromkeys("\"'`.,:;=!?()[]{}<>|/\\*#-", " "))
 _NOT_CALM = re.compile(r"NCCL WARN|NET/IB ?: Got|WARNING: (?:REMOTE|UNPROTECTED)")
 _HOST = re.compile(r"\b(?:fatal|failed|unreachable): \[([^\]\s]+?)(?: ->[^\]]*)?\]")
 
@@ -152,8 +159,19 @@ def is_information(line: str) -> bool:
 
 
 def tells_of_failure(line: str) -> bool:
-    """Tell whether a line of information has a word of a failure, in more than the name of a setting."""
-    return _FAILURE.search(_SETTING.sub("", line)) is not None
+    """Tell whether a line of information has a word of a failure, in more than the name of a setting.
+
+    It is the same for all lines that differ in no more than which digits they have: any status may be one of a failure.
+    """
+    return _has_failing_words(line.lower()) and _has_failing_words(_SETTING.sub("", line).lower())
+
+
+def _has_failing_words(low: str) -> bool:
+    return (
+        any(part in low for part in _FAILING_PARTS)
+        or not _FAILING_WORDS.isdisjoint(low.translate(_NO_WORDS).split())
+        or _FAILING_NUMBERS.search(low) is not None
+    )
 
 
 def service_of(line: str) -> str:

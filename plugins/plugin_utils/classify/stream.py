@@ -19,11 +19,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..verdict import kinds
 from . import normal
 from .digits import Known, masked
-from .rules import SPECIFIC, SYMPTOM, Rule, Rules, Unit, level
+from .rules import SPECIFIC, SYMPTOM, Rule, Rules, level
 from .telling import Telling
 from .words import Words
 
@@ -92,6 +93,16 @@ class _Text:
     def __init__(self, line: str, across: int = 0) -> None:
         self.line, self.low, self.across = line, line.lower(), across
         self.calm = normal.is_calm(line)
+
+    @cached_property
+    def information(self) -> bool:
+        """Tell whether the logger calls it even less than a warning."""
+        return self.calm and normal.is_information(self.line)
+
+    @cached_property
+    def quiet(self) -> bool:
+        """Tell whether it is information that tells of no failure."""
+        return self.information and not normal.tells_of_failure(self.line)
 
 
 class Scanner:
@@ -257,25 +268,24 @@ class Scanner:
             if (unit.rank, text.calm) in self._hits:
                 continue
             found = unit.find(text.line, text.low, text.across)
-            if found is None:
+            if found is None or (text.quiet and unit.rank >= 0):
                 continue
             kind = unit.rule.kind_of(found, text.line)
-            if kind is not None and self._counts(unit, text.line, number, calm=text.calm):
+            if kind is not None and self._counts(unit.rule, text, number):
                 self._keep(Hit(unit.rule, unit.rank, kind, number, text.line, text.calm, *self._places(number)))
                 return True
             matched = True
         return matched
 
-    def _counts(self, unit: Unit, line: str, number: int, *, calm: bool) -> bool:
+    def _counts(self, rule: Rule, text: _Text, number: int) -> bool:
         """Tell whether a match is evidence: its surroundings fit, it is no noise, and it is more than information."""
-        rule = unit.rule
-        if calm and normal.is_information(line) and not _informs(unit, line):
+        if text.information and rule.tier not in (SPECIFIC, SYMPTOM):
             return False
         if not rule.is_near(self._around(number)):
             return False
         return (
-            all(noise.search(line) is None for noise in self._rules.noise)
-            or rule.search(self._without_noise(line)) is not None
+            all(noise.search(text.line) is None for noise in self._rules.noise)
+            or rule.search(self._without_noise(text.line)) is not None
         )
 
     def _without_noise(self, line: str) -> str:
@@ -326,13 +336,6 @@ class Scanner:
                     yield _Text(f"{head} {rest}", len(head))
                     if head[-1:].isalnum() and rest[:1].isalnum():  # it may have been broken within a word
                         yield _Text(head + rest, len(head))
-
-
-def _informs(unit: Unit, line: str) -> bool:
-    """Tell whether a line that its logger calls information is evidence: it says why or how, or a user's rule says so."""
-    if unit.rule.tier not in (SPECIFIC, SYMPTOM):
-        return False
-    return unit.rank < 0 or normal.tells_of_failure(line)
 
 
 def _is_broken(first: bytes, second: bytes) -> bool:
