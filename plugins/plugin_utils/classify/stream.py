@@ -124,9 +124,13 @@ class Scanner:
         self._known: Known[frozenset[int]] = Known()  # all that may match a line, by its key
 
     def feed(self, piece: bytes) -> None:
-        """Take the next piece of the log, cut anywhere."""
-        if not self._words.open:
-            return
+        """Take the next piece of the log, cut anywhere; a large one is read in parts, so that rules end early in it too."""
+        for start in range(0, len(piece), CHUNK_BYTES):
+            if not self._words.open:
+                return
+            self._feed(piece[start : start + CHUNK_BYTES])
+
+    def _feed(self, piece: bytes) -> None:
         self._waiting += piece
         if len(self._waiting) <= CHUNK_BYTES:
             return
