@@ -46,15 +46,57 @@ _MOST_HEADS = 6
 _CALM = re.compile(
     r"""^(?:
       \W{0,4}(?:INFO|DEBUG|TRACE|NOTICE|WARN|WARNING|W)\b(?!:?\s*(?:REMOTE\sHOST|UNPROTECTED|POSSIBLE\sDNS))
-    | [IWD]\d{4}\s
-    | .{0,80}?\blevel["=:\s]{1,4}(?:info|debug|warn|warning|trace)\b
-    | .{0,60}?[\[\s|:-](?:INFO|DEBUG|WARN|WARNING)[\]\s|:-]
+    | (?:.{0,60}?\|\s)?[IWD]\d{4}\s
+    | .{0,80}?\b(?:level(?:name)?|lvl|severity)["=:\s]{1,4}(?i:info|debug|warn|warning|trace|notice)\b
+    | .{0,60}?[\[\s|:-](?:INFO|DEBUG|TRACE|WARN|WARNING)[\]\s|:-]
+    | .{0,60}?(?:\[(?:info|debug|trace|notice|warn)\]\s|\d\s[IWD]\s\d+\s\d+\]\s)
     )""",
     re.VERBOSE,
 )
 _INFORMATION = re.compile(
-    r"(?:^|[\s\[|:(-])(?:INFO|DEBUG|TRACE|NOTICE)\b|\blevel[\"=:\s]{1,4}(?:info|debug|trace)\b|^[ID]\d{4}\s"
+    r"""(?:^|[\s\[|:(-])(?:INFO|DEBUG|TRACE|NOTICE)\b
+    | \b(?:level(?:name)?|lvl|severity)["=:\s]{1,4}(?i:info|debug|trace|notice)\b
+    | (?:^|\|\s)[ID]\d{4}\s                                # glog, also behind the name that `docker compose logs` puts in front
+    | \[(?:info|debug|trace|notice)\]\s                    # nginx
+    | \d\s[ID]\s\d+\s\d+\]\s                               # Ray
+    """,
+    re.VERBOSE,
 )
+# Names of settings, whose words tell of no failure: `fail_fast=False`, `max_failures: 3`.
+_SETTING = re.compile(
+    r"""[\w.-]*[_-][\w.-]*["']?\s?[=:]\s?["']?(?:true|false|none|null|on|off|yes|no)\b
+    | [\w.-]*(?:threshold|limit|max|retries|handling|policy)[\w.-]*["']?\s?[=:]\s?["']?\d+
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+# What information has where it tells of a failure, and not of a setting or of what goes on as it should: parts of words,
+# words, and numbers that may be those of a failure.
+_FAILING_PARTS = (
+    "error", "fail", "fault", "exception", "traceback", "abort", "assert", "crash", "fatal", "panic", "segv", "dump",
+    "kill", "sigterm", "sigint", "sigbus", "signal", "evict", "preempt", "refus", "reject", "denied", "deny", "forbid", "authori",
+    "revok", "violat", "expire", "vanish", "disappear", "missed", "missing", "orphan", "zombie", "defunct",
+    "timed out", "timed-out", "timedout", "timing out", "timeout after", "timeout exceed", "timeout expir", "timeout reach",
+    "timeout wait", "timeout while", "timeout occur", "timeout hit", "timeout elaps", "timeout during", "timeouterror", "timeout on ",
+    "timeout in ", "timeoutexception", "readtimeout", "connecttimeout", "apitimeout", "exceed", "overrun", "elapsed",
+    "cannot", "n't", "unable", "impossible", "without", "nothing", " out of", "insufficient", "exhaust", "too many", "too large",
+    "too small", "too old", "too new", "too long", "too big", "too much", "too slow", "too low", "too high", "too few",
+    "invalid", "illegal", "corrupt", "mismatch", "differ", "broken", "malformed", "incomplete", "truncat", "partial", "unexpected",
+    "unhandled", "unhealthy", "unknown", "unavailable", "unreach", "unresol", "unsupport", "undefined", "incompatib", "mistak",
+    "disconnect", "reset", "closed", "stuck", "stall", "frozen", "unrespons", "degrad", "overload", "throttl", "restart", "backoff",
+    "back-off", "exited", "exiting", "terminat", "stopp", "cancel", "interrupt", "conflict", "duplicat", "already", "in use", "busy",
+    "read-only", "readonly", "behind", "drift", "skew", "off by", "quarantin", "leftover", "remain", "pressure", "cordon", "drain",
+    "uncorrect", "warn", "critical", "giving up", "gave up", "non-zero", "nonzero", "can not", "caught", "ran for",
+)  # fmt: skip
+_FAILING_WORDS = frozenset((
+    "err", "errno", "errs", "died", "dead", "dying", "death", "oom", "lost", "loses", "losing", "gone", "left", "lack", "lacks",
+    "stale", "leak", "leaks", "leaked", "blocked", "no", "not", "never", "none", "full", "bad", "wrong", "drop", "drops", "dropped",
+    "dropping", "hang", "hangs", "hung", "flap", "flaps", "flapping", "exit", "exits", "locked", "locks", "ahead", "still", "xid", "ecc",
+    "retry", "retrying",
+))  # fmt: skip
+_FAILING_NUMBERS = re.compile(
+    r'"\s\d{3}\b|->\s?\d|\b(?:status|code|rc|ret|returned)\W{0,3}(?:code\W{0,3})?\d', re.IGNORECASE
+)
+_NO_WORDS = str.maketrans(dict.fromkeys("\"'`.,:;=!?()[]{}<>|/\\*#-", " "))
 _NOT_CALM = re.compile(r"NCCL WARN|NET/IB ?: Got|WARNING: (?:REMOTE|UNPROTECTED)")
 _HOST = re.compile(r"\b(?:fatal|failed|unreachable): \[([^\]\s]+?)(?: ->[^\]]*)?\]")
 
@@ -114,6 +156,22 @@ def is_calm(line: str) -> bool:
 def is_information(line: str) -> bool:
     """Tell whether the logger calls a calm line even less than a warning."""
     return _INFORMATION.search(line[:200]) is not None
+
+
+def tells_of_failure(line: str) -> bool:
+    """Tell whether a line of information has a word of a failure, in more than the name of a setting.
+
+    It is the same for all lines that differ in no more than which digits they have: any status may be one of a failure.
+    """
+    return _has_failing_words(line.lower()) and _has_failing_words(_SETTING.sub("", line).lower())
+
+
+def _has_failing_words(low: str) -> bool:
+    return (
+        any(part in low for part in _FAILING_PARTS)
+        or not _FAILING_WORDS.isdisjoint(low.translate(_NO_WORDS).split())
+        or _FAILING_NUMBERS.search(low) is not None
+    )
 
 
 def service_of(line: str) -> str:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..verdict import kinds
 from . import normal
@@ -93,6 +94,16 @@ class _Text:
         self.line, self.low, self.across = line, line.lower(), across
         self.calm = normal.is_calm(line)
 
+    @cached_property
+    def information(self) -> bool:
+        """Tell whether the logger calls it even less than a warning."""
+        return self.calm and normal.is_information(self.line)
+
+    @cached_property
+    def quiet(self) -> bool:
+        """Tell whether it is information that tells of no failure."""
+        return self.information and not normal.tells_of_failure(self.line)
+
 
 class Scanner:
     """One pass over one log."""
@@ -113,9 +124,13 @@ class Scanner:
         self._known: Known[frozenset[int]] = Known()  # all that may match a line, by its key
 
     def feed(self, piece: bytes) -> None:
-        """Take the next piece of the log, cut anywhere."""
-        if not self._words.open:
-            return
+        """Take the next piece of the log, cut anywhere; a large one is read in parts, so that rules end early in it too."""
+        for start in range(0, len(piece), CHUNK_BYTES):
+            if not self._words.open:
+                return
+            self._feed(piece[start : start + CHUNK_BYTES])
+
+    def _feed(self, piece: bytes) -> None:
         self._waiting += piece
         if len(self._waiting) <= CHUNK_BYTES:
             return
@@ -257,24 +272,24 @@ class Scanner:
             if (unit.rank, text.calm) in self._hits:
                 continue
             found = unit.find(text.line, text.low, text.across)
-            if found is None:
+            if found is None or (text.quiet and unit.rank >= 0):
                 continue
             kind = unit.rule.kind_of(found, text.line)
-            if kind is not None and self._counts(unit.rule, text.line, number, calm=text.calm):
+            if kind is not None and self._counts(unit.rule, text, number):
                 self._keep(Hit(unit.rule, unit.rank, kind, number, text.line, text.calm, *self._places(number)))
                 return True
             matched = True
         return matched
 
-    def _counts(self, rule: Rule, line: str, number: int, *, calm: bool) -> bool:
+    def _counts(self, rule: Rule, text: _Text, number: int) -> bool:
         """Tell whether a match is evidence: its surroundings fit, it is no noise, and it is more than information."""
-        if calm and rule.tier not in (SPECIFIC, SYMPTOM) and normal.is_information(line):
+        if text.information and rule.tier not in (SPECIFIC, SYMPTOM):
             return False
         if not rule.is_near(self._around(number)):
             return False
         return (
-            all(noise.search(line) is None for noise in self._rules.noise)
-            or rule.search(self._without_noise(line)) is not None
+            all(noise.search(text.line) is None for noise in self._rules.noise)
+            or rule.search(self._without_noise(text.line)) is not None
         )
 
     def _without_noise(self, line: str) -> str:

@@ -190,3 +190,20 @@ def test_a_log_with_a_hole_of_zeros_is_one():
     assert read([b"started\n", hole, b" No space left on device\n"]).error_kind == "disk_full"
     assert read([hole, b"No space left on device\n"]).error_kind == "disk_full"
     assert read([hole]).evidence == ()
+
+
+def test_a_log_that_is_fed_at_once_is_read_in_parts():
+    text = b"".join(b"step %d: read timed out\n" % number for number in range(4 * stream.CHUNK_BYTES // 20))
+    sizes = []
+
+    class Noting(stream.Scanner):
+        def _take(self, raw):
+            sizes.append(len(raw))
+            super()._take(raw)
+
+    scanner = Noting(rules.own())
+    scanner.feed(text)
+    found = scanner.finish()
+    assert sum(sizes) == len(text)
+    assert max(sizes) <= 2 * stream.CHUNK_BYTES
+    assert [hit.kind for hit in found.hits] == ["http_timeout"]
