@@ -51,7 +51,7 @@ def soak(results: Path, seconds: int, leaks: Leaks) -> dict[str, Any]:
     limits = {
         "duration_secs": seconds,
         "topologies": "single",
-        "max_rss_slope": f"{round(leaks.memory / 2)}B",
+        "max_rss_slope": f"{round(leaks.memory / (2 << 20))}MiB",
         "soak.gates.max_fd_slope": leaks.descriptors / 2,
         "soak.warmup_secs": seconds // 10,
         "testcell_environment": f"TESTCELL_SIM_FAULTS={faults}",
