@@ -54,7 +54,7 @@ def soak(results: Path, seconds: int, leaks: Leaks) -> dict[str, Any]:
         "max_rss_slope": f"{round(leaks.memory / (2 << 20))}MiB",
         "soak.gates.max_fd_slope": leaks.descriptors / 2,
         "soak.warmup_secs": seconds // 10,
-        "testcell_environment": f"TESTCELL_SIM_FAULTS={faults}",
+        "testcell_environment": json.dumps({"TESTCELL_SIM_FAULTS": faults}),
     }
     extra = [word for key, value in limits.items() for word in ("-e", f"{key}={value}")]
     words = ["soak", SCENARIO, "--profile", "soak_endurance", "--out-dir", str(results), "--wait", "600", *extra]
