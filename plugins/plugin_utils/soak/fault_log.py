@@ -23,6 +23,11 @@ LOAD = "load"
 MAX_LINE_BYTES = 1 << 20
 # Phases after which a fault was never there; the others end one that was.
 NEVER = {"unsupported": "unsupported", "target_gone": "target_gone", "not_reached": "not_reached"}
+# What happens to a fault or because of it; planning and probing are no events of the soak itself.
+EVENTS = (
+    *("injected", "undone", "recovered", "unsupported", "not_applied"),
+    *("target_gone", "not_recovered", "failed", "not_reached"),
+)
 UNTOLD = "its node told nothing of it"
 
 

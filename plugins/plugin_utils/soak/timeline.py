@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import fault_log
 from .histogram import Histogram
 from .model import GPU, REPORT, SERVICE, LoadWindow, Series
 from .record import SoakRecord, iso
@@ -34,20 +35,6 @@ COLUMNS = (
         "recovering",
         "events",
     ),
-)
-# Planning and probing are no events of the soak itself.
-EVENTS = frozenset(
-    (
-        "injected",
-        "undone",
-        "recovered",
-        "unsupported",
-        "not_applied",
-        "target_gone",
-        "not_recovered",
-        "failed",
-        "not_reached",
-    )
 )
 Values = list[float | None]
 
@@ -196,7 +183,7 @@ def _marked(spans: Iterable[tuple[str, float, float]], count: int) -> list[list[
 def _events(record: SoakRecord, count: int) -> list[list[str]]:
     found: list[list[str]] = [[] for _ in range(count)]
     for one in record.left.said:
-        if one.phase in EVENTS and 0 <= one.at_s < count * STEP_S:
+        if one.phase in fault_log.EVENTS and 0 <= one.at_s < count * STEP_S:
             found[int(one.at_s // STEP_S)].append(f"{one.id} {one.phase}")
     return found
 

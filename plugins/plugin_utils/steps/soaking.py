@@ -14,7 +14,7 @@ from typing import Any
 from ..deploy.bell import ring
 from ..node.errors import NodeError
 from ..problems import listing
-from ..soak import schedule
+from ..soak import fault_log, schedule
 from ..soak.kinds_table import KINDS
 from . import clocks, environment
 from .cell import Cell, StepFailure
@@ -164,7 +164,7 @@ class Soaking:
     def _status(self) -> dict[str, Any]:
         status = self._cell.client.call("chaos", action="status", since=self._shown)
         for line in status["lines"]:
-            if line["phase"] in SHOWN:
+            if line["phase"] in fault_log.EVENTS:
                 self._cell.event(words(line), chaos=line)
         self._shown = status["next"]
         return dict(status)
@@ -198,20 +198,6 @@ class Soaking:
 
 def _only(entry: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: entry[name] for name in names}
-
-
-# The phases of a fault that a person wants to see while it happens.
-SHOWN = (
-    "injected",
-    "undone",
-    "recovered",
-    "unsupported",
-    "not_applied",
-    "target_gone",
-    "not_recovered",
-    "failed",
-    "not_reached",
-)
 
 
 def words(line: Mapping[str, Any]) -> str:

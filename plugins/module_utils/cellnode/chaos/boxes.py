@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..engine import Engine
 from ..errors import CellError
+from .fault import Aim, Gone, Place
 
 CALL_S = 30.0
 
@@ -42,3 +45,19 @@ def look(engine: Engine, container: str) -> Box | None:
         started=str(state.get("StartedAt") or ""),
         exit_code=int(state.get("ExitCode") or 0),
     )
+
+
+class OfBox:
+    """What all faults have in common that the engine itself does to a container."""
+
+    def lacking(self, place: Place, params: Mapping[str, Any]) -> str:
+        """Return "": an engine is all that is needed."""
+        place.engine.version()
+        return ""
+
+    def prepare(self, place: Place, aim: Aim) -> dict[str, Any]:
+        """Return which container it is, and which start of it the fault is for: a later one is not ours."""
+        box = look(place.engine, aim.container)
+        if box is None or not box.running:
+            raise Gone(f"container {aim.container[:12]} does not run")
+        return {"container": aim.container, "started": box.started}

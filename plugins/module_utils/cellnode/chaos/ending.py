@@ -21,22 +21,10 @@ START_S = 60.0
 GRACE_S, MOST_GRACE_S = 10, 20  # the beginning of a fault has a limit of time of its own
 
 
-class Ending:
+class Ending(boxes.OfBox):
     """A container that is ended, and started again as the undo."""
 
     kind = ""
-
-    def lacking(self, place: Place, params: Mapping[str, Any]) -> str:
-        """Return "": an engine is all that is needed."""
-        place.engine.version()
-        return ""
-
-    def prepare(self, place: Place, aim: Aim) -> dict[str, Any]:
-        """Return which container it is, and which start of it is the one that ends."""
-        box = boxes.look(place.engine, aim.container)
-        if box is None or not box.running:
-            raise Gone(f"container {aim.container[:12]} does not run")
-        return {"container": aim.container, "started": box.started}
 
     def inject(self, place: Place, aim: Aim, undo: dict[str, Any]) -> None:
         """End the container."""

@@ -80,22 +80,10 @@ def _still(undo: dict[str, Any]) -> list[Proc]:
     return [proc for proc, state in _inside(undo["container"]) if state in STOPPED and proc not in before]
 
 
-class Pause:
+class Pause(boxes.OfBox):
     """The engine's own freezer."""
 
     kind = "pause"
-
-    def lacking(self, place: Place, params: Mapping[str, Any]) -> str:
-        """Return "": an engine is all that is needed."""
-        place.engine.version()
-        return ""
-
-    def prepare(self, place: Place, aim: Aim) -> dict[str, Any]:
-        """Return which container it is, and which start of it is frozen: a later one is not ours."""
-        box = boxes.look(place.engine, aim.container)
-        if box is None or not box.running:
-            raise Gone(f"container {aim.container[:12]} does not run")
-        return {"container": aim.container, "started": box.started}
 
     def inject(self, place: Place, aim: Aim, undo: dict[str, Any]) -> None:
         """Freeze it."""
