@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import procs
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos import kinds
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos import kinds, rules
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos.fault import Aim, Effect, Place
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context, RunRef
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.engine import connect
@@ -133,3 +133,24 @@ def event(tmp_path: Path, docker_cli) -> Iterator[Callable[..., Event]]:
             one.undo()
             assert one.left() == []
     assert procs.ours(root) == ()
+
+
+@pytest.fixture
+def inject_until(monkeypatch) -> Callable[[Any, int], None]:
+    """Return a function that injects a fault whose injection is killed after so many calls for rules, or just after all."""
+
+    def inject(fault: Any, calls: int) -> None:
+        done, original = [], rules.call
+
+        def until_killed(door, tool, table, *words):
+            done.append(words)
+            if len(done) > calls:
+                raise KeyboardInterrupt
+            return original(door, tool, table, *words)
+
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(rules, "call", until_killed)
+            fault.inject()
+            raise KeyboardInterrupt
+
+    return inject

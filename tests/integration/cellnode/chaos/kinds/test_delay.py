@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import procs
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos import netns, proxy, rules, workers
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos import netns, proxy, workers
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
 
 
@@ -208,23 +208,11 @@ def test_the_proxy_goes_with_its_container(container, event, docker_cli, end):
 
 
 @pytest.mark.parametrize("calls", range(1, 7))
-def test_a_half_done_injection_is_undone(container, event, monkeypatch, calls):
+def test_a_half_done_injection_is_undone(container, event, inject_until, calls):
     """F63: killed with the proxy running and some of the rules there."""
     slow = event("network_delay", container(), delay_ms=50)
     slow.prepare()
-    done, original = [], rules.call
-
-    def until_killed(door, tool, table, *words):
-        done.append(words)
-        if len(done) > calls:
-            raise KeyboardInterrupt
-        return original(door, tool, table, *words)
-
-    monkeypatch.setattr(rules, "call", until_killed)
-    with pytest.raises(KeyboardInterrupt):
-        slow.inject()
-        raise KeyboardInterrupt  # all calls were done: killed just after
-    monkeypatch.setattr(rules, "call", original)
+    inject_until(slow, calls)
     assert slow.left() != []
     slow.ended()
     assert rule_count(slow) == 0

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos import netns, network, rules
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos import netns, network
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos.fault import Gone
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
 
@@ -116,24 +116,12 @@ def test_rules_of_others_and_of_another_event_stay(container, event):
 
 
 @pytest.mark.parametrize("calls", range(1, 13))
-def test_a_half_done_injection_is_undone(container, event, monkeypatch, calls):
+def test_a_half_done_injection_is_undone(container, event, inject_until, calls):
     """F63: killed between any two of its calls."""
     cut = event("network_cut", container())
     cut.prepare()
-    before, done = listing(cut), []
-    original = rules.call
-
-    def until_killed(door, tool, table, *words):
-        done.append(words)
-        if len(done) > calls:
-            raise KeyboardInterrupt
-        return original(door, tool, table, *words)
-
-    monkeypatch.setattr(rules, "call", until_killed)
-    with pytest.raises(KeyboardInterrupt):
-        cut.inject()
-        raise KeyboardInterrupt  # all calls were done: killed just after
-    monkeypatch.setattr(rules, "call", original)
+    before = listing(cut)
+    inject_until(cut, calls)
     cut.ended()
     assert listing(cut) == before
 

@@ -8,20 +8,10 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import lease
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Clock, Context, RunRef
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context, RunRef
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.deadman import DeadMan
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
-
-
-class Later(Clock):
-    """The node's clocks, so many seconds later."""
-
-    def __init__(self):
-        super().__init__()
-        object.__setattr__(self, "ahead", 0.0)
-
-    def boottime(self):
-        return super().boottime() + self.ahead
+from later import Later
 
 
 @pytest.fixture
@@ -74,7 +64,7 @@ def test_a_third_controller_carries_the_work_of_the_first(node):
 
 
 def test_a_lease_that_ran_out_and_that_nobody_took_can_be_taken_on(node):
-    node.clock.__dict__["ahead"] = 90.0
+    node.clock.go(90.0)
     assert node.do(node.next, "succeed", epoch=1)["epoch"] == 2
 
 

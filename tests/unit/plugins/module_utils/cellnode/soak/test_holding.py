@@ -8,22 +8,12 @@ from dataclasses import asdict, replace
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import lease, procs
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Clock, Context, RunRef
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context, RunRef
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.soak import holding
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.unit import Status
+from later import Later
 
 TTL_S = 60.0
-
-
-class Later(Clock):
-    """The node's clocks, so many seconds later."""
-
-    def __init__(self):
-        super().__init__()
-        object.__setattr__(self, "ahead", 0.0)
-
-    def boottime(self):
-        return super().boottime() + self.ahead
 
 
 @pytest.fixture
@@ -43,7 +33,7 @@ def node(tmp_path):
             return self.do("show")["expires_in_s"]
 
         def later(self, seconds):
-            object.__setattr__(self.clock, "ahead", self.clock.ahead + seconds)
+            self.clock.go(seconds)
 
         def load(self, live=True):
             """Have the test's unit run, or have ended."""
