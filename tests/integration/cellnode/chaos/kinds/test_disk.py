@@ -30,7 +30,9 @@ def small(tmp_path, request):
         image.touch()
         os.truncate(image, 192 * MIB)
         subprocess.run(["mke2fs", "-q", "-t", "ext4", image], check=True, capture_output=True)
-        subprocess.run(["mount", "-o", "loop", image, where], check=True)
+        mounted = subprocess.run(["mount", "-o", "loop", image, where], capture_output=True, text=True, check=False)
+        if mounted.returncode:
+            pytest.skip(f"no loop device can be had here: {mounted.stderr.strip()}")
     yield where
     subprocess.run(["umount", where], check=True)
 
