@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,10 @@ REAP_S = 15.0
 COMMAND_S = 90.0
 SPACES = ("mnt", "net", "pid")
 RUNNING = ("running", "paused")
-PID_WORDS = ("--pidfile", "-p")
+PID_WORDS, EXEC_WORDS = ("--pidfile", "-p"), ("--exec-root",)
+EXEC_ROOT = "/var/run/docker"
+# Below the exec root: the number of the containerd that the engine has started for itself.
+CONTAINERD_NOTE = "containerd/containerd.pid"
 KEEPING = ("always", "unless-stopped")
 STARTER = """
 for group; do
@@ -141,7 +144,7 @@ class DockerdRestart:
         others = undo["systemd"] or (undo["minder"] and _children(undo["minder"][0]))
         # Whoever starts the engine at boot has started it after one.
         if not others and undo["boot_id"] == procs.boot_id() and not _runs(undo["life"]["argv"]):
-            _forget(undo["daemon"][0], undo["life"]["argv"])
+            _forget_dead(undo["daemon"][0], undo["life"]["argv"])
             _launch(undo["life"])
         return False
 
@@ -286,13 +289,30 @@ def _runs(argv: list[str]) -> bool:
     return any(procs.arguments(pid)[1:-1] == argv[1:] and procs.identify(pid) is not None for pid in procs.pids())
 
 
-def _forget(pid: int, argv: list[str]) -> None:
-    """Remove the daemon's note of its number: while its body waits to be reaped, or with another's number, no new one starts."""
-    given = [after for before, after in zip(argv, argv[1:]) if before in PID_WORDS]
-    given += [word.partition("=")[2] for word in argv if word.partition("=")[0] in PID_WORDS and "=" in word]
-    note = Path(given[-1] if given else lifetime.PID_NOTE)
-    with suppress(OSError, ValueError):
-        if int(note.read_text(encoding="ascii")) == pid:
+def _forget_dead(pid: int, argv: list[str]) -> None:
+    """Remove the notes of the numbers of a dead daemon and of its containerd.
+
+    While such a body waits to be reaped, or another process has the number, a new daemon takes it for living: it does not
+    start, or waits in vain for that containerd.
+    """
+    _forget(Path(_given(argv, PID_WORDS, lifetime.PID_NOTE)), lambda noted: noted == pid)
+    _forget(Path(_given(argv, EXEC_WORDS, EXEC_ROOT)) / CONTAINERD_NOTE, _is_no_containerd)
+
+
+def _given(argv: list[str], words: tuple[str, ...], otherwise: str) -> str:
+    """Return the value that was given last for one of these options."""
+    given = [after for before, after in zip(argv, argv[1:]) if before in words]
+    given += [word.partition("=")[2] for word in argv if word.partition("=")[0] in words and "=" in word]
+    return given[-1] if given else otherwise
+
+
+def _is_no_containerd(pid: int) -> bool:
+    return procs.identify(pid) is None or "containerd" not in os.path.basename(procs.arguments(pid)[0])
+
+
+def _forget(note: Path, is_dead: Callable[[int], bool]) -> None:
+    with suppress(OSError, ValueError, IndexError):
+        if is_dead(int(note.read_text(encoding="ascii"))):
             note.unlink()
 
 
