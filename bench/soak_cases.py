@@ -22,6 +22,7 @@ Wrong = Mapping[tuple[str, str], str]
 Kind = Callable[[World], Wrong]
 
 PASS, FAIL, NO_DATA, INVALID = "pass", "fail", "no_data", "invalid"
+QUARTER_S = HOUR_S / 4
 RSS, DECODE = ("node-2", "service:decode", "rss_bytes"), "node-2/decode"
 SLOPES = ("rss_slope", "anon_slope", "fds_slope", "threads_slope")
 REPORTED = ("reports", "stall", "lag", "failure_ratio")
@@ -148,6 +149,19 @@ def clean_warm_up_that_flattens(world: World) -> Wrong:
 def clean_but_for_one_step(world: World) -> Wrong:
     at = world.chance.uniform(0.05, 0.5) * world.planned_s
     world.change(RSS, lambda t, v: v + 200 * MIB, at)
+    return {}
+
+
+def _wave(t: Floats, v: Floats) -> Floats:
+    """Return memory that only goes up and down by half a MiB, too seldom in a quarter of an hour to tell it from a trend."""
+    wave: Floats = 800 * MIB + 0.25 * MIB * np.sin(2 * np.pi * t / 500.0)
+    return wave
+
+
+@kind(QUARTER_S)
+def clean_though_it_moves_slowly_by_a_little(world: World) -> Wrong:
+    """Even if all of it were growth it would be within its limit."""
+    world.change(RSS, _wave)
     return {}
 
 
@@ -357,6 +371,27 @@ def too_noisy_to_tell(world: World) -> Wrong:
     """Memory comes and goes in waves of a quarter of an hour."""
     world.change(RSS, lambda t, v: v + 80 * MIB * np.cos(2 * np.pi * t / 900.0))
     world.ask(max_rss_slope=10 * MIB)
+    return of_service("decode", "rss_slope")
+
+
+@kind(QUARTER_S)
+def little_that_would_be_much_at_the_end(world: World) -> Wrong:
+    """It moves by less than the whole time may bring, but a leak that began late could hide in it."""
+    world.change(RSS, _wave)
+    world.change(("node-1", "service:router", "rss_bytes"), lambda t, v: 0 * v + 800 * MIB)
+    world.ask(max_rss_slope=4 * MIB)
+    return of_service("decode", "rss_slope")
+
+
+@kind(QUARTER_S)
+def little_in_two_lives(world: World) -> Wrong:
+    """Memory after a death has nothing to do with memory before it, and each life is too short."""
+    world.inject("kill.0", DECODE, 450.0)
+    world.kill("decode", 450.0, 20.0)
+    world.change(RSS, lambda t, v: np.where(t % 450.0 > 200.0, 800.5 * MIB, 800 * MIB))
+    world.lose(RSS, 450.0, 470.0)
+    world.change(("node-1", "service:router", "rss_bytes"), lambda t, v: 0 * v + 800 * MIB)
+    world.ask(max_rss_slope=6 * MIB)
     return of_service("decode", "rss_slope")
 
 

@@ -46,7 +46,7 @@ def test_every_node_is_held_against_what_a_scenario_needs_there(lab):
     assert set(nodes) == {*NODES, "local"}, "the scenario runs its test on the controller"
     for name in NODES:
         node = nodes[name]
-        assert (node["state"], node["lease"]["held"], node["services"]) == ("ok", False, [])
+        assert (node["problems"], node["state"], node["lease"]["held"], node["services"]) == ([], "ok", False, [])
         assert node["engine"]["ok"] and node["compose"] and node["disks"][0]["free_bytes"] > 0
         assert abs(node["clock_offset_s"]) < 1
         assert [port["taken"] for port in node["ports"]] == [False]
@@ -62,8 +62,11 @@ def test_a_port_that_a_stranger_holds_is_named_with_its_program(lab):
         finally:
             subprocess.run(["docker", "exec", "testcell-lab-node1", "pkill", "-f", "http.server 18051"], check=True)
             stranger.wait(timeout=30)
-    (problem,) = by_name(document)["node1"]["problems"]
-    assert code == 5 and (problem["error_kind"], problem["scenario"]) == ("port_conflict", "001_baseline")
+    problems = by_name(document)["node1"]["problems"]
+    assert code == 5 and [(one["error_kind"], one["scenario"]) for one in problems] == [
+        ("port_conflict", "001_baseline")
+    ], problems
+    problem = problems[0]
     assert "port 18051 is taken by python3 (pid " in problem["detail"] and problem["next"]
 
 

@@ -19,7 +19,7 @@ from .scrub import AHEAD, Scrubber, after_gap, before_gap
 
 @dataclass(frozen=True)
 class Wish:
-    """What a reader asks for: about max_bytes from offset on. sample: the offset may lie within a line."""
+    """What a reader asks for: about max_bytes from offset on. sample: the offset may lie within a line, and gaps are jumped over."""
 
     offset: int
     max_bytes: int
@@ -64,6 +64,9 @@ class _Reading:
             return self._chunk(head + part.clean, at + part.used), part.hidden
         kept = before_gap(body)
         part = self.scrubber.whole(body[:kept])
+        if self.live and not wish.sample:
+            # more will be dropped there: a gap that is told while it grows would be told again
+            return self._chunk(head + part.clean, at + kept) if kept else self._chunk(b"", wish.offset), part.hidden
         beyond = self._beyond(run[-1].end)
         return self._chunk(head + part.clean + logfile.marker(beyond - at - kept), beyond), part.hidden
 

@@ -15,6 +15,8 @@ LIMIT_SAID = (
     (RuntimeError, "can't start new thread"),
     (ImportError, "failed to map segment"),
     (ImportError, "cannot allocate memory"),
+    # of the interpreter itself, where it has no memory even for a MemoryError
+    (SystemError, "error return without exception set"),
 )
 
 

@@ -118,7 +118,12 @@ class _Node:
         read = self._steady(subject, what.metric, whose)
         if isinstance(read, str):
             return no_data(name, about, read, asked)
-        grows = fit.slope(read.times, read.values, self._restarts(subject))
+        restarts = self._restarts(subject)
+        grows = fit.slope(read.times, read.values, restarts)
+        if grows is None or grows.low <= what.limit < grows.high:
+            most = fit.most(read.times, read.values, restarts)
+            if most is not None and most <= what.limit:
+                return _small(name, about, whose, what, read, replace(asked, value=most))
         if grows is None:
             why = f"growth of {whose} cannot be told from {len(read.times):,} samples in {length(_span(read))}; soak for longer"
             return no_data(name, about, why, asked)
@@ -182,6 +187,16 @@ def _changes(series: Series) -> bool:
 
 def _span(read: Known) -> float:
     return read.times[-1] - read.times[0]
+
+
+def _small(name: str, about: str, whose: str, what: Growth, read: Known, found: Found) -> Gate:
+    """Return the gate of what moved too little to have grown by its limit, whatever its slope is."""
+    limit = found.limit or 0.0
+    divisor, unit = scaled(what.unit, limit)
+    value, most = (number(one / divisor) for one in (found.value or 0.0, limit))
+    told = f"{whose} moves so little that it grows by {value} {unit}/h at most"
+    taken = f"({len(read.times):,} samples in {length(_span(read))})"
+    return passed(name, about, f"{told}, within its limit of {most} {unit}/h {taken}", found)
 
 
 def _judged(name: str, about: str, whose: str, what: Growth, grows: fit.Slope, found: Found) -> Gate:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from .histogram import Histogram
+if TYPE_CHECKING:
+    # numpy takes a tenth of a second and 100 MiB of addresses, which a run without a soak has no use for
+    from .histogram import Histogram
 
 # Subjects of series: `node`, `client`, or one of these with a name, such as `service:decode-1`.
 SERVICE, GPU, REPORT, METRICS = "service:", "gpu:", "report:", "metrics:"

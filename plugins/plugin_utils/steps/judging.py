@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..classify import rules as rules_of
 from ..classify.facts import Fact
@@ -26,9 +26,12 @@ from ..scenario.model import ValiditySpec
 from ..verdict import clients, failure, verdicts
 from ..verdict.normal import Judgement, Measured
 from ..verdict.verdicts import CaseVerdict
-from . import care, causes, proving, record, soak_judging
+from . import care, causes, proving, record
 from .cell import LOST
 from .unit import BEGUN
+
+if TYPE_CHECKING:
+    from . import soak_judging
 
 ARTIFACTS = "test_artifacts"
 
@@ -108,7 +111,7 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
     measured = None
     if ended.get("state") == "exited":
         measured = clients.get(case.test.client).read(folder / ARTIFACTS, case.test.result_paths)
-    soaked = soak_judging.judge(case, folder, board) if case.soak else None
+    soaked = _soaked(case, folder, board) if case.soak else None
     judgement = soaked.normal if soaked else _judged(plan, case, board, measured)
     control_ok = not any(verdicts.is_of_the_cell(entry) for entry in found)
     decided = verdicts.combine(
@@ -116,7 +119,7 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
     )
     told: list[str] = []
     if soaked:
-        decided = soak_judging.labelled(soaked, decided, (board.read(BEGUN) or {"t": now})["t"])
+        decided = soaked.labelled(decided, (board.read(BEGUN) or {"t": now})["t"])
     decided = causes.refine(decided, case, folder, rules=lambda: _rules(plan, told), probes=_probes(board))
     helped = _helped(board)
     if helped and decided.verdict == "pass":
@@ -131,8 +134,14 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
         "reasons": list(decided.reasons),
         "checks": [check.as_dict() for check in judgement.checks] if judgement else [],
         "benchmark": measured.benchmark if measured else None,
-        **({"soak": soak_judging.tell(soaked, plan.run_id, case, decided)} if soaked else {}),
+        **({"soak": soaked.tell(plan.run_id, case, decided)} if soaked else {}),
     }
+
+
+def _soaked(case: CasePlan, folder: Path, board: Board) -> soak_judging.Judged | None:
+    from . import soak_judging  # noqa: PLC0415 - numpy takes a tenth of a second, and more memory than a run needs without it
+
+    return soak_judging.judge(case, folder, board)
 
 
 def _judged(plan: RunPlan, case: CasePlan, board: Board, measured: Measured | None) -> Judgement | None:

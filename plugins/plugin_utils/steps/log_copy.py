@@ -32,13 +32,13 @@ class LogCopy:
         self._head = cap_bytes // 2
         self._written = self._seen = 0
         self._sample = (0, b"")
-        self._ended = False
+        self._ended = self._stopped = False
         self.complete = False
 
     @property
     def sampling(self) -> bool:
         """Return whether the beginning is here and the test still runs."""
-        return self._written >= self._head and not self._ended
+        return (self._written >= self._head or self._stopped) and not self._ended
 
     def wanted(self) -> dict[str, Any]:
         """Return the part of the log to ask for next: {offset, max_bytes}, with sample where it may begin within a line."""
@@ -57,6 +57,8 @@ class LogCopy:
                 self._stream.write(chunk)
                 self._stream.flush()
             self._written = self._seen = offset
+            # of the last line before what was dropped a part is gone, so that it never comes
+            self._stopped = not chunk and total > self._head
             self.complete = ended and not chunk
         self._ended = ended
 

@@ -37,6 +37,35 @@ class Judged:
     limits: judged.Limits
     said: judged.Judgement
 
+    def tell(self, run_id: str, case: CasePlan, decided: CaseVerdict) -> dict[str, Any]:
+        """Write the outputs of a soak whose case has its verdict, and return what the case's record says of them."""
+        identity = {
+            "run_id": run_id,
+            "scenario": case.ref.scenario,
+            "case": case.ref.case,
+            "attempt": case.ref.attempt,
+            "labels": case.labels,
+            "topology": case.soak["topology"],
+            "seed": case.soak["seed"],
+        }
+        failure = decided.failure.as_dict() if decided.failure else None
+        record = SoakRecord(
+            identity, self.asked, self.found, self.limits, self.said, decided.verdict, _why(self, decided), failure
+        )
+        outputs.write(self.asked.folder, record)
+        return outputs.brief(record)
+
+    def labelled(self, decided: CaseVerdict, began: float) -> CaseVerdict:
+        """Return a verdict whose failure names the fault that was felt when it happened. began: the load, in Unix time here."""
+        failure = decided.failure
+        if failure is None:
+            return decided
+        evidence = self.found.evidence
+        by_gate = [gate for gate in self.said.gates if gate.why == failure.message]
+        felt = Chaos(evidence.faults, evidence.lasted_s).during(failure.at - began)
+        fault = by_gate[0].during_fault if by_gate else felt
+        return replace(decided, failure=replace(failure, during_fault=fault))
+
 
 def judge(case: CasePlan, case_dir: Path, board: Board) -> Judged | None:
     """Return what the gates say of a soak, None where its load never began."""
@@ -47,37 +76,6 @@ def judge(case: CasePlan, case_dir: Path, board: Board) -> Judged | None:
     limits = left.limits(asked.settings, chaos=bool(asked.schedule))
     said = gates.judge(found.evidence, limits)
     return Judged(_normal(said), asked, found, limits, said)
-
-
-def tell(soak: Judged, run_id: str, case: CasePlan, decided: CaseVerdict) -> dict[str, Any]:
-    """Write the outputs of a soak whose case has its verdict, and return what the case's record says of them."""
-    identity = {
-        "run_id": run_id,
-        "scenario": case.ref.scenario,
-        "case": case.ref.case,
-        "attempt": case.ref.attempt,
-        "labels": case.labels,
-        "topology": case.soak["topology"],
-        "seed": case.soak["seed"],
-    }
-    failure = decided.failure.as_dict() if decided.failure else None
-    record = SoakRecord(
-        identity, soak.asked, soak.found, soak.limits, soak.said, decided.verdict, _why(soak, decided), failure
-    )
-    outputs.write(soak.asked.folder, record)
-    return outputs.brief(record)
-
-
-def labelled(soak: Judged, decided: CaseVerdict, began: float) -> CaseVerdict:
-    """Return a verdict whose failure names the fault that was felt when it happened. began: the load, in Unix time here."""
-    failure = decided.failure
-    if failure is None:
-        return decided
-    evidence = soak.found.evidence
-    by_gate = [gate for gate in soak.said.gates if gate.why == failure.message]
-    felt = Chaos(evidence.faults, evidence.lasted_s).during(failure.at - began)
-    fault = by_gate[0].during_fault if by_gate else felt
-    return replace(decided, failure=replace(failure, during_fault=fault))
 
 
 def _why(soak: Judged, decided: CaseVerdict) -> str:

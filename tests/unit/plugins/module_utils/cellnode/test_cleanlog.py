@@ -69,6 +69,22 @@ def test_the_copy_is_the_log_without_its_secrets(log, tmp_path, size, step):
         assert int(dropped) > 0
 
 
+@pytest.mark.parametrize("ahead", [CAP // 2 + 1, CAP, 6 * CAP], ids=str)
+def test_f35_a_beginning_that_is_read_behind_a_gap_has_one_gap_at_the_end(log, tmp_path, ahead):
+    """The test is far ahead of the reader, and drops more after the reader has come to what was dropped first."""
+    stream = lines(12 * CAP)
+    copy = LogCopy(tmp_path / "test.log", CAP)
+    log.kept.write(stream[:ahead])
+    for _ in range(20):
+        log.answer(copy)
+    assert copy.sampling
+    log.copied(stream[ahead:], 100_000, copy)
+    text, clean = (tmp_path / "test.log").read_bytes(), Scrubber([KNOWN]).whole(stream).clean
+    head, _, tail = GAP.split(text)
+    assert clean.startswith(head)
+    assert clean.endswith(tail)
+
+
 def test_what_is_dropped_is_counted_in_bytes_of_the_stream(log):
     stream = lines(6 * CAP).replace(b"S3cr3t/Value+Known", b"no").replace(b"hf_", b"hx_")
     log.kept.write(stream)

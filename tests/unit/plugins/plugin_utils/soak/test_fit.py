@@ -108,6 +108,36 @@ def test_what_never_changes_grows_by_nothing():
     assert (found.samples, found.began_s, found.ended_s) == (len(THREE_HOURS), THREE_HOURS[0], THREE_HOURS[-1])
 
 
+@pytest.mark.parametrize(
+    ("values", "most"),
+    [
+        pytest.param(0 * TWENTY_MINUTES, 0.0, id="nothing moves"),
+        pytest.param(1.0 * (TWENTY_MINUTES > 300), 1 * HOUR / 1139, id="a step at first"),
+        pytest.param(1.0 * (TWENTY_MINUTES > 800), 1 * HOUR / 569, id="a step in the last half"),
+        pytest.param(-1.0 * (TWENTY_MINUTES > 1100), 1 * HOUR / 284, id="a step in the last quarter, downwards"),
+        pytest.param(5 * TWENTY_MINUTES / HOUR, 5.0, id="a line"),
+    ],
+)
+def test_a_series_grows_at_most_by_how_far_it_is_apart(values, most):
+    assert fit.most(TWENTY_MINUTES, values) == pytest.approx(most, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("times", "restarts", "known"),
+    [
+        pytest.param([], [], False, id="no samples"),
+        pytest.param(range(45), [], False, id="few samples"),
+        pytest.param(range(100), [], True, id="enough"),
+        pytest.param(range(100), [0.0], True, id="a restart before it"),
+        pytest.param(range(100), [50.0], False, id="a restart within it"),
+        pytest.param(range(100), [99.0], False, id="a restart at its end"),
+        pytest.param(range(100), [99.5], True, id="a restart after it"),
+    ],
+)
+def test_the_most_is_told_of_enough_of_one_life(times, restarts, known):
+    assert (fit.most(list(times), [5.0] * len(times), restarts) is not None) is known
+
+
 def test_lives_that_are_all_too_short_tell_nothing():
     assert fit.slope(THREE_HOURS, np.random.default_rng(1).normal(0, 1, len(THREE_HOURS)), THREE_HOURS) is None
 
