@@ -2,7 +2,8 @@
 """What recording a run costs, beside ARA: JSON lines.
 
 The same playbook, a task that opens a run and then 100 tasks on five hosts, is recorded by ours, by ARA and by nobody, in
-turn, by one Ansible in an environment of its own. `--full` takes more rounds.
+turn, by one Ansible in an environment of its own. The share of a run's time is that of a real run, the shortest of the
+embedded scenarios on this machine; of the playbook, whose tasks do nothing, it is shown beside it. `--full` takes more rounds.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import rig
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import recording
@@ -32,6 +34,11 @@ TASKS, HOSTS = 100, 5
 ARA = "ara[server]==1.8.0"
 ARA_FOLDER = ROOT / ".cache" / "bench-ara"
 PLUGINS = ROOT / "bench" / "peers" / "recorder"
+TIMED = {
+    "ANSIBLE_CALLBACKS_ENABLED": "timed_recorder",
+    "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS / "callback_plugins"),
+}
+PARTS = ("import_s", "cpu_s", "end_s", "thread_s")
 PATH_OF_ARA = "import ara.setup; print(ara.setup.callback_plugins)"
 
 
@@ -144,15 +151,11 @@ class Playbook:
 
     def variants(self) -> dict[str, Callable[[], float]]:
         """Return the call with each recorder. timed: ours with a clock in it, which writes `took`."""
-        timed = {
-            "ANSIBLE_CALLBACKS_ENABLED": "timed_recorder",
-            "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS / "callback_plugins"),
-        }
         ara = {"ANSIBLE_CALLBACK_PLUGINS": self._ara, "ARA_BASE_DIR": str(self.folder / "ara")}
         return {
             "none": self.run,
             "ours": lambda: self.run(ANSIBLE_CALLBACKS_ENABLED="enginelab.testcell.recorder"),
-            "timed": lambda: self.run(**timed),
+            "timed": lambda: self.run(**TIMED),
             "ara": lambda: self.run(**ara),
         }
 
@@ -173,6 +176,32 @@ def measured(folder: Path, rounds: int) -> tuple[dict[str, float], dict[str, flo
     return ({name: statistics.median(found) for name, found in group.items()} for group in (seconds, took))  # type: ignore[return-value]
 
 
+def real_run(folder: Path) -> tuple[float, dict[str, float]]:
+    """Return the seconds of a run of the embedded baseline, and what ours took of it."""
+    folder.mkdir()
+    took = folder / "took.json"
+    command = [str(rig.BIN / "ansible-playbook"), str(ROOT / "site.yml"), "-i", str(ROOT / "inventories" / "local")]
+    command += ["-e", "scenario=001_baseline", "-e", f"results_dir={folder / 'results'}"]
+    environ = {**os.environ, **TIMED, "BENCH_TOOK": str(took)}
+    began = time.perf_counter()
+    streams: dict[str, Any] = {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL}
+    done = subprocess.run(command, cwd=ROOT, env=environ, check=False, **streams)
+    seconds = time.perf_counter() - began
+    if done.returncode:
+        raise RuntimeError(f"the run ended with {done.returncode}: {done.stdout}{done.stderr}")
+    return seconds, json.loads(took.read_text())
+
+
+def of_real_runs(folder: Path, rounds: int) -> dict[str, object]:
+    """Return the share of a run's time."""
+    found = [real_run(folder / f"run_{number}") for number in range(rounds)]
+    seconds = statistics.median(one for one, _ in found)
+    parts = {part: round(statistics.median(took[part] for _, took in found), 4) for part in PARTS}
+    share = sum(parts.values()) / seconds
+    facts: dict[str, object] = {"run_s": round(seconds, 3), "rounds": rounds, **parts, **rig.at_most(share, SHARE)}
+    return line("E2-share", share, "of the run's time", "the shortest embedded run", 1.0, **facts)
+
+
 def figures(folder: Path, rounds: int) -> Iterator[dict[str, object]]:
     """Yield all figures."""
     ours = statistics.median(burst_s(folder / f"burst_{number}") for number in range(rounds))
@@ -186,20 +215,14 @@ def figures(folder: Path, rounds: int) -> Iterator[dict[str, object]]:
     ara_s = (seconds["ara"] - seconds["none"]) / (TASKS * HOSTS)
     yield line("E2-us", per_event, "us of CPU of Ansible's main thread an event", "ARA, a host-task", 1e6 * ara_s,
                **rig.at_most(per_event, MICROSECONDS), by_the_clock_us=round(wall, 1), **facts)  # fmt: skip
-    parts = {f"{name}_s": round(took[f"{name}_s"], 4) for name in ("import", "cpu", "end", "thread")}
-    total = sum(took[name] for name in parts)
-    share = total / seconds["none"]
+    parts = {part: round(took[part], 4) for part in PARTS}
+    total = sum(took[part] for part in PARTS)
     walls = {f"wall_{name}_s": round(value, 3) for name, value in seconds.items()}
+    yield of_real_runs(_made(folder / "real"), rounds)
+    bare_share = total / seconds["none"]
+    told: dict[str, object] = {"target": None, "holds": None, **parts, **walls, **facts}
     yield line(
-        "E2-share",
-        share,
-        "of the run's time",
-        "the run without a recorder",
-        1.0,
-        **rig.at_most(share, SHARE),
-        **parts,
-        **walls,
-        **facts,
+        "E2-share-empty", bare_share, "of an empty playbook's time", "the playbook without a recorder", 1.0, **told
     )
     times = (seconds["ara"] - seconds["none"]) / total
     held = {

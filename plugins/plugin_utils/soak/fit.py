@@ -82,7 +82,7 @@ def slope(times: Sequence[float], values: Sequence[float], restarts: Sequence[fl
 
 
 def most(times: Sequence[float], values: Sequence[float], restarts: Sequence[float] = ()) -> float | None:
-    """Return what a series grows by an hour at most, in whole or at one of its ends: by how far its values are apart.
+    """Return what a series grows by an hour at most, in whole or at one of its ends: by how far its points are apart.
 
     A step in a short series cannot be told from a trend, but what never moved further than a trend would have has none.
     None where there are too few points, or several lives, whose levels have nothing to do with one another.
@@ -90,10 +90,11 @@ def most(times: Sequence[float], values: Sequence[float], restarts: Sequence[flo
     at, of = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
     if not len(at) or any(at[0] < one <= at[-1] for one in restarts):
         return None
-    if len(_blocks(at, of, np.zeros(len(at), dtype=np.int64)).times) < LEAST_BLOCKS:
+    points = _blocks(at, of, np.zeros(len(at), dtype=np.int64))
+    if len(points.times) < LEAST_BLOCKS:
         return None
-    parts = [at >= at[-1] - share * (at[-1] - at[0]) for share in (1.0, *ENDS)]
-    return max(float(np.ptp(of[part]) / np.ptp(at[part])) for part in parts) * HOUR_S
+    spans = [share * float(at[-1] - at[0]) for share in (1.0, *ENDS)]
+    return max(float(np.ptp(points.values[points.times >= at[-1] - span])) / span for span in spans) * HOUR_S
 
 
 def _bends(whole: Slope | None, end: Slope, rises: bool) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from . import fit
-from .judgement import Evidence, Gate, Limits
+from .judgement import NO_DATA, Evidence, Gate, Limits
 from .model import SERVICE, Series
 from .saying import BYTES, Found, failed, length, no_data, not_asked, number, passed, scaled
 from .shelf import LIFE, NODE, RESTARTS, RUNNING, Shelf
@@ -120,14 +120,14 @@ class _Node:
             return no_data(name, about, read, asked)
         restarts = self._restarts(subject)
         grows = fit.slope(read.times, read.values, restarts)
-        if grows is None or grows.low <= what.limit < grows.high:
-            most = fit.most(read.times, read.values, restarts)
-            if most is not None and most <= what.limit:
-                return _small(name, about, whose, what, read, replace(asked, value=most))
         if grows is None:
             why = f"growth of {whose} cannot be told from {len(read.times):,} samples in {length(_span(read))}; soak for longer"
-            return no_data(name, about, why, asked)
-        return _judged(name, about, whose, what, grows, replace(asked, value=grows.per_hour, at_s=grows.began_s))
+            told = no_data(name, about, why, asked)
+        else:
+            found = replace(asked, value=grows.per_hour, at_s=grows.began_s)
+            told = _judged(name, about, whose, what, grows, found)
+        most = fit.most(read.times, read.values, restarts) if told.verdict == NO_DATA else None
+        return told if most is None or most > what.limit else _small(told, whose, what, read, most)
 
     def _life(self, service: str, metric: str) -> Known | str:
         """Return what is known of a service's life, or why it cannot be judged."""
@@ -189,14 +189,15 @@ def _span(read: Known) -> float:
     return read.times[-1] - read.times[0]
 
 
-def _small(name: str, about: str, whose: str, what: Growth, read: Known, found: Found) -> Gate:
+def _small(told: Gate, whose: str, what: Growth, read: Known, most: float) -> Gate:
     """Return the gate of what moved too little to have grown by its limit, whatever its slope is."""
-    limit = found.limit or 0.0
+    limit = told.limit or 0.0
     divisor, unit = scaled(what.unit, limit)
-    value, most = (number(one / divisor) for one in (found.value or 0.0, limit))
-    told = f"{whose} moves so little that it grows by {value} {unit}/h at most"
-    taken = f"({len(read.times):,} samples in {length(_span(read))})"
-    return passed(name, about, f"{told}, within its limit of {most} {unit}/h {taken}", found)
+    why = (
+        f"{whose} moves so little that it grows by {number(most / divisor)} {unit}/h at most, within its limit of "
+        f"{number(limit / divisor)} {unit}/h ({len(read.times):,} samples in {length(_span(read))})"
+    )
+    return passed(told.name, told.subject, why, Found(most, limit, told.unit))
 
 
 def _judged(name: str, about: str, whose: str, what: Growth, grows: fit.Slope, found: Found) -> Gate:

