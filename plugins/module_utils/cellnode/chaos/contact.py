@@ -14,9 +14,9 @@ from ..context import Context
 from ..engine import Engine
 from ..errors import CellError
 from . import records
-from .journal import CONTACT, Journal
+from .journal import CONTACT, VERIFIED, Journal
 from .records import Records
-from .reverting import revert
+from .reverting import revert, tell
 
 Json = dict[str, Any]
 KIND = "chaos_not_reverted"
@@ -45,14 +45,23 @@ def what(told: Json) -> str:
 
 
 def undo(ctx: Context, engine: Engine, runs: Iterable[str]) -> Report:
-    """Undo what is open of some runs, the newest first, and forget them where nothing is left."""
+    """Undo what is open of some runs, the newest first, and forget them where nothing is left.
+
+    What does not go is tried again as long as something else goes: a container starts once its engine is back.
+    """
     report = Report()
-    for run in runs:
-        kept = Records(ctx.root, run)
-        for name in _in_order(kept):
-            _undo_one(ctx, engine, kept, name, report)
-        if not any(one["run"] == run for one in report.left):
-            kept.forget()
+    kept = [Records(ctx.root, run) for run in runs]
+    waiting = [(one, name) for one in kept for name in _in_order(one)]
+    while waiting:
+        report.left = []
+        left = [(one, name) for one, name in waiting if not _undo_one(ctx, engine, one, name, report)]
+        if len(left) == len(waiting):
+            break
+        waiting = left
+    for one in kept:
+        _tell_rest(ctx, one)
+        if not any(told["run"] == one.folder.name for told in report.left):
+            one.forget()
     return report
 
 
@@ -70,12 +79,13 @@ def _in_order(kept: Records) -> list[str]:
     return sorted(orders, key=orders.__getitem__, reverse=True)
 
 
-def _undo_one(ctx: Context, engine: Engine, kept: Records, name: str, report: Report) -> None:
+def _undo_one(ctx: Context, engine: Engine, kept: Records, name: str, report: Report) -> bool:
+    """Undo a fault, note what became of it, and return whether it is gone."""
     told: Json = {"id": name, "kind": "", "run": kept.folder.name, "service": "", "age_s": 0.0}
     try:
         record = kept.load(name)
         if record is None:
-            return
+            return True
         told = record.told(ctx.clock.unix())
         left = revert(ctx, engine, record.run, name, Journal(ctx.root, record.log, CONTACT, ctx.clock))
     except (CellError, OSError) as exc:
@@ -84,6 +94,19 @@ def _undo_one(ctx: Context, engine: Engine, kept: Records, name: str, report: Re
         report.left.append({**told, "left": left})
     else:
         report.undone.append(told)
+    return not left
+
+
+def _tell_rest(ctx: Context, kept: Records) -> None:
+    """Say of each fault that is undone what whoever undid it was killed before saying."""
+    closed = [record for record in kept.readable() if not record.open]
+    for log in sorted({record.log for record in closed}):
+        journal = Journal(ctx.root, log, CONTACT, ctx.clock)
+        said = journal.said()
+        for record in closed:
+            if record.log == log and (record.id, VERIFIED) not in said:
+                with kept.locked(record.id):
+                    tell(journal, record, journal.said())
 
 
 def dead_runs(ctx: Context) -> list[str]:

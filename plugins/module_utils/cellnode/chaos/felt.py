@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .journal import UNDONE
+
 WHOLE_NODE = ""
 # Extra load comes from the node and is aimed at nothing on it: who dies of it has died.
 FROM_NODE = frozenset({"pressure"})
 BEGUN = "record"
 OVER = frozenset({"recovered", "not_recovered", "target_gone", "not_reached"})
 GONE_WRONG = frozenset({"not_applied", "failed"})
-UNDONE = "undone"
 # An engine tells of what happened in the last moment of a fault a little later.
 AFTER_S = 2.0
 

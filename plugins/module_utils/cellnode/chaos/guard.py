@@ -64,14 +64,7 @@ class Guard:
 
     def _open(self) -> list[Record]:
         """Return the open records that can be read; one that cannot is found by the next contact."""
-        found = []
-        for name in self._kept.names():
-            try:
-                record = self._kept.load(name)
-            except CellError:
-                continue
-            if record is not None and record.open:
-                found.append(record)
+        found = [record for record in self._kept.readable() if record.open]
         return sorted(found, key=lambda record: record.order, reverse=True)
 
     def _undo(self, record: Record) -> None:

@@ -15,11 +15,13 @@ from typing import Any
 
 from ..beneath import FILE_FLAGS, open_folder, parts
 from ..context import Clock
-from ..durable import write_all
+from ..durable import read_bytes, write_all
 from ..errors import CellError
 
 NAME = "chaos.jsonl"
-SYNCED = ("record", "undone", "verified")
+UNDONE, VERIFIED = "undone", "verified"
+SYNCED = ("record", UNDONE, VERIFIED)
+MOST_LINES_BYTES = 64 << 20
 APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 RUNNER, GUARD, CONTACT = "runner", "guard", "contact"
 
@@ -51,6 +53,11 @@ class Journal:
             finally:
                 os.close(folder_fd)
 
+    def said(self) -> set[tuple[str, str]]:
+        """Return (id, phase) of the lines on disk, but of those that told of something left."""
+        found = read(self._root, self._log)
+        return {(str(line.get("id")), str(line.get("phase"))) for line in found if not line.get("left")}
+
     def _append(self, folder_fd: int, name: str, data: bytes, synced: bool) -> None:
         fd = os.open(name, APPEND, 0o644, dir_fd=folder_fd)
         try:
@@ -74,6 +81,21 @@ def _ends_whole(folder_fd: int, name: str) -> bool:
 def target(service: str, container: str) -> dict[str, str]:
     """Return the target as a line shows it, {} for the node itself."""
     return {"service": service, "container": container[:12]} if service else {}
+
+
+def read(root: Path, log: str) -> list[dict[str, Any]]:
+    """Return the whole lines of a file below the node root, of its first MOST_LINES_BYTES; [] where there is none."""
+    *folders, name = parts(log)
+    try:
+        folder_fd = open_folder(root, tuple(folders))
+    except CellError as exc:
+        if exc.kind != "artifact_missing":
+            raise
+        return []
+    try:
+        return lines(read_bytes(folder_fd, name, MOST_LINES_BYTES) or b"")
+    finally:
+        os.close(folder_fd)
 
 
 def lines(raw: bytes) -> list[dict[str, Any]]:

@@ -12,9 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import main, supervise, unit
-from ..beneath import case_folder
 from ..context import Context
-from ..durable import read_bytes
 from ..engine import Engine, connect
 from ..errors import CellError
 from ..objects import by_service, containers, of_case
@@ -26,13 +24,12 @@ from .fault import Aim, Place
 from .felt import felt
 from .guard import RUNNER_UNIT as RUNNER
 from .guard import UNIT as GUARD
-from .journal import NAME, lines
+from .journal import read
 from .records import Records
 
 Json = dict[str, Any]
 BEGIN_WITHIN_S = 3600.0  # how long after `begin` the load may begin
 RUNNER_GRACE_S, GUARD_GRACE_S = 120.0, 150.0  # an undo may have to wait for an engine that starts
-MOST_LINES_BYTES = 64 << 20
 MOST_TOLD = 1000
 
 
@@ -97,7 +94,7 @@ def status(ctx: Context, args: Json) -> Json:
     felt: see the module. lines: those of chaos.jsonl after the first args.since, at most MOST_TOLD; next: the since to go on
     with.
     """
-    kept, said = Records(ctx.root, ctx.needed_run.id), _lines(ctx)
+    kept, said = Records(ctx.root, ctx.needed_run.id), read(ctx.root, plans.log_of(ctx))
     since = integer(args, "since", 0, 0, 1 << 53)
     units = {name: _unit(ctx, name) for name in (RUNNER, GUARD)}
     told = said[since : since + MOST_TOLD]
@@ -109,19 +106,6 @@ def status(ctx: Context, args: Json) -> Json:
         "lines": told,
         "next": since + len(told),
     }
-
-
-def _lines(ctx: Context) -> list[Json]:
-    try:
-        folder_fd = case_folder(ctx, plans.SOAK)
-    except CellError as exc:
-        if exc.kind != "artifact_missing":
-            raise
-        return []
-    try:
-        return lines(read_bytes(folder_fd, NAME, MOST_LINES_BYTES) or b"")
-    finally:
-        os.close(folder_fd)
 
 
 def _unit(ctx: Context, name: str) -> Json | None:

@@ -134,6 +134,14 @@ class Records:
             return sorted(name for name in found if SAFE_NAME.match(name))
         return []
 
+    def readable(self) -> list[Record]:
+        """Return the records that can be read, by name."""
+        found = []
+        for name in self.names():
+            with suppress(CellError):
+                found.append(self.load(name))
+        return [record for record in found if record]
+
     def all(self) -> list[Record]:
         """Return the records, the one to be undone first before the others; raise for one that cannot be read."""
         found = [self.load(name) for name in self.names()]

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Container
 
 from ..context import Context
 from ..engine import Engine
 from ..errors import CellError
 from . import kinds, records
 from .fault import Gone, Place
-from .journal import Journal, target
+from .journal import UNDONE, VERIFIED, Journal, target
 from .records import Record, Records
 
 
@@ -33,10 +34,17 @@ def revert(ctx: Context, engine: Engine, run: str, name: str, journal: Journal) 
             return left
         shutil.rmtree(kept.own(name), ignore_errors=True)  # what a kind keeps there is no part of the fault
         kept.save(records.undone(record, at))
-        event = {"id": record.id, "kind": record.kind, "target": target(record.service, record.container)}
-        journal.say(event, "undone")
-        journal.say(event, "verified", left=[])
+        tell(journal, record)
     return []
+
+
+def tell(journal: Journal, record: Record, said: Container[tuple[str, str]] = ()) -> None:
+    """Say that a fault was undone and proved to be gone, as far as that has not been said."""
+    event = {"id": record.id, "kind": record.kind, "target": target(record.service, record.container)}
+    if (record.id, UNDONE) not in said:
+        journal.say(event, UNDONE)
+    if (record.id, VERIFIED) not in said:
+        journal.say(event, VERIFIED, left=[])
 
 
 def _undone(place: Place, record: Record) -> tuple[list[str], float]:
