@@ -48,21 +48,26 @@ class Ending(boxes.OfBox):
         return Effect(not box.running, measured, f"container {box.name} runs" if box.running else "")
 
     def undo(self, place: Place, undo: dict[str, Any]) -> None:
-        """Start the container again, unless it was meanwhile."""
-        if _is_down(place.engine, undo):
+        """Start the container again, unless it was meanwhile.
+
+        Where its end was half begun it is ended now: the engine goes on with what it was asked for, and a signal that was
+        sent may be acted on later than this.
+        """
+        if place.half and _is(place.engine, undo, running=True):
+            place.engine.stop(undo["container"], 0)
+        if _is(place.engine, undo, running=False):
             place.engine.start(undo["container"], START_S)
 
     def left(self, place: Place, undo: dict[str, Any]) -> list[str]:
         """Return that it has not been started since; one that has ended again by itself has been."""
-        box = boxes.look(place.engine, undo["container"])
-        down = box is not None and not box.running and box.started == undo["started"]
-        return [f"container {box.name} has not been started again"] if box and down else []
+        down = _is(place.engine, undo, running=False)
+        return [f"container {undo['container'][:12]} has not been started again"] if down else []
 
 
-def _is_down(engine: Engine, undo: dict[str, Any]) -> bool:
-    """Return whether a container is as the fault left it."""
+def _is(engine: Engine, undo: dict[str, Any], *, running: bool) -> bool:
+    """Return whether a container has not been started since the fault was prepared, and runs or does not."""
     box = boxes.look(engine, undo["container"])
-    return box is not None and not box.running and box.started == undo["started"]
+    return box is not None and box.running is running and box.started == undo["started"]
 
 
 class Kill(Ending):

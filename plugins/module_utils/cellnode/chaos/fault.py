@@ -20,7 +20,7 @@ class Place:
 
     folder: the event's own, for what a kind must keep; a kind makes it where it needs it, and it is removed once the fault is
     undone. id: the event's, "" where there is none yet (`lacking`). expires: when the fault must be over (seconds since boot); a
-    process that a kind starts ends by itself then.
+    process that a kind starts ends by itself then. half: whoever set about injecting the fault has not come to its end.
     """
 
     ctx: Context
@@ -28,6 +28,7 @@ class Place:
     folder: Path
     id: str = ""
     expires: float = 0.0
+    half: bool = False
 
 
 @dataclass(frozen=True)

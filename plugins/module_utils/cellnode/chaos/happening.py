@@ -233,6 +233,8 @@ class Happening:
             if not stage.plan.negative:
                 if self._event.kind in WHOLE_NODE:
                     self._hold_below(record.expires)
+                record = records.begun(record)
+                stage.kept.save(record)
                 self._fault.inject(place_of(stage.ctx, stage.engine, record), self._aim, self._undo)
                 self.say("injected")
             self._ends = stage.now + self._lasts()

@@ -29,8 +29,9 @@ LOCK_LIMIT_S = 60.0
 class Record:
     """One fault. state: armed (it may be there), injected, undone. order: of those of a run, the later one is undone first.
 
-    expires, made and undone_at: seconds since boot of boot_id; made_unix: since 1970. service and container: "" for the node.
-    undo: what its kind needs; log: the path of its chaos.jsonl below the node root.
+    begun: somebody has set about injecting it, and may have died at that. expires, made and undone_at: seconds since boot of
+    boot_id; made_unix: since 1970. service and container: "" for the node. undo: what its kind needs; log: the path of its
+    chaos.jsonl below the node root.
     """
 
     id: str
@@ -48,6 +49,12 @@ class Record:
     log: str
     undo: dict[str, Any]
     undone_at: float | None = None
+    begun: bool = False
+
+    @property
+    def half(self) -> bool:
+        """Return whether it was begun, and nobody has said that this was done."""
+        return self.begun and self.state == ARMED
 
     @property
     def open(self) -> bool:
@@ -185,6 +192,11 @@ def runs(root: Path) -> list[str]:
 def every_open(root: Path) -> list[Record]:
     """Return all faults of this node that may still be there, of whichever run."""
     return [record for run in runs(root) for record in Records(root, run).open()]
+
+
+def begun(record: Record) -> Record:
+    """Return the record of a fault that is injected from now on."""
+    return replace(record, begun=True)
 
 
 def injected(record: Record, expires: float) -> Record:

@@ -19,7 +19,8 @@ from .records import Record, Records
 
 def place_of(ctx: Context, engine: Engine, record: Record) -> Place:
     """Return where the fault of a record is worked on."""
-    return Place(ctx, engine, Records(ctx.root, record.run).own(record.id), record.id, record.expires)
+    own = Records(ctx.root, record.run).own(record.id)
+    return Place(ctx, engine, own, record.id, record.expires, record.half)
 
 
 def revert(ctx: Context, engine: Engine, run: str, name: str, journal: Journal) -> list[str]:

@@ -45,6 +45,20 @@ def test_the_guard_undoes_at_once_what_was_armed_only(soak, inspect):
     assert runs(inspect, name)
 
 
+def test_an_end_that_the_engine_goes_on_with_does_not_come_after_the_undo(soak, inspect, eventually):
+    """F63: kill -9 while the engine gives a container its grace"""
+    name = soak.container()
+    before = inspect(name)["State"]
+    os.kill(before["Pid"], signal.SIGSTOP)  # it takes all of the grace
+    soak.begin({"id": "e", "kind": "restart", "duration_s": 60, "params": {"grace_s": 20}})
+    eventually(lambda: any(one["begun"] for one in soak.records()), "the injection begins")
+    soak.kill_unit("chaos")
+    assert soak.line("e", "verified", limit_s=30)["by"] == "guard"
+    assert "injected" not in soak.phases("e")
+    assert runs(inspect, name)
+    assert inspect(name)["State"]["StartedAt"] > before["StartedAt"], "that which was to end has ended"
+
+
 def test_a_runner_that_dies_alone_is_followed_by_its_supervisor_and_the_guard(soak, inspect):
     """F63: kill -9 of the runner alone"""
     name = soak.container()

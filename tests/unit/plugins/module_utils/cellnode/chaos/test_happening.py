@@ -106,6 +106,16 @@ def test_a_negative_control_injects_nothing(scene):
     assert "inject e" not in scene.fake.said
 
 
+@pytest.mark.parametrize("negative", [False, True], ids=["a fault", "a negative control"])
+def test_f63_whether_a_fault_was_half_begun_is_on_disk_while_it_begins(scene, negative):
+    seen = []
+    for step in ("effect", "inject", "undo"):
+        scene.fake.faults[step] = lambda step=step: seen.append((step, getattr(scene.kept.load("e"), "half", None)))
+    scene.play({"id": "e"}, negative_control=negative)
+    injected = [] if negative else [("inject", True)]
+    assert seen == [("effect", None), *injected, ("effect", False), ("undo", False)]
+
+
 def test_a_negative_control_that_feels_something_fails(scene):
     answers = [False, True]
     scene.fake.faults["felt"] = lambda: answers.pop(0)
