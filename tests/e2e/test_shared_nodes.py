@@ -153,10 +153,11 @@ def test_f11_of_two_that_start_in_the_same_second_one_runs_and_the_other_names_i
 @pytest.mark.tries(3)
 def test_f12_a_holder_that_cannot_be_asked_is_waited_for_until_its_lease_ends(lab, results, scenario, foreign_lease):
     folder = scenario("one", "node1", pause_s=0)
-    held = foreign_lease("node1", ttl_s=9)
+    foreign_lease("node1", ttl_s=600)
     on_node("node1", f"mkdir -p /var/tmp/testcell-0/runs/{OLD} && docker create --name {OLD} --label testcell.run={OLD} testcell/engine-sim:1 true")  # fmt: skip
     refused = run_site(lab, results.parent / "refused", testcell_project_dir=folder, scenario="one")
     assert refused.summary["exit_code"] == 6 and f"anna on far.example (process 77) for run {OLD}" in refused.screen
+    held = foreign_lease("node1", ttl_s=9)
     run = run_site(lab, results, testcell_project_dir=folder, scenario="one", testcell_wait_s=60)
     assert run.summary["verdict"] == "pass", run.screen
     told = [entry["message"] for entry in entries(results) if entry["step"] == "lease" and "holders" in entry]

@@ -50,7 +50,7 @@ class Guard:
         """Look again and again until the soak is over and nothing is open."""
         while True:
             for record in self._open():
-                if record.overdue(self._ctx.clock.boottime(), LATE_S) or self._is_forsaken(record):
+                if self._is_due(record):
                     self._undo(record)
             if (self._asked.is_set() or self._is_over()) and not self._open():
                 return
@@ -70,9 +70,13 @@ class Guard:
     def _undo(self, record: Record) -> None:
         journal = Journal(self._ctx.root, record.log, GUARD, self._ctx.clock)
         try:
-            revert(self._ctx, self._engine, record.run, record.id, journal)
+            revert(self._ctx, self._engine, record.run, record.id, journal, self._is_due)
         except (CellError, OSError):
             return  # it is tried again at the next look
+
+    def _is_due(self, record: Record) -> bool:
+        """Return whether nobody else will undo a fault in time."""
+        return record.overdue(self._ctx.clock.boottime(), LATE_S) or self._is_forsaken(record)
 
     def _is_forsaken(self, record: Record) -> bool:
         """Return whether the runner is gone without whom the end of this fault is not known, or must not be waited for."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 from ..context import Context
 from ..engine import Engine
@@ -23,12 +23,17 @@ def place_of(ctx: Context, engine: Engine, record: Record) -> Place:
     return Place(ctx, engine, own, record.id, record.expires, record.half)
 
 
-def revert(ctx: Context, engine: Engine, run: str, name: str, journal: Journal) -> list[str]:
-    """Undo a fault, prove it, and note both; return in words what is left of it, [] also where it was undone before."""
+def revert(
+    ctx: Context, engine: Engine, run: str, name: str, journal: Journal, due: Callable[[Record], bool] = lambda _: True
+) -> list[str]:
+    """Undo a fault, prove it, and note both; return in words what is left of it, [] also where it was undone before.
+
+    due: whether it is to be undone, asked when nobody else works on it any more: its beginning may have taken long.
+    """
     kept = Records(ctx.root, run)
     with kept.locked(name):
         record = kept.load(name)
-        if record is None or not record.open:
+        if record is None or not record.open or not due(record):
             return []
         left, at = _undone(place_of(ctx, engine, record), record)
         if left:

@@ -7,7 +7,7 @@ import json
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import procs
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos import guard, plan
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos import guard, plan, records
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos.guard import Guard
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
 
@@ -57,6 +57,24 @@ def test_when_a_fault_is_undone(play, scene, record, state, runner, asked, by):
     scene.kept.save(record(state=state, expires=1050.0))
     play(runner=runner, asked=asked)
     assert by - 2 < scene.line("undone")["b"] <= by
+
+
+def test_a_fault_whose_beginning_took_longer_than_it_was_to_last_is_left_to_its_new_end(
+    play, scene, record, monkeypatch
+):
+    """The guard has found it overdue, and then waits until the runner has begun it."""
+    scene.fake.world[:] = ["e"]
+    scene.kept.save(record(state="armed", expires=1001.0))
+    locked = records.Records.locked
+
+    def begun_first(kept, name):
+        if kept.load(name).state == "armed":
+            kept.save(records.injected(kept.load(name), 1030.0))
+        return locked(kept, name)
+
+    monkeypatch.setattr(records.Records, "locked", begun_first)
+    play()
+    assert 1030 + guard.LATE_S <= scene.line("undone")["b"] <= 1033
 
 
 def test_what_cannot_be_undone_at_first_is_tried_until_it_is(play, scene, record):
