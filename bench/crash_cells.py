@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import rig
@@ -21,6 +21,8 @@ from rig import BIN, IMAGE, INVENTORY, NODES, ROOT, Project, Scenario
 
 CASES = ("first", "second")
 DECOYS = ("testcell-decoy", "first-sleeper-1")
+DECOY = "crash-sweep.decoy"  # the label by which a sweep knows those of an earlier one that was killed
+LABEL = "com.docker.compose.project=first"  # as if they were of a scenario of the sweep
 LIMIT_S = 120.0
 SETTLE_S = 3.0
 HERE = "here"
@@ -52,7 +54,8 @@ Shell = Callable[[str, Sequence[str], str], str]
 class Cell:
     """Nodes and a project of two scenarios for them. shell: what a command prints on a node, given its standard input.
 
-    root: of the nodes; ledgers: the folder on the first node where tests leave their lines.
+    root: of the nodes; ledgers: the folder on the first node where tests leave their lines; others: what was on the nodes
+    before, of runs that are not this sweep's.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Cell:
     root: str
     ledgers: str
     shell: Shell
+    others: frozenset[str] = frozenset()
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start a run as a user does, in a session of its own."""
@@ -91,9 +95,9 @@ class Cell:
     def left(self) -> list[str]:
         """Return what of ours is on the nodes, when what ends by itself has had a moment for that."""
         deadline = time.monotonic() + SETTLE_S
-        while (found := self._seen()) and time.monotonic() < deadline:
+        while (found := self.seen() - self.others) and time.monotonic() < deadline:
             time.sleep(0.05)
-        return found
+        return sorted(found)
 
     def strangers(self) -> dict[str, str]:
         """Return node and name -> id and start of the stranger's containers that run."""
@@ -101,11 +105,12 @@ class Cell:
         words = ("sh", "-c", f"docker inspect -f '{format_}' {' '.join(DECOYS)}; true")
         return {node: self.shell(node, words, "") for node in self.nodes}
 
-    def _seen(self) -> list[str]:
+    def seen(self) -> frozenset[str]:
+        """Return what of any run is on the nodes now."""
         program = SEEN.format(root=self.root)
         with ThreadPoolExecutor(len(self.nodes)) as pool:
             found = pool.map(lambda node: self.shell(node, ("python3", "-I", "-"), program).split(), self.nodes)
-            return [f"{node}: {what}" for node, seen in zip(self.nodes, found, strict=True) for what in seen]
+            return frozenset(f"{node}: {what}" for node, seen in zip(self.nodes, found, strict=True) for what in seen)
 
     def words(self, *words: str) -> list[str]:
         """Return a call of our command line."""
@@ -126,9 +131,7 @@ class Cell:
 
 def _here(_node: str, words: Sequence[str], stdin: str) -> str:
     command = [sys.executable if word == "python3" else word for word in words]
-    return subprocess.run(
-        command, input=stdin, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=LIMIT_S
-    ).stdout
+    return subprocess.run(command, input=stdin, check=True, stdout=subprocess.PIPE, text=True, timeout=LIMIT_S).stdout
 
 
 def _in_lab(node: str, words: Sequence[str], stdin: str) -> str:
@@ -161,29 +164,21 @@ def _furnished(cell: Cell) -> Iterator[Cell]:
         script = SCRIPT.format(ledger=f"{cell.ledgers}/{name}.ledger")
         services = tuple(Sleeper(f"sleeper-{node}", node=node) for node in cell.nodes)
         cell.project.write(Scenario(name, services, script=script, test_node=cell.nodes[0]))
-    label = "com.docker.compose.project=first"
     try:
         cell.shell(cell.nodes[0], ("mkdir", "-p", cell.ledgers), "")
         for node in cell.nodes:
+            _no_decoys(cell, node)
             for name in DECOYS:
-                words = (
-                    "docker",
-                    "run",
-                    "-d",
-                    "--name",
-                    name,
-                    "--label",
-                    label,
-                    "--entrypoint",
-                    "sleep",
-                    IMAGE,
-                    "7200",
-                )
-                cell.shell(node, words, "")
-        yield cell
+                words = ("docker", "run", "-d", "--name", name, "--label", f"{DECOY}=1", "--label", LABEL)
+                cell.shell(node, (*words, "--entrypoint", "sleep", IMAGE, "7200"), "")
+        yield replace(cell, others=cell.seen())
     finally:
         cell.command("cleanup", "--all")
         for node in cell.nodes:
-            cell.shell(node, ("sh", "-c", f"docker rm -f {' '.join(DECOYS)}; true"), "")
+            _no_decoys(cell, node)
         if cell.name == "lab":
             cell.shell(cell.nodes[0], ("rm", "-rf", cell.ledgers), "")
+
+
+def _no_decoys(cell: Cell, node: str) -> None:
+    cell.shell(node, ("sh", "-c", f"docker ps -aq --filter label={DECOY} | xargs -r docker rm -f"), "")

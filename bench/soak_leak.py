@@ -84,12 +84,8 @@ def figures(results: Path, seconds: int) -> Iterator[dict[str, object]]:
         yield line(f"G5-{name}-found", value, unit, "the true leak", true, **rest)
     leaking = {("rss_slope", LEAKING), ("fds_slope", OPENING)}
     gates = [(metric, service) for metric in ("rss_slope", "fds_slope") for service in SERVICES]
-    wrong = [
-        check["message"]
-        for gate in gates
-        for check in [checks[f"{gate[0]} local/{gate[1]}"]]
-        if check["ok"] is (gate in leaking)
-    ]
+    answers = {(metric, service): checks[f"{metric} local/{service}"] for metric, service in gates}
+    wrong = [check["message"] for gate, check in answers.items() if check["ok"] is (gate in leaking)]
     yield line("G5-wrong", len(wrong), "gates", "gates of growth", len(gates), said=wrong, **at_most(len(wrong), 0))
 
 

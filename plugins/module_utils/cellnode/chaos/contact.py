@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..engine import Engine
 from ..errors import CellError
 from . import records
 from .journal import CONTACT, VERIFIED, Journal
-from .records import Records
+from .records import Record, Records
 from .reverting import revert, tell
 
 Json = dict[str, Any]
@@ -67,16 +68,9 @@ def undo(ctx: Context, engine: Engine, runs: Iterable[str]) -> Report:
 
 def _in_order(kept: Records) -> list[str]:
     """Return the events to be undone, the newest first; those whose records cannot be read come last."""
-    orders: dict[str, int] = {}
-    for name in kept.names():
-        try:
-            record = kept.load(name)
-        except CellError:
-            orders[name] = -1
-        else:
-            if record is not None and record.open:
-                orders[name] = record.order
-    return sorted(orders, key=orders.__getitem__, reverse=True)
+    known = kept.readable()
+    read = {record.id for record in known}
+    return [*(record.id for record in known if record.open), *(name for name in kept.names() if name not in read)]
 
 
 def _undo_one(ctx: Context, engine: Engine, kept: Records, name: str, report: Report) -> bool:
@@ -101,12 +95,17 @@ def _tell_rest(ctx: Context, kept: Records) -> None:
     """Say of each fault that is undone what whoever undid it was killed before saying."""
     closed = [record for record in kept.readable() if not record.open]
     for log in sorted({record.log for record in closed}):
-        journal = Journal(ctx.root, log, CONTACT, ctx.clock)
-        said = journal.said()
-        for record in closed:
-            if record.log == log and (record.id, VERIFIED) not in said:
-                with kept.locked(record.id):
-                    tell(journal, record, journal.said())
+        # What cannot be said keeps nobody from undoing others.
+        with suppress(CellError, OSError):
+            _tell(Journal(ctx.root, log, CONTACT, ctx.clock), kept, [record for record in closed if record.log == log])
+
+
+def _tell(journal: Journal, kept: Records, closed: list[Record]) -> None:
+    said = journal.said()
+    for record in closed:
+        if (record.id, VERIFIED) not in said:
+            with kept.locked(record.id):
+                tell(journal, record, journal.said())
 
 
 def dead_runs(ctx: Context) -> list[str]:

@@ -8,6 +8,7 @@ Both are undone by starting the same container again, so that Compose goes on kn
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ START_S = 60.0
 GRACE_S, MOST_GRACE_S = 10, 20  # the beginning of a fault has a limit of time of its own
 
 
-class Ending(boxes.OfBox):
+class Ending(boxes.OfBox, ABC):
     """A container that is ended, and started again as the undo."""
 
     kind = ""
@@ -36,8 +37,9 @@ class Ending(boxes.OfBox):
                 raise Gone(f"container {aim.container[:12]} had ended by itself: {exc}") from exc
             raise
 
+    @abstractmethod
     def _end(self, engine: Engine, aim: Aim) -> None:
-        raise NotImplementedError
+        """End the container."""
 
     def effect(self, place: Place, aim: Aim, undo: dict[str, Any]) -> Effect:
         """Measure whether its first process is gone."""

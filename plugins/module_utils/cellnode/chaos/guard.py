@@ -64,8 +64,7 @@ class Guard:
 
     def _open(self) -> list[Record]:
         """Return the open records that can be read; one that cannot is found by the next contact."""
-        found = [record for record in self._kept.readable() if record.open]
-        return sorted(found, key=lambda record: record.order, reverse=True)
+        return [record for record in self._kept.readable() if record.open]
 
     def _undo(self, record: Record) -> None:
         journal = Journal(self._ctx.root, record.log, GUARD, self._ctx.clock)

@@ -9,6 +9,7 @@ so are the ports by which it is reached.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,27 +31,27 @@ ROUND_TRIP = "round_trip"
 Json = dict[str, Any]
 
 
-class Network:
+class Network(ABC):
     """What the faults of the network share. A subclass says which packets are dropped, and how it is felt."""
 
     kind = ""
 
+    @abstractmethod
     def drops(self, params: Mapping[str, Any], way: str, key: str) -> tuple[str, ...]:
         """Return the match of the packets to drop in one direction."""
-        raise NotImplementedError
 
     def checked(self, params: Mapping[str, Any]) -> None:
         """Raise chaos_invalid for parameters that are not allowed."""
         values.directions(params)
         outside.check(params)
 
+    @abstractmethod
     def measured(self, door: Door, undo: Json) -> dict[str, float]:
         """Return direction -> what is measured now: in and out, or round_trip for a whole node."""
-        raise NotImplementedError
 
+    @abstractmethod
     def judged(self, undo: Json, found: Mapping[str, float]) -> Effect:
         """Return what a measurement means."""
-        raise NotImplementedError
 
     def lacking(self, place: Place, params: Mapping[str, Any]) -> str:
         """Return why this node cannot do it, tried in a network namespace that ends with the trial."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -142,17 +142,16 @@ class Records:
         return []
 
     def readable(self) -> list[Record]:
-        """Return the records that can be read, by name."""
+        """Return the records that can be read, the one to be undone first before the others."""
         found = []
         for name in self.names():
             with suppress(CellError):
                 found.append(self.load(name))
-        return [record for record in found if record]
+        return _in_order(found)
 
     def all(self) -> list[Record]:
         """Return the records, the one to be undone first before the others; raise for one that cannot be read."""
-        found = [self.load(name) for name in self.names()]
-        return sorted((record for record in found if record), key=lambda record: record.order, reverse=True)
+        return _in_order(map(self.load, self.names()))
 
     def open(self) -> list[Record]:
         """Return those that may still be there, the one to be undone first before the others."""
@@ -168,6 +167,11 @@ class Records:
         for folder in (self.folder, self.folder.parent):
             with suppress(OSError):  # another event or run has something there
                 folder.rmdir()
+
+
+def _in_order(found: Iterable[Record | None]) -> list[Record]:
+    """Return those that there are, the one to be undone first before the others."""
+    return sorted((record for record in found if record), key=lambda record: record.order, reverse=True)
 
 
 def _checked(name: str) -> str:

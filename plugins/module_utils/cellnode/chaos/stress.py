@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,22 +25,22 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 Json = dict[str, Any]
 
 
-class Stress:
+class Stress(ABC):
     """What both have in common: workers under the event's mark."""
 
     kind = ""
 
+    @abstractmethod
     def checked(self, params: Mapping[str, Any]) -> None:
         """Raise chaos_invalid for parameters that are not allowed."""
-        raise NotImplementedError
 
     def lacking(self, place: Place, params: Mapping[str, Any]) -> str:
         """Return what is wrong with the parameters; nothing but Python is needed."""
         return values.problem(lambda: self.checked(params))
 
+    @abstractmethod
     def spec(self, place: Place, aim: Aim, box: boxed.Boxed | None) -> Json:
         """Return what the worker of a kind is told."""
-        raise NotImplementedError
 
     def prepare(self, place: Place, aim: Aim) -> Json:
         """Return the workers' mark, what they do, and the groups that they join to feel the container's limits."""

@@ -51,11 +51,11 @@ def filling(small, event):
 
 @pytest.fixture
 def volume(docker_cli):
-    """A volume of 32 MiB."""
+    """A volume of 32 MiB; a test names it before its containers, which are taken away first then."""
     name = f"testcell-chaos-{uuid.uuid4().hex[:8]}"
     docker_cli("volume", "create", "-d", "local", "-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=32m", name)
     yield name
-    docker_cli("volume", "rm", "-f", name, check=False)
+    docker_cli("volume", "rm", "-f", name)
 
 
 def free(where: Path) -> int:
@@ -98,7 +98,7 @@ def test_some_is_left_unless_the_plan_says_otherwise(filling, small):
     fill.ended()
 
 
-def test_a_services_volume_is_filled(container, event, volume, docker_cli):
+def test_a_services_volume_is_filled(volume, container, event, docker_cli):
     """F25: the engine's service cannot write into its volume any more; afterwards it can."""
     target = container("-v", f"{volume}:/data")
     write = ("exec", target, "python3", "-c", "open('/data/x','wb').write(bytes(4<<20))")
@@ -113,7 +113,7 @@ def test_a_services_volume_is_filled(container, event, volume, docker_cli):
     docker_cli(*write)
 
 
-def test_an_undo_after_the_container_and_its_volume_are_gone(container, event, volume, docker_cli):
+def test_an_undo_after_the_container_and_its_volume_are_gone(volume, container, event, docker_cli):
     """F65."""
     target = container("-v", f"{volume}:/data")
     fill = event("disk_fill", target, where="/data", bytes="4MiB", leave_bytes=0)
@@ -185,7 +185,7 @@ def test_nothing_to_fill_is_said(filling):
     assert caught.value.kind == "chaos_unsupported"
 
 
-def test_a_path_outside_of_all_volumes_is_refused(container, event, volume):
+def test_a_path_outside_of_all_volumes_is_refused(volume, container, event):
     target = container("-v", f"{volume}:/data", "--tmpfs", "/fast")
     with pytest.raises(CellError, match=r"'/fast', which is in no volume .* \(it has: /data\)"):
         event("disk_fill", target, bytes=1, where="/fast").prepare()

@@ -92,3 +92,16 @@ def test_f63_what_was_undone_by_somebody_who_was_killed_is_told_once(scene, reco
     assert scene.phases() == phases
     assert "undo e" not in scene.fake.said
     assert scene.phases("other") == ["undone", "verified"]
+
+
+def test_what_cannot_be_told_keeps_nobody_from_undoing_others(scene, record, undo):
+    """F25: a closed fault whose log cannot be written, and open faults of this run and of another."""
+    closed = record("e", state="undone", undone_at=1.0)
+    (scene.ctx.root / closed.log).mkdir(parents=True)
+    scene.kept.save(closed)
+    scene.fake.world[:] = ["b"]
+    other = records.Records(scene.ctx.root, "r2")
+    other.save(record("b", run="r2", log="other.log"))
+    assert undo("r1", "r2") == (["b"], [])
+    assert not scene.kept.folder.exists()
+    assert not other.folder.exists()
