@@ -17,11 +17,10 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..report.results import MAX_SUMMARY_BYTES, RUNNING_WITHIN_S
+from ..report.results import FINISHED, MAX_SUMMARY_BYTES, RUNNING, state_without_summary
 from ..report.values import items, mapping, number, text
 from ..run import journal, owner
 from ..run.folder import RUN_ID, CaseRef
@@ -37,7 +36,6 @@ FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 SUMMARY = "summary.json"
 EVENTS = "events.jsonl"
 INVALID = "invalid"
-RUNNING, UNFINISHED, FINISHED = "running", "unfinished", "finished"
 _EVENT = {"event": "", "host": "", "task": "", "status": "", "error_kind": ""}
 
 
@@ -64,7 +62,7 @@ def of_run(run_dir: Path, *, now: float, events: bool = True) -> RunRows:
         nodes=tuple(_nodes(run)),
         events=tuple(_events(run)) if events else None,
         problems=tuple(run.problems),
-        live=row["state"] == RUNNING or bool(_controller_lives(run)),
+        live=row["state"] == RUNNING or bool(owner.is_alive(_owner(run))),
     )
 
 
@@ -154,25 +152,13 @@ def _run_row(run: _Run, now: float, digest: str, *, believed: bool) -> dict[str,
 
 
 def _state(run: _Run, now: float) -> str:
-    """Return how far a run is. Whose controller cannot be asked counts as running while something is written."""
     if (run.path / SUMMARY).is_file():
         return FINISHED
-    lives = _controller_lives(run)
-    if lives is None:
-        lives = now - _last_written(run.path) < RUNNING_WITHIN_S
-    return RUNNING if lives else UNFINISHED
+    return state_without_summary(_owner(run), _last_written(run.path), now)
 
 
-def _controller_lives(run: _Run) -> bool | None:
-    """Return whether the process that a run belongs to lives, None where it is none of this machine."""
-    name, here = text(run.plan.get("owner")), _here()
-    if owner.is_dead(name, here, owner.lives):
-        return False
-    found = owner.PATTERN.fullmatch(name)
-    return True if found and (found["host"], found["place"]) == (here.host, here.place) else None
-
-
-_here = cache(owner.here)  # asked for each of many runs, and always the same
+def _owner(run: _Run) -> str:
+    return text(run.plan.get("owner"))
 
 
 def _last_written(run_dir: Path) -> float:

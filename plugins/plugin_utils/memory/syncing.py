@@ -82,7 +82,7 @@ class Found:
 
 def _without_events(found: RunRows) -> RunRows:
     """Return what may be put of a run whose controller lives, and writes its events; one at its end stays news until it is gone."""
-    digest = found.run["digest"] if found.run["state"] == rows.RUNNING else ""
+    digest = found.run["digest"] if found.run["state"] == results.RUNNING else ""
     return found._replace(events=None, run={**found.run, "digest": digest})
 
 
@@ -103,7 +103,7 @@ def look(results_dir: Path, recorded: Mapping[str, Known], now: float, *, ended:
     """
     there = results.run_names(results_dir)
     asked = (
-        there if ended else {name for name in there if name not in recorded or recorded[name].state != rows.FINISHED}
+        there if ended else {name for name in there if name not in recorded or recorded[name].state != results.FINISHED}
     )
     news = [name for name in asked if _is_news(results_dir / name, recorded.get(name), now)]
     waiting = [results_dir / name for name in sorted(news, key=results.order)]
@@ -125,7 +125,7 @@ def look_at(run_dir: Path, recorded: Mapping[str, Known], now: float) -> Found:
 def _is_news(folder: Path, recorded: Known | None, now: float) -> bool:
     """Decide whether a run is to be read. One that nothing in its folder names, since we may not read it, stays as recorded."""
     if recorded is not None and recorded.digest == rows.digest_of(folder):
-        return recorded.state == rows.RUNNING and rows.state_of(folder, now) != rows.RUNNING
+        return recorded.state == results.RUNNING and rows.state_of(folder, now) != results.RUNNING
     return results.names_itself(folder)
 
 

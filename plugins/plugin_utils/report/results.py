@@ -14,12 +14,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..run import owner
 from ..run.folder import LATEST, PIN, RUN_ID
 from .values import mapping, number, rows, text
 
 MAX_SUMMARY_BYTES = 64 * 1024 * 1024
 MAX_JOURNAL_LINES = 50
 RUNNING_WITHIN_S = 900.0
+RUNNING, UNFINISHED, FINISHED = "running", "unfinished", "finished"
 
 
 class RunRow(NamedTuple):
@@ -128,17 +130,21 @@ def names_itself(run_dir: Path) -> bool:
 
 
 def _identities(run_dir: Path) -> Iterator[Any]:
-    for name in ("summary.json", "plan.json", "run.json"):
-        with suppress(OSError):
-            path = run_dir / name
-            if path.is_file() and not path.is_symlink() and path.stat().st_size <= MAX_SUMMARY_BYTES:
-                yield _parsed(path.read_bytes())
+    yield from (_document(run_dir / name) for name in ("summary.json", "plan.json", "run.json"))
     with suppress(OSError):
         path = run_dir / "journal.jsonl"
         if path.is_file() and not path.is_symlink():
             with path.open("rb") as stream:
                 for _ in range(MAX_JOURNAL_LINES):
                     yield _parsed(stream.readline(1_000_000))
+
+
+def _document(path: Path) -> Any:
+    """Return what a JSON file says, None for one that is missing, too large or cannot be read."""
+    with suppress(OSError):
+        if path.is_file() and not path.is_symlink() and path.stat().st_size <= MAX_SUMMARY_BYTES:
+            return _parsed(path.read_bytes())
+    return None
 
 
 def _parsed(content: bytes) -> Any:
@@ -152,11 +158,11 @@ def read_run(folder: Path, now: float) -> RunRow:
     """Return the row of one run; a summary that cannot be read is a state of the row, no error."""
     size, newest = measure(folder)
     try:
-        summary, state = load_summary(folder), "finished"
+        summary, state = load_summary(folder), FINISHED
     except ResultsError:
         summary, state = {}, "unreadable"
     if summary is None:
-        summary, state = {}, "running" if now - newest < RUNNING_WITHIN_S else "unfinished"
+        summary, state = {}, state_without_summary(_owner(folder), newest, now)
     exit_code = summary.get("exit_code")
     return RunRow(
         run_id=folder.name,
@@ -173,6 +179,26 @@ def read_run(folder: Path, now: float) -> RunRow:
         bytes=size,
         last_sign=_ended(summary) or newest,
     )
+
+
+def state_without_summary(controller: str, last_sign: float, now: float) -> str:
+    """Return whether a run goes on or was cut short. controller: its owner, "" where that is not known.
+
+    Whose controller cannot be asked counts as running while something is written.
+    """
+    lives = owner.is_alive(controller)
+    if lives is None:
+        lives = now - last_sign < RUNNING_WITHIN_S
+    return RUNNING if lives else UNFINISHED
+
+
+def is_alive(run_dir: Path) -> bool | None:
+    """Return whether the controller of a run lives, None where that cannot be known."""
+    return owner.is_alive(_owner(run_dir))
+
+
+def _owner(run_dir: Path) -> str:
+    return text(mapping(_document(run_dir / "plan.json")).get("owner"))
 
 
 def pin(run_dir: Path) -> bool:

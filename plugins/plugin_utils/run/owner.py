@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +44,9 @@ def here() -> Here:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     space = re.sub(r"\D", "", os.readlink("/proc/self/ns/pid"))
     return Here(_user(), os.uname().nodename, f"{boot[:8]}-{space}", _machine() if space == WHOLE_MACHINE else "")
+
+
+_here = cache(here)  # asked for each of many runs, and always the same
 
 
 def _machine() -> str:
@@ -99,6 +103,15 @@ def is_dead(owner: str, at: Here, lives: Callable[[int, str], bool]) -> bool:
     if found["place"] != at.place:
         return bool(at.machine) and found["machine"] == at.machine
     return not lives(int(found["pid"]), found["start"] or "")
+
+
+def is_alive(owner: str) -> bool | None:
+    """Return whether the process of an owner lives, None where that cannot be known: it is none of this machine."""
+    at = _here()
+    if is_dead(owner, at, lives):
+        return False
+    found = PATTERN.fullmatch(owner)
+    return True if found and (found["host"], found["place"]) == (at.host, at.place) else None
 
 
 def pid_of(owner: str) -> int:

@@ -72,9 +72,21 @@ def _ended(run_dir: Path) -> Path:
     if (run_dir / "summary.json").is_file() or (run_dir / sums.NAME).is_file():
         return run_dir
     if (run_dir / plan.NAME).is_file():
-        raise CliError(f"run {run_dir.name} has no summary: it is still running, or it was cut short", Exit.NO_DATA,
-                       hint=f"testcell resume {run_dir.name}")  # fmt: skip
+        raise without_summary(run_dir)
     raise CliError(f"{run_dir} is no folder of a run", Exit.USAGE)
+
+
+def without_summary(run_dir: Path) -> CliError:
+    """Return what is to be said of a run that has no summary: it goes on, or it was cut short."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import results as reader
+
+    run = run_dir.name
+    lives = reader.is_alive(run_dir)
+    if lives:
+        return CliError(f"run {run} has no summary yet: it still runs", Exit.NO_DATA)
+    why = "it was cut short" if lives is False else "it still runs, or it was cut short"
+    return CliError(f"run {run} has no summary: {why}", Exit.NO_DATA,
+                    hint=f"testcell resume {run} goes on with it, testcell cleanup {run} only cleans its nodes")  # fmt: skip
 
 
 def _lines(seen: Verified) -> list[Part]:

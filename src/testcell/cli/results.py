@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from testcell.cli import inputs, keeping, verdict_page
+from testcell.cli import inputs, keeping, proving, verdict_page
 from testcell.cli.errors import CliError, usage
 from testcell.cli.output import Line, Part, Table
 from testcell.cli.settings import (
@@ -98,8 +98,7 @@ def _show(settings: Settings, folder: Path, run_id: str) -> None:
     except reader.ResultsError as exc:
         raise CliError(str(exc), Exit.USAGE) from None
     if summary is None:
-        raise CliError(f"run {run_dir.name} has no summary: it is still running, or it was cut short", Exit.NO_DATA,
-                       hint=f"testcell cleanup {run_dir.name}")  # fmt: skip
+        raise proving.without_summary(run_dir)
     document: Mapping[str, Any] = summary
     settings.emit(document, lambda: verdict_page.page(document, run_dir))
 

@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 import sealed
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import owner
 
 Cli = Callable[..., Any]
+HERE = owner.here()
+UNFINISHED = "20260101_000000"
 LOG = f"first/{sealed.LOG}"
 
 
@@ -62,6 +65,31 @@ def test_b87_findings_are_data_for_programs(run: Path, cli: Cli) -> None:
             sealed.RUN_ID,
         )
         assert [finding["path"] for finding in answer.json["findings"]] == [LOG]
+
+
+@pytest.mark.parametrize("command", ["verify", "results"])
+@pytest.mark.parametrize(
+    ("controller", "said", "next_step"),
+    [
+        (owner.of_process(os.getpid()), "has no summary yet: it still runs", None),
+        (
+            f"anna@{HERE.host}:4194303/{HERE.place}/1",
+            "has no summary: it was cut short",
+            f"testcell resume {UNFINISHED}",
+        ),
+        ("anna@elsewhere:77/abcd1234-1/1", "it still runs, or it was cut short", f"testcell resume {UNFINISHED}"),
+    ],
+    ids=["its-controller-lives", "its-controller-is-dead", "its-controller-is-elsewhere"],
+)
+def test_f01_a_run_without_a_summary_says_whether_it_goes_on(
+    project: Path, run: Path, cli: Cli, command: str, controller: str, said: str, next_step: str | None
+) -> None:
+    unfinished = project / "results" / UNFINISHED
+    unfinished.mkdir()
+    (unfinished / "plan.json").write_text(json.dumps({"run_id": unfinished.name, "owner": controller}))
+    answer = cli(command, unfinished.name, "--format", "json")
+    assert answer.code == 4 and said in answer.json["error"]
+    assert (answer.json["hint"] or "").startswith(next_step or "") and bool(answer.json["hint"]) is bool(next_step)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import results, retention
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import owner
 
+HERE = owner.here()
 NOW = 1_800_000_000.0
 DAY = 86_400.0
 
@@ -96,6 +98,28 @@ def test_unfinished_run_is_known_by_its_plan_or_journal(tmp_path: Path) -> None:
         ("20260101_000001", "unfinished", ""),
         ("20260101_000002", "unfinished", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("controller", "age_s", "state", "alive"),
+    [
+        pytest.param(owner.of_process(os.getpid()), 5000, "running", True, id="a-living-process-that-is-silent"),
+        pytest.param(f"anna@{HERE.host}:4194303/{HERE.place}/1", 1, "unfinished", False, id="a-dead-one"),
+        pytest.param("anna@elsewhere:77/abcd1234-1/1", 60, "running", None, id="another-machine-that-writes"),
+        pytest.param("anna@elsewhere:77/abcd1234-1/1", 5000, "unfinished", None, id="another-machine-that-is-silent"),
+        pytest.param(None, 60, "running", None, id="nobody-that-is-told"),
+    ],
+)
+def test_f01_a_run_without_a_summary_goes_on_while_its_controller_lives(
+    tmp_path: Path, controller: str | None, age_s: float, state: str, alive: bool | None
+) -> None:
+    folder = tmp_path / "20260101_000000"
+    folder.mkdir()
+    (folder / "plan.json").write_text(json.dumps({"run_id": folder.name, "owner": controller}))
+    for path in (folder / "plan.json", folder):
+        os.utime(path, (NOW - age_s,) * 2)
+    assert [row.state for row in results.list_runs(tmp_path, NOW)] == [state]
+    assert results.is_alive(folder) is alive
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "\xff", '{"a": ' * 50_000], ids=["cut", "list", "latin", "deep"])
