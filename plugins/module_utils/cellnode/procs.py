@@ -21,6 +21,7 @@ GROUP_PREFIX = "testcell-"
 ENVIRON_LIMIT = 4 << 20  # bytes of one process's environment that are searched
 KILL_LIMIT_S = 10.0
 STOPPED = ("T", "t")
+_PENDING = re.compile(r"^ShdPnd:\s*([0-9a-f]+)$", re.MULTILINE)  # signals for the whole process, proc_pid_status(5)
 _CONTAINER = re.compile(r"/docker[-/]([0-9a-f]{64})")
 
 Find = Callable[[], Iterable["Proc"]]
@@ -115,6 +116,12 @@ def read_stat(pid: int) -> Stat | None:
         return None
 
 
+def stop_pending(pid: int) -> bool:
+    """Return whether a process has a SIGSTOP before it that it has not taken yet: one that is frozen takes it afterwards."""
+    found = _PENDING.search(_read(f"/proc/{pid}/status"))
+    return found is not None and bool(int(found[1], 16) >> (signal.SIGSTOP - 1) & 1)
+
+
 def identify(pid: int) -> Proc | None:
     """Return the process that has this number now, or None when it is gone or only waits to be reaped."""
     stat = read_stat(pid)
@@ -176,8 +183,12 @@ def container_of(pid: int) -> str:
 
 
 def _groups_of(pid: str) -> str:
+    return _read(f"/proc/{pid}/cgroup")
+
+
+def _read(path: str) -> str:
     try:
-        return Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8", errors="replace")
+        return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 

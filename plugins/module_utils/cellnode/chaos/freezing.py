@@ -30,7 +30,11 @@ class Stop:
         return "" if os.geteuid() == 0 else "only root may stop the processes of containers"
 
     def prepare(self, place: Place, aim: Aim) -> dict[str, Any]:
-        """Return which processes of the container were stopped already."""
+        """Return which processes of the container were stopped already; a frozen one would stop after everything is over."""
+        box = boxes.look(place.engine, aim.container)
+        if box is not None and box.paused:
+            why = f"container {box.name} is paused: its processes cannot be stopped until it goes on"
+            raise CellError("chaos_unsupported", why)
         if procs.container_of(aim.pid) != aim.container:
             raise Gone(f"no process of container {aim.container[:12]} is seen from the node")
         stopped = [[proc.pid, proc.start] for proc, state in _inside(aim.container) if state in STOPPED]
@@ -44,7 +48,8 @@ class Stop:
                 return
             for proc in running:
                 procs.send(proc, signal.SIGSTOP)
-        raise CellError("chaos_unsupported", f"container {aim.container[:12]} forks faster than it can be stopped")
+        why = "forks faster than it can be stopped, or is frozen"
+        raise CellError("chaos_unsupported", f"container {aim.container[:12]} {why}")
 
     def effect(self, place: Place, aim: Aim, undo: dict[str, Any]) -> Effect:
         """Measure how many of the container's processes are stopped."""
@@ -55,13 +60,13 @@ class Stop:
         return Effect(applied, {"processes": len(found), "stopped": stopped}, why)
 
     def undo(self, place: Place, undo: dict[str, Any]) -> None:
-        """Let them go on, but for those that were stopped before."""
+        """Let them go on, but for those that were stopped before; a stop that they have not taken yet is taken back by that."""
         for proc in _still(undo):
             procs.send(proc, signal.SIGCONT)
 
     def left(self, place: Place, undo: dict[str, Any]) -> list[str]:
         """Return the processes that are stopped and were not before."""
-        return [f"process {proc.pid} ({procs.cmdline(proc.pid)}) is stopped" for proc in _still(undo)]
+        return [f"process {proc.pid} ({procs.cmdline(proc.pid)}) is stopped, or will be" for proc in _still(undo)]
 
 
 def _inside(container: str) -> list[tuple[Proc, str]]:
@@ -77,7 +82,9 @@ def _inside(container: str) -> list[tuple[Proc, str]]:
 
 def _still(undo: dict[str, Any]) -> list[Proc]:
     before = {Proc(pid, start) for pid, start in undo["before"]}
-    return [proc for proc, state in _inside(undo["container"]) if state in STOPPED and proc not in before]
+    found = _inside(undo["container"])
+    stopped = (proc for proc, state in found if state in STOPPED or procs.stop_pending(proc.pid))
+    return [proc for proc in stopped if proc not in before]
 
 
 class Pause(boxes.OfBox):

@@ -46,7 +46,7 @@ class Refused(Exception):
 
 @dataclass
 class Stage:
-    """What all events of a case share. begun: when the load began (seconds since boot)."""
+    """What all events of a case share. begun: when the load began (seconds since boot); beginning: in the order of their times."""
 
     ctx: Context
     engine: Engine
@@ -57,6 +57,7 @@ class Stage:
     log: str
     begun: float
     opened: list[Happening] = field(default_factory=list)
+    beginning: list[Happening] = field(default_factory=list)
     orders: Iterator[int] = field(default_factory=itertools.count)
 
     @property
@@ -116,6 +117,7 @@ class Happening:
         late_s = stage.now - stage.begun - self._event.at_s
         if late_s > LATE_S:
             raise Refused("not_reached", f"its time was over for {late_s:.0f} s when the load was known to have begun")
+        yield from self._in_turn()
         if self._event.kind in WHOLE_NODE:
             yield from self._come_alone()
         yield self._meet
@@ -124,6 +126,7 @@ class Happening:
             yield self._begin
         except (Gone, Refused, CellError, OSError) as exc:
             trouble = exc
+        stage.beginning.remove(self)
         effect = Effect(False, {}) if trouble else (yield from self._felt())
         if effect.applied and not trouble and not stage.plan.negative:
             yield Wait(self._ends, cut=True)
@@ -150,6 +153,13 @@ class Happening:
         if before.applied:
             raise Refused("not_applied", f"it is felt before it has begun, so it could not be told: {before.why}")
         self._arm()
+
+    def _in_turn(self) -> Life:
+        """Let those of the same service begin first whose time came before: what begins last lies on the others."""
+        line = self._stage.beginning
+        line.append(self)
+        while any(other._event.service == self._event.service for other in line[: line.index(self)]):
+            yield Wait(self._stage.now + NEST_PAUSE_S)
 
     def _come_alone(self) -> Life:
         """Let what is being undone be undone first, and nothing else begin to be.
@@ -299,8 +309,9 @@ class Happening:
         return revert(stage.ctx, stage.engine, stage.ctx.needed_run.id, self._event.id, stage.journal)
 
     def _close(self) -> None:
-        if self in self._stage.opened:
-            self._stage.opened.remove(self)
+        for line in (self._stage.opened, self._stage.beginning):
+            if self in line:
+                line.remove(self)
 
     def _judge(self, effect: Effect) -> None:
         """Raise unless the fault was felt, or in a negative control was not."""

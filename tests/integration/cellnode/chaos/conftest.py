@@ -28,14 +28,16 @@ CHECKS = {"web": {"kind": "http", "port": 80, "path": "/health"}}
 LONG_S = 120.0
 
 
-def wait_until(check: Callable[[], Any], what: str, limit_s: float = 60.0) -> Any:
-    """Return the first true answer of check; fail when there is none in time."""
+def wait_until(
+    check: Callable[[], Any], what: str, limit_s: float = 60.0, shown: Callable[[], object] = lambda: ""
+) -> Any:
+    """Return the first true answer of check; fail when there is none in time, with what is shown then."""
     deadline = time.monotonic() + limit_s
     while True:
         answer = check()
         if answer:
             return answer
-        assert time.monotonic() < deadline, f"not in {limit_s} s: {what}"
+        assert time.monotonic() < deadline, f"not in {limit_s} s: {what} {shown()}"
         time.sleep(0.02)
 
 
@@ -86,13 +88,13 @@ class Soak:
 
     def line(self, event: str, phase: str, limit_s: float = 60.0) -> dict[str, Any]:
         """Return the line of a phase, once it is there."""
-        wait_until(lambda: phase in self.phases(event), f"{phase} of {event}: {self.lines(event)}", limit_s)
+        wait_until(lambda: phase in self.phases(event), f"{phase} of {event}", limit_s, self.lines)
         return next(line for line in self.lines(event) if line["phase"] == phase)
 
     def over(self, event: str) -> list[str]:
         """Return the phases of an event once it is over."""
         ends = {"recovered", "unsupported", "not_applied", "target_gone", "not_recovered", "failed", "not_reached"}
-        wait_until(lambda: ends & set(self.phases(event)), f"{event} is over: {self.lines(event)}")
+        wait_until(lambda: ends & set(self.phases(event)), f"{event} is over", shown=self.lines)
         return self.phases(event)
 
     def container(self, service: str = "web") -> str:

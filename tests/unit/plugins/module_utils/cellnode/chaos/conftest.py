@@ -71,6 +71,23 @@ class Hands:
         pass
 
 
+class LastFirst(Hands):
+    """What was begun last is done first, when time passes."""
+
+    def __init__(self, clock: Time) -> None:
+        super().__init__(clock)
+        self.begun: list[Any] = []
+
+    def do(self, work, done) -> None:
+        self.begun.append((work, done))
+
+    def rest(self, seconds: float) -> None:
+        begun, self.begun = self.begun, []
+        for work, done in reversed(begun):
+            super().do(work, done)
+        super().rest(0.0 if begun else seconds)
+
+
 @dataclass
 class Fake:
     """A kind of fault on a world that is a set of words. said: what it was asked, in order."""
@@ -157,6 +174,13 @@ class Scene:
 
     def line(self, phase: str, event: str = "e") -> dict[str, Any]:
         return next(line for line in self.lines(event) if line["phase"] == phase)
+
+
+@pytest.fixture
+def last_first(scene) -> Scene:
+    """The scene with threads of which the one that began last comes to its end first."""
+    scene.hands = LastFirst(scene.clock)
+    return scene
 
 
 @pytest.fixture

@@ -132,6 +132,23 @@ def test_faults_of_one_target_are_undone_in_order(scene):
     assert scene.fake.world == []
 
 
+def test_f66_faults_that_are_late_begin_in_the_order_of_their_times(last_first):
+    """The load's begin was seen when all of them were due: the one that was to come first lies below the others."""
+    last_first.clock.go(4.0)
+    last_first.play({"id": "a"}, {"id": "b", "at_s": 2.0}, {"id": "c", "at_s": 3.0, "duration_s": 20.0})
+    assert [one for one in last_first.fake.said if one.startswith("inject")] == ["inject a", "inject b", "inject c"]
+    assert [one for one in last_first.fake.said if one.startswith("undo")] == ["undo c", "undo b", "undo a"]
+    assert last_first.phases("a") == last_first.phases("b") == last_first.phases("c") == WHOLE
+
+
+def test_f66_one_that_cannot_begin_does_not_hold_up_those_after_it(last_first):
+    refusals = [CellError("chaos_unsupported", "not here")]
+    last_first.fake.faults["prepare"] = lambda: refusals.pop() if refusals else None
+    last_first.play({"id": "a"}, {"id": "b"})
+    assert last_first.phases("a") == ["unsupported"]
+    assert last_first.phases("b") == WHOLE
+
+
 def test_a_fault_of_the_whole_node_begins_after_what_is_being_undone(scene):
     """F66: what it would cut off in the middle would seem undone"""
     answers = [CellError("docker_daemon_down", "no engine")] * 6
