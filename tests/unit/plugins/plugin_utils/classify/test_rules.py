@@ -7,6 +7,8 @@ import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.classify import anchors, decide, facts, reading, rules
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.classify.anchors import Anchor
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import InputError
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario import schema
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.scenario.strict_yaml import read
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import kinds
 
 OWN = rules.own().rules
@@ -25,6 +27,11 @@ def test_every_kind_can_be_found():
 def test_ids_are_not_given_twice_and_kinds_are_known():
     assert len({rule.id for rule in OWN}) == len(OWN)
     assert {rule.kind for rule in OWN if rule.kind} <= set(kinds.KINDS)
+
+
+def test_our_own_file_is_as_a_users_must_be():
+    """Every pattern can be compiled and matches no empty line, which is not tried again when they are loaded."""
+    assert list(schema.check(read(rules.OWN, rules.LIMITS), rules.FILE).problems) == []
 
 
 def test_no_rule_of_ours_makes_every_line_worth_a_look():
