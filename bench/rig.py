@@ -189,7 +189,9 @@ class Ran:
 
 def environment(place: Path) -> dict[str, str]:
     """Return the environment of a call of Ansible that connects anew: what its own tasks share is kept below place."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    # As on most machines, Python keeps what it has compiled; what pip installs is compiled everywhere.
+    left_out = ("ANSIBLE_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return {
         **kept,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),

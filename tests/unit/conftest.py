@@ -96,6 +96,10 @@ class FakeNode:
         self.answers = answers
         self.calls = []
         self.run = None
+        self.left = False
+
+    def leave(self):
+        self.left = True
 
     def many(self, *asked):
         return [self.call(op, **args) for op, args in asked]

@@ -88,6 +88,9 @@ class Line(Protocol):
     def lose(self) -> None:
         """Let go of a link that broke."""
 
+    def leave(self) -> None:
+        """Let go of the link for good."""
+
 
 T = TypeVar("T")
 Hear = Callable[[dict[str, Any]], None]
@@ -215,6 +218,11 @@ class NodeClient:
         assert self.line is not None
         line = self.line
         return self.persist(lambda: self._opened(line, lambda link: link))
+
+    def leave(self) -> None:
+        """Say that the program is not asked any more; where there is no line, nothing is open."""
+        if self.line is not None:
+            self.line.leave()
 
     def serving(self) -> str:
         """Return the shell command that lets the program on the node answer requests until its input ends."""

@@ -42,6 +42,12 @@ class Line:
             self._link.close()
             self._link = None
 
+    def leave(self) -> None:
+        """Begin to end the link, which nobody in this run needs any more; `ending_all` waits for that."""
+        if self._link is not None:
+            self._link.leave()
+            self.lose()
+
     def _left(self) -> Link | None:
         note = self._shared.read(self._note)
         if note is None:
@@ -60,9 +66,10 @@ class Line:
 def ending_all(shared: Board) -> Iterator[None]:
     """End every link of a run while other work is done, and wait for the last; one that is gone already is no matter."""
     links: list[Link] = []
-    for note in shared.notes(NOTE).values():
+    places = [Path(note["socket"]) for note in shared.notes(NOTE).values()]
+    for place in places:
         with suppress(LinkError):
-            links.append(Link(Path(note["socket"])))
+            links.append(Link(place))
     for way in links:
         way.leave()
     try:
@@ -70,3 +77,5 @@ def ending_all(shared: Board) -> Iterator[None]:
     finally:
         for way in links:
             way.wait_end()
+        for place in places:
+            link.wait_gone(place)

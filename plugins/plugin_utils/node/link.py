@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,7 @@ LAST = frozenset({"result", "error"})
 CHUNK = 1 << 16
 HOLDER_WITHIN_S = 20.0
 END_WITHIN_S = 10.0
+LOOK_S = 0.005
 
 
 class LinkError(Exception):
@@ -74,6 +76,13 @@ def remove_dead() -> None:
         with suppress(OSError):
             if folder.lstat().st_uid == os.geteuid() and _is_dead(folder / SOCKET):
                 shutil.rmtree(folder)
+
+
+def wait_gone(place: Path) -> None:
+    """Wait until a holder that was told to end the link before has let go, which removes its folder; one that is dead has none."""
+    deadline = time.monotonic() + END_WITHIN_S
+    while place.parent.exists() and not _is_dead(place) and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
 
 
 def _is_dead(place: Path) -> bool:

@@ -63,6 +63,8 @@ class OwnLine:
                 self._link.end()
             self._link = None
 
+    leave = lose
+
 
 @dataclass(frozen=True)
 class OnceMore:

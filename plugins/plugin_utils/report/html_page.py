@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from . import course, gantt, soaks, spans, transfers
 from .cleaning import line
-from .escape import one_line, visible
+from .escape import one_line
 from .links import Link, of_case, of_run, page_of_soak
 from .metrics import STATISTICS, Tile, latency_table, tiles
 from .reasons import (
@@ -32,6 +29,7 @@ from .reasons import (
     why,
 )
 from .summary import counts, shown_cases
+from .templating import environment
 from .values import clock, duration, items, mapping, rows, shown, size, text, words
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -77,49 +75,34 @@ def render(run: Mapping[str, Any], run_dir: Path) -> str:
     """Return report.html of a run; the files found below run_dir are linked by relative paths."""
     cases = shown_cases(run)
     verdict = text(run.get("verdict"))
-    return _template().render(
-        run_id=text(run.get("run_id")),
-        verdict=verdict,
-        mark=MARKS.get(verdict, "?"),
-        why=why(run) if not cases or run.get("failure") else _why_of_run(cases, verdict),
-        exit_code=text(run.get("exit_code")),
-        counts=mapping(run.get("counts")) or counts(cases),
-        started=clock(run.get("started_at")),
-        ended=clock(run.get("ended_at")),
-        duration=duration(run.get("seconds")),
-        failure=_account(run),
-        reasons=[text(reason) for reason in items(run.get("reasons"))],
-        cases=[_case(record, run_dir, index) for index, record in enumerate(cases, 1)],
-        nodes=node_facts(run),
-        clean=clean_states(run),
-        leftovers=leftovers(run),
-        cleaning=line(run.get("cleaning")),
-        warnings=_warnings(run),
-        versions=_facts(run, "versions"),
-        links=of_run(run_dir),
-        statistics=STATISTICS,
-        columns=course.COLUMNS,
-        moments_note=course.NOTE,
+    return (
+        environment(TEMPLATES)
+        .get_template("report.html.j2")
+        .render(
+            run_id=text(run.get("run_id")),
+            verdict=verdict,
+            mark=MARKS.get(verdict, "?"),
+            why=why(run) if not cases or run.get("failure") else _why_of_run(cases, verdict),
+            exit_code=text(run.get("exit_code")),
+            counts=mapping(run.get("counts")) or counts(cases),
+            started=clock(run.get("started_at")),
+            ended=clock(run.get("ended_at")),
+            duration=duration(run.get("seconds")),
+            failure=_account(run),
+            reasons=[text(reason) for reason in items(run.get("reasons"))],
+            cases=[_case(record, run_dir, index) for index, record in enumerate(cases, 1)],
+            nodes=node_facts(run),
+            clean=clean_states(run),
+            leftovers=leftovers(run),
+            cleaning=line(run.get("cleaning")),
+            warnings=_warnings(run),
+            versions=_facts(run, "versions"),
+            links=of_run(run_dir),
+            statistics=STATISTICS,
+            columns=course.COLUMNS,
+            moments_note=course.NOTE,
+        )
     )
-
-
-@lru_cache(maxsize=1)
-def _template() -> jinja2.Template:
-    loader = jinja2.FileSystemLoader(TEMPLATES)
-    environment = jinja2.Environment(
-        autoescape=True,
-        loader=loader,
-        undefined=jinja2.StrictUndefined,
-        finalize=_spelled_out,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")
-
-
-def _spelled_out(value: Any) -> Any:
-    """Return text with its control characters made visible; markup of the template itself is left alone."""
-    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _case(record: Mapping[str, Any], run_dir: Path, index: int) -> CaseView:

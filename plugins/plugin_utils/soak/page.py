@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
-
-from ..report.escape import visible
 from ..report.reasons import MARKS
+from ..report.templating import environment
 from ..report.values import duration, shown, size
 from . import account, figures, next_step, pages, timeline
 from .plots import Drawing, Frame, unique
@@ -75,7 +72,7 @@ def svgs(drawn: Drawn) -> Iterable[tuple[str, str]]:
 def html(record: SoakRecord, drawn: Drawn, files: Sequence[Path]) -> str:
     """Return soak.html. files: what was written beside it."""
     gates = pages.ordered(record.judgement.gates)
-    return _environment().get_template("soak.html.j2").render(
+    return environment(*TEMPLATES).get_template("soak.html.j2").render(
         title=pages.title(record),
         verdict=record.verdict,
         mark=MARKS.get(record.verdict, "?"),
@@ -95,25 +92,8 @@ def html(record: SoakRecord, drawn: Drawn, files: Sequence[Path]) -> str:
     )  # fmt: skip
 
 
-@lru_cache(maxsize=1)
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        autoescape=True,
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        finalize=_spelled_out,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _spelled_out(value: Any) -> Any:
-    """Return text with its control characters made visible; markup of the template itself is left alone."""
-    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
-
-
 def _svg(drawing: Drawing) -> str:
-    return _environment().get_template("plot_file.svg.j2").render(drawing=drawing)
+    return environment(*TEMPLATES).get_template("plot_file.svg.j2").render(drawing=drawing)
 
 
 def _facts(record: SoakRecord) -> list[tuple[str, str]]:

@@ -11,12 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..classify import rules as rules_of
-from ..classify.facts import Fact
-from ..classify.rules import Rules
 from ..deploy.board import Board
 from ..node import line as node_line
-from ..problems import InputError
 from ..report import case_files, cleaning, run_files, verification
 from ..run import journal, reserve
 from ..run import plan as run_plan
@@ -26,7 +22,7 @@ from ..scenario.model import ValiditySpec
 from ..verdict import clients, failure, verdicts
 from ..verdict.normal import Judgement, Measured
 from ..verdict.verdicts import CaseVerdict
-from . import care, causes, proving, record
+from . import care, proving, record
 from .cell import LOST
 from .unit import BEGUN
 
@@ -120,7 +116,8 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
     told: list[str] = []
     if soaked:
         decided = soaked.labelled(decided, (board.read(BEGUN) or {"t": now})["t"])
-    decided = causes.refine(decided, case, folder, rules=lambda: _rules(plan, told), probes=_probes(board))
+    if decided.failure:
+        decided = _explained(decided, plan, case, board, told)
     helped = _helped(board)
     if helped and decided.verdict == "pass":
         decided = replace(decided, verdict="flaky", result_ok=False)
@@ -136,6 +133,12 @@ def _verdict(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[st
         "benchmark": measured.benchmark if measured else None,
         **({"soak": soaked.tell(plan.run_id, case, decided)} if soaked else {}),
     }
+
+
+def _explained(decided: CaseVerdict, plan: RunPlan, case: CasePlan, board: Board, told: list[str]) -> CaseVerdict:
+    from . import explaining  # noqa: PLC0415 - to load all that tells causes takes as long as to report a case without one
+
+    return explaining.refine(decided, plan, case, board, told)
 
 
 def _soaked(case: CasePlan, folder: Path, board: Board) -> soak_judging.Judged | None:
@@ -167,23 +170,6 @@ def _qualities(case: CasePlan, decided: CaseVerdict, judgement: Judgement | None
         return {"throttled": True} if judgement.notes else {}
     by_gate = judgement.verdict == "fail" and decided.failure and decided.failure.message == judgement.reasons[0]
     return {"gate": False} if by_gate else {}
-
-
-def _probes(board: Board) -> dict[str, tuple[Fact, ...]]:
-    """Return node -> what a look at it after the failure says."""
-    before = board.notes("facts.")
-    return {
-        node: causes.of_gpus(before.get(node, {}), note.get("gpus")) for node, note in board.notes("collected.").items()
-    }
-
-
-def _rules(plan: RunPlan, told: list[str]) -> Rules:
-    """Return the rules for failures: the project's and ours; told gets a sentence where the project's cannot be read any more."""
-    try:
-        return rules_of.load([Path(plan.classify_rules)] if plan.classify_rules else [])
-    except InputError as exc:
-        told.append(f"{plan.classify_rules} was changed since the run began and cannot be used: {exc}")
-        return rules_of.own()
 
 
 def _causes(found: list[failure.Failure], lost: bool) -> list[failure.Failure]:

@@ -128,12 +128,17 @@ def told(removed: dict[str, int]) -> str:
 
 
 def release(cell: Cell) -> None:
-    """Give the node back after its last case in this run, and after each one where the run waits for nodes."""
-    needed = cell.case.index < cell.plan.last_use(cell.node) and not cell.plan.wait_s
-    if needed or cell.shared.read(f"lease.{cell.node}") is None:
+    """Give the node back after its last case in this run, and after each one where the run waits for nodes.
+
+    After its last one the way to it ends as well, beside what is still to be done.
+    """
+    last = cell.case.index >= cell.plan.last_use(cell.node)
+    if not (last or cell.plan.wait_s) or cell.shared.read(f"lease.{cell.node}") is None:
         return
     cell.client.call("lease", action="release")
     cell.shared.remove(f"lease.{cell.node}")
+    if last:
+        cell.client.leave()
 
 
 def is_lost(cell: Cell, exc: Exception) -> bool:

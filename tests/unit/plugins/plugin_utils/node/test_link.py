@@ -174,6 +174,20 @@ def test_a_line_makes_a_new_link_where_the_old_one_has_died(tmp_path: Path) -> N
     assert sockets[0] == sockets[1] != sockets[2] == sockets[3]
 
 
+def test_the_end_of_a_link_that_was_left_is_waited_for(tmp_path: Path) -> None:
+    board, marker = Board(tmp_path / "board"), tmp_path / "ended"
+    slow = f"import sys, time\nsys.stdin.read()\ntime.sleep(0.5)\nopen({str(marker)!r}, 'w').close()\n"
+    way = line.Line(board, "node1", lambda: [sys.executable, "-I", "-S", "-c", slow], os.getpid())
+    way.link()
+    way.leave()
+    place = Path((board.read("link.node1") or {})["socket"])
+    until(lambda: not place.exists(), "the holder to take no more connections")
+    assert not marker.exists()
+    with line.ending_all(board):
+        pass
+    assert marker.exists() and not place.parent.exists()
+
+
 def holder_of(place: Path) -> int:
     """Return the process that listens at a socket: it alone has the inode of the socket among its descriptors."""
     rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]

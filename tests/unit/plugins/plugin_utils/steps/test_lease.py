@@ -30,6 +30,10 @@ class Node:
     def __init__(self, *holders, reaped=NOTHING, shared=False, leaves=None):
         self.holders, self.reaped, self.run, self.calls = list(holders), reaped, {"id": "mine"}, []
         self.shared, self.leaves = shared, leaves
+        self.left = False
+
+    def leave(self):
+        self.left = True
 
     def call(self, op, **args):
         self.calls.append((op, args.get("action", ""), dict(self.run)))
@@ -303,9 +307,10 @@ def test_a_run_that_waits_gives_its_nodes_back_after_each_case(make_cell, build,
     lease.acquire(cell)
     lease.release(cell)
     assert node.calls[-1][:2] == ("lease", "release") and cell.shared.read("lease.n1") is None
+    assert not node.left, "the next case asks the node again"
 
 
-def test_the_lease_is_given_back_after_the_last_case_only(make_cell, build, tmp_path):
+def test_the_lease_and_the_way_to_the_node_are_given_back_after_the_last_case_only(make_cell, build, tmp_path):
     cases = [build.case(n, services=[build.service("a")]) for n in range(2)]
     run = build.plan(tmp_path, *cases)
     for case, released in zip(cases, (False, True), strict=True):
@@ -313,7 +318,7 @@ def test_the_lease_is_given_back_after_the_last_case_only(make_cell, build, tmp_
         cell = make_cell(case, client=node, run=run)
         cell.shared.post("lease.n1", {"epoch": 8})
         lease.release(cell)
-        assert (("lease", "release") in [call[:2] for call in node.calls]) is released
+        assert (("lease", "release") in [call[:2] for call in node.calls]) is node.left is released
 
 
 def test_the_pause_between_scenarios_counts_from_the_end_of_the_last(make_cell, build):
@@ -368,6 +373,9 @@ class Program:
 
     def __init__(self, root, run):
         self.root, self.run = root, {"id": run}
+
+    def leave(self):
+        pass
 
     def call(self, op, **args):
         context = Context(self.root, RunRef(self.run["id"], epoch=self.run.get("epoch")), self.owner)
