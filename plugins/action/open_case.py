@@ -99,4 +99,4 @@ def _note(plan: RunPlan, case: CasePlan, message: str, step: str = "open") -> No
     """Write into the journal that a case begins or goes on."""
     ref = case.ref
     entry = {"t": time.time(), "step": step, "phase": "event", "scenario": ref.scenario, "case": ref.case}
-    journal.append(plan.run_dir, {**entry, "attempt": ref.attempt, "message": message})
+    journal.append(plan.run_dir, {**entry, "attempt": ref.attempt, "message": message}, synced=False)

@@ -2,9 +2,11 @@
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The journal of a run: one JSON object a line, appended in one write and synced, never rewritten.
+"""The journal of a run: one JSON object a line, appended in one write, never rewritten.
 
-A crash or a full disk may cut a line short. It stays as it is, and the next entry begins a line of its own.
+What begins is on the disk before it is done, and with it all that was written before: a machine that goes down forgets
+how the last step ended, and not that it began. A crash or a full disk may cut a line short. It stays as it is, and the
+next entry begins a line of its own.
 """
 
 from __future__ import annotations
@@ -24,8 +26,11 @@ NAME = "journal.jsonl"
 TRIES = 3
 
 
-def append(run_dir: Path, entry: dict[str, Any]) -> None:
-    """Add entry to the journal of run_dir; several processes may append at the same time. OSError names the journal."""
+def append(run_dir: Path, entry: dict[str, Any], *, synced: bool = True) -> None:
+    """Add entry to the journal of run_dir; several processes may append at the same time. OSError names the journal.
+
+    synced: it is on the disk when this returns; else it gets there with the next one that is.
+    """
     text = json.dumps(entry, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
     line = text.encode("utf-8", "backslashreplace")
     with atomic.naming(run_dir / NAME):
@@ -33,7 +38,8 @@ def append(run_dir: Path, entry: dict[str, Any]) -> None:
         try:
             with _alone(descriptor), _all_or_nothing(descriptor):
                 _write_line(descriptor, line)
-            os.fsync(descriptor)
+            if synced:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
 

@@ -94,7 +94,7 @@ class Cell:
         return str(scrub.Scrubber(self.secrets).text(text))
 
     def log(self, phase: str, **fields: Any) -> None:
-        """Append an entry of this step to the journal."""
+        """Append an entry of this step to the journal; the begin is on the disk before the step does anything."""
         entry = {
             "t": round(self.clock(), 3),
             "step": self.step,
@@ -105,4 +105,4 @@ class Cell:
             "node": self.node,
             **fields,
         }
-        journal.append(self.plan.run_dir, entry)
+        journal.append(self.plan.run_dir, entry, synced=phase == "begin")
