@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,8 @@ def fetch(client: NodeClient, wanted: Wanted, policy: Policy, node: str) -> tupl
     node: its name, for the manifest. What an earlier call has put in place and is as on the node is not sent again.
     """
     listed = partial.read(manifest_of(wanted.destination)).get("files")
-    brought = Bringing(client, policy).bring([Transfer(wanted, policy, speeds(), listed)])
+    transfer = Transfer(wanted, policy, speeds(), listed, prepare=attrgetter("lines"))
+    brought = Bringing(client, policy).bring([transfer])
     (fetched,) = brought.fetched
     failure = next(iter(brought.failures), None)
     return _result(wanted, fetched, brought, node), failure
@@ -64,14 +65,14 @@ def _result(wanted: Wanted, fetched: Fetched, brought: Brought, node: str) -> di
     content = {"schema_version": partial.SCHEMA, "node": node, "source": dict(wanted.base), **facts}
     rewritten = fetched.changed or not path.exists()
     if rewritten:
-        atomic.write_bytes(path, _document(content, fetched.listed))
+        atomic.write_bytes(path, _document(content, fetched.lines))
     return {**found, "changed": rewritten, "manifest": str(path)}
 
 
-def _document(content: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> bytes:
+def _document(content: Mapping[str, Any], files: Sequence[str]) -> bytes:
     """Return the manifest's JSON: content, and a line for each file behind it."""
     head = atomic.encoded({**content, "files": []}).removesuffix(b"[]\n}\n")
-    lines = ",\n    ".join(map(json.JSONEncoder(ensure_ascii=False).encode, files))
+    lines = ",\n    ".join(files)
     return head + f"[\n    {lines}\n  ]\n}}\n".encode("utf-8", "backslashreplace")
 
 

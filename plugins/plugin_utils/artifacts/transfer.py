@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,11 @@ class Fetched:
         """Return the files as a manifest lists them, sorted by path."""
         return [here.listed(entry, self.algorithm) for entry in sorted(self.files)]
 
+    @cached_property
+    def lines(self) -> list[str]:
+        """Return the files as `listed`, each as JSON in one line."""
+        return [here.line(entry, self.algorithm) for entry in sorted(self.files)]
+
 
 def speeds() -> dict[str, float]:
     """Return algorithm -> MB/s on this machine, of those that may prove a transfer by themselves."""
@@ -104,11 +110,19 @@ class Transfer:
     """Files on their way to a destination. done: all that the node has to give is here. fault: what broke the last stream.
 
     speeds: see `speeds`. listed: what a manifest says of files that are at the destination already (see here.listed).
+    prepare: makes of what has come what is needed next, while the disk is still at work.
     Everything raises ArtifactError; OSError is what this machine refuses.
     """
 
-    def __init__(self, wanted: Wanted, policy: Policy, speeds: Mapping[str, float], listed: Any = None) -> None:
-        self.wanted, self.policy = wanted, policy
+    def __init__(
+        self,
+        wanted: Wanted,
+        policy: Policy,
+        speeds: Mapping[str, float],
+        listed: Any = None,
+        prepare: Callable[[Fetched], object] = attrgetter("listed"),
+    ) -> None:
+        self.wanted, self.policy, self._prepare = wanted, policy, prepare
         self.figures = Figures()
         self.done = False
         self.fault: Failure | None = None
@@ -205,7 +219,7 @@ class Transfer:
         proofs = self.figures.algorithm, self._refused, self._missing
         fetched = Fetched(self.wanted.destination, files, *proofs, changed=changed)
         if changed:
-            _ = fetched.listed  # made while the disk is still at work
+            self._prepare(fetched)
             self._staging.publish(self.wanted.destination)
         partial.remove(self.wanted.destination)
         self.figures.files, self.figures.bytes = len(files), sum(entry.size for entry in files)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 
 import pytest
@@ -38,6 +39,15 @@ def test_only_files_of_one_algorithm_are_taken(tmp_path, listed):
     listed.append(here.listed(entry("other", b"2", "blake2b"), "blake2b"))
     assert set(here.proved(tmp_path, listed, ["sha256", "blake2b"])[1]) == {"full", "empty"}
     assert here.proved(tmp_path, listed[2:], ["sha256", "blake2b"])[0] == "blake2b"
+
+
+@pytest.mark.parametrize("path", ["a", 'b"\\', "\u4e2d/\udcff\n"])
+@pytest.mark.parametrize("mtime_ns", [0, -1, 5, 1_795_376_251_404_990_001, (1 << 63) - 1])
+@pytest.mark.parametrize("digest", ["", "00ff"])
+def test_a_line_says_what_is_listed(path, mtime_ns, digest):
+    one = Entry(path, 7, 0o644, mtime_ns, 6, digest)
+    line = here.line(one, "sha256")
+    assert json.loads(line) == here.listed(one, "sha256") and "\n" not in line
 
 
 def _in_place_of(name, make):
