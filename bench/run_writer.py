@@ -27,13 +27,23 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import jour
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import plan as run_plan
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.folder import CaseRef
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.plan import CasePlan, RunPlan, ServicePlan
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import clear, collect, judging, lease, resuming
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import (
+    clear,
+    collect,
+    explaining,
+    judging,
+    lease,
+    resuming,
+)
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import opening as case_opening
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import Cell, case_board, run_board
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import failure
 
 from testcell import closing
 from testcell.exits import Exit, of_kind
+
+# A report loads it only for a case that has failed. That fails in a process where Ansible has put its loader in the way.
+LOADED_BEFORE = explaining
 
 RUN_ID = "20260102_030405"
 SCENARIOS = ("first", "second")
@@ -126,6 +136,9 @@ class Node:
         """Return the answer in a last message."""
         found: dict[str, Any] = message["result"]
         return found
+
+    def leave(self) -> None:
+        """Hold nothing that had to be let go."""
 
     def _answer(self, asked: Asked) -> dict[str, Any]:
         if asked.op != "send":
