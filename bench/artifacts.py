@@ -2,9 +2,10 @@
 """How long it takes until artifacts of lab nodes are at home, beside rsync, scp and Ansible's own ways: JSON lines.
 
 artifacts.py [--full]: with more rounds. Ours is the task `fetch_artifacts` in a playbook without an empty playbook;
-tasks of others are timed the same way, and rsync and scp by themselves. Each call connects anew and writes to a folder
-that was never there. Many small files go to a new file system where one can be made: for some minutes after many files
-are deleted, ext4 takes twenty times as long to make one.
+tasks of others are timed the same way, and rsync and scp by themselves. The transfer that the task makes is timed by
+itself as well, in a process that has it loaded. Each call connects anew and writes to a folder that was never there.
+Many small files go to a new file system where one can be made: for some minutes after many files are deleted, ext4
+takes twenty times as long to make one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -27,6 +29,11 @@ from time import perf_counter
 from typing import Any
 
 import rig
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import alone
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.policy import Policy
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.transfer import Wanted
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node import package
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.client import NodeClient, Output
 from rig import NODES, ROOT, Project, line
 
 CIPHER = "aes128-gcm@openssh.com"
@@ -104,6 +111,16 @@ class Bench:
         task = {"name": "Fetch", "enginelab.testcell.fetch_artifacts": {"src": folder, "dest": str(place)}}
         return self.playbook("ours", [task], nodes, **environ)
 
+    def transfer(self, folder: str) -> float:
+        """Return what the transfer of our task takes for a folder of the first node, by itself."""
+        client, destination = Reach.to(NODES[0]).client(), self.destination() / "all"
+        wanted = Wanted(destination, {"base": folder}, ("**",), max_files=SMALL, max_bytes=LARGE_BYTES)
+        began = perf_counter()
+        _, failure = alone.fetch(client, wanted, Policy(), NODES[0])
+        seconds = perf_counter() - began
+        assert failure is None, failure
+        return seconds
+
     def synchronize(self, folder: str) -> float:
         """Return what ansible.posix.synchronize takes for a folder of the first node."""
         asked = {"mode": "pull", "src": f"{folder}/", "dest": f"{self.destination()}/"}
@@ -142,6 +159,19 @@ class Reach:
         options = str(known["ansible_ssh_common_args"]).split()
         ssh = ("ssh", "-c", CIPHER, "-i", str(known["ansible_ssh_private_key_file"]), *options)
         return cls(ssh, f"{known['ansible_user']}@{known['ansible_host']}")
+
+    def words(self, command: str) -> list[str]:
+        """Return the call of ssh for a command on the node."""
+        return [*self.ssh, self.target, f"/bin/sh -c {shlex.quote(command)}"]
+
+    def client(self) -> NodeClient:
+        """Return our program on the node."""
+
+        def execute(command: str, stdin: bytes) -> Output:
+            done = subprocess.run(self.words(command), input=stdin, capture_output=True, check=False)
+            return Output(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+        return NodeClient(execute, package.build("cellnode"), "/usr/bin/python3", streamed=self.words)
 
 
 def timed(words: Sequence[str]) -> float:
@@ -217,6 +247,7 @@ def _small_files(bench: Bench, rounds: int) -> Iterator[dict[str, object]]:
     variants: dict[str, Callable[[], float]] = {
         "empty": lambda: bench.playbook("empty", []),
         "ours": lambda: bench.ours(folder),
+        "transfer": lambda: bench.transfer(folder),
         "rsync": lambda: bench.rsync(folder),
         "synchronize": lambda: bench.synchronize(folder),
     }
@@ -226,6 +257,8 @@ def _small_files(bench: Bench, rounds: int) -> Iterator[dict[str, object]]:
     empty = found.median("empty")
     ours, rounds_made = found.median("ours") - empty, {"rounds": rounds, "files": SMALL, "bytes_each": SMALL_BYTES}
     yield beside("D1-small-rsync", ours, "rsync -a -W", found.median("rsync"), 0.9, **rounds_made)
+    alone_s = found.median("transfer")
+    yield beside("D1-small-rsync-by-itself", alone_s, "rsync -a -W", found.median("rsync"), 0.9, **rounds_made)
     yield beside("D1-small-synchronize", ours, "synchronize", found.median("synchronize") - empty, 0.29, **rounds_made)
     each = (found.median("fetch") - empty) / FETCHED
     times = each / (ours / SMALL)
