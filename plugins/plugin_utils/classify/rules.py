@@ -64,6 +64,7 @@ def _file(pattern: Str) -> Mapping:
             "source": Key(Choice(*SOURCES), default="system"),
             "patterns": Key(patterns, required=True),
             "near": Key(patterns, default=[]),
+            "fewer_than": Key(patterns, default=[]),
             "unless": Key(patterns, default=[]),
             "reads": Key(Choice(*READERS)),
             "retriable": Key(Bool()),
@@ -110,6 +111,7 @@ class Rule:
     """One rule: what a line that matches one of its patterns means.
 
     near: one of these stands on the line or close to it; unless: none of these does on the line itself.
+    fewer_than: so does one of these, and its group `count` is larger than that of the match.
     reads: how the kind follows from the match, "" where it is always the same; retriable: None for the kind's own rule.
     """
 
@@ -119,6 +121,7 @@ class Rule:
     source: str
     patterns: tuple[str, ...]
     near: tuple[str, ...] = ()
+    fewer_than: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
     reads: str = ""
     retriable: bool | None = None
@@ -148,6 +151,13 @@ class Rule:
     def is_near(self, lines: Iterable[str]) -> bool:
         """Tell whether the lines around a match are such as the rule wants them."""
         return not self.near or any(compiled(pattern).search(line) for line in lines for pattern in self.near)
+
+    def is_fewer(self, found: re.Match[str], lines: Iterable[str]) -> bool:
+        """Tell whether a match counts fewer than the lines around it, where the rule wants that."""
+        if not self.fewer_than:
+            return True
+        others = (other for line in lines for pattern in self.fewer_than for other in compiled(pattern).finditer(line))
+        return any(int(other["count"]) > int(found["count"]) for other in others)
 
 
 @dataclass(frozen=True)
@@ -275,7 +285,20 @@ def _contradictions(document: Document, entries: Sequence[dict[str, Any]]) -> li
                 document.problem((*path, "id"), f"is given twice; first at line {twin}", got=show(entry["id"]))
             )
         found += _kind_problems(document, path, entry)
+        found += _count_problems(document, path, entry)
     return found
+
+
+def _count_problems(document: Document, path: tuple[str | int, ...], entry: dict[str, Any]) -> list[Problem]:
+    keys = ("patterns", "fewer_than") if entry["fewer_than"] else ()
+    return [
+        document.problem(
+            (*path, key), "a rule with fewer_than needs (?P<count>\\d+) in each pattern", got=show(pattern)
+        )
+        for key in keys
+        for pattern in entry[key]
+        if "count" not in compiled(pattern).groupindex
+    ]
 
 
 def _kind_problems(document: Document, path: tuple[str | int, ...], entry: dict[str, Any]) -> list[Problem]:
@@ -303,6 +326,7 @@ def _rule(entry: dict[str, Any]) -> Rule:
         source=entry["source"],
         patterns=tuple(entry["patterns"]),
         near=tuple(entry["near"]),
+        fewer_than=tuple(entry["fewer_than"]),
         unless=tuple(entry["unless"]),
         reads=entry.get("reads", ""),
         retriable=entry.get("retriable"),

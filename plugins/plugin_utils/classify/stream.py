@@ -16,6 +16,7 @@ memory does not grow with the log, and neither does the time that a line takes.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -275,17 +276,17 @@ class Scanner:
             if found is None or (text.quiet and unit.rank >= 0):
                 continue
             kind = unit.rule.kind_of(found, text.line)
-            if kind is not None and self._counts(unit.rule, text, number):
+            if kind is not None and self._counts(unit.rule, found, text, number):
                 self._keep(Hit(unit.rule, unit.rank, kind, number, text.line, text.calm, *self._places(number)))
                 return True
             matched = True
         return matched
 
-    def _counts(self, rule: Rule, text: _Text, number: int) -> bool:
+    def _counts(self, rule: Rule, found: re.Match[str], text: _Text, number: int) -> bool:
         """Tell whether a match is evidence: its surroundings fit, it is no noise, and it is more than information."""
         if text.information and rule.tier not in (SPECIFIC, SYMPTOM):
             return False
-        if not rule.is_near(self._around(number)):
+        if not rule.is_near(self._around(number)) or not rule.is_fewer(found, self._around(number)):
             return False
         return (
             all(noise.search(text.line) is None for noise in self._rules.noise)

@@ -55,6 +55,8 @@ WELL = {
     "the name of a test": "1.32s call     tests/node/test_ssh.py::test_a_key_that_is_revoked_is_refused[permission denied]",
     "the name of a task": "TASK [run_close : Assert that the run has passed] ***********\nok: [localhost] => {",
     "a trace of calls": "  0.00    0.000218           3        62           getcwd",
+    "a load test without a failure": "requests: 10 total, 10 started, 10 done, 10 succeeded, 0 failed, 0 errored, 0 timeout",
+    "a benchmark that had all answered": "100%|###| 100/100 [00:02<00:00, 3.1it/s]\nSuccessful requests:   100\nFailed requests:   0",
     "an end": "the lab is gone",
 }  # fmt: skip
 

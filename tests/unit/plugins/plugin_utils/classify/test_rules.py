@@ -115,6 +115,23 @@ def test_a_users_rule_may_match_any_line(tmp_path):
     assert decide.classify("x\n\ny E1234\nz", rules=known).error_kind == "gpu_fault"
 
 
+COUNTED = {
+    "fewer than were sent": ("sent: 10\nanswered: 9", "bench_partial"),
+    "the line that counts all comes later": ("answered: 9\nsent: 10", "bench_partial"),
+    "as many as were sent": ("sent: 10\nanswered: 10", "unknown"),
+    "another count on the same line is larger": ("warm-up sent: 1, then sent: 10\nanswered: 9", "bench_partial"),
+    "nothing says how many were sent": ("answered: 9", "unknown"),
+    "too far away": ("sent: 10\n" + "x\n" * 6 + "answered: 9", "unknown"),
+    "the same line with other numbers": ("sent: 10\nanswered: 10\n" + "x\n" * 6 + "sent: 10\nanswered: 11\nanswered: 9", "bench_partial"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "kind"), COUNTED.values(), ids=COUNTED)
+def test_a_rule_may_want_a_smaller_count_than_a_line_beside_it(tmp_path, text, kind):
+    rule = r"{id: a, kind: bench_partial, patterns: ['answered: (?P<count>\d+)'], fewer_than: ['sent: (?P<count>\d+)']}"
+    assert decide.classify(text, rules=rules.load([write(tmp_path, f"rules: [{rule}]\n")])).error_kind == kind
+
+
 WRONG = {
     "kind": ("rules:\n  - id: a\n    kind: gpu_om\n    patterns: [xyz]\n", r"mine\.yml:3:11: rules\[0\]\.kind: unknown error kind; got 'gpu_om'; did you mean gpu_oom\?"),
     "no kind": ("rules:\n  - id: a\n    patterns: [xyz]\n", r"mine\.yml:2:5: rules\[0\]: the key kind is missing"),
@@ -123,6 +140,7 @@ WRONG = {
     "twice": ("rules:\n  - {id: a, kind: gpu_oom, patterns: [xyz]}\n  - {id: a, kind: gpu_oom, patterns: [xyz]}\n", r"mine\.yml:3:10: .*given twice; first at line 2"),
     "retriable": ("rules:\n  - {id: a, kind: gpu_oom, patterns: [xyz], retriable: true}\n", r"mine\.yml:2:56: .*gpu_oom is not retriable, whatever the case"),
     "noise with a kind": ("rules:\n  - {id: a, kind: gpu_oom, tier: noise, patterns: [xyz]}\n", r"mine\.yml:2:19: .*noise is evidence for nothing"),
+    "no count": ("rules:\n  - {id: a, kind: gpu_oom, patterns: ['n (?P<count>\\d+)'], fewer_than: ['m \\d+']}\n", r"mine\.yml:2:\d+: rules\[0\]\.fewer_than: a rule with fewer_than needs \(\?P<count>\\d\+\) in each pattern; got 'm "),
     "tier": ("rules:\n  - {id: a, kind: gpu_oom, tier: loud, patterns: [xyz]}\n", r"mine\.yml:2:\d+: rules\[0\]\.tier: "),
     "key": ("rules:\n  - {id: a, kind: gpu_oom, pattern: xyz}\n", r"did you mean patterns\?"),
     "empty": ("# nothing\n", r"mine\.yml: the file is empty"),
