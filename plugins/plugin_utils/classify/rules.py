@@ -36,6 +36,8 @@ SOURCES = (
 LIMITS = Limits(max_bytes=4 << 20, max_values=100_000)
 # No pattern looks further than this for its next part, so that none takes long on a long line.
 LONGEST_GAP = 300
+# More digits count nothing.
+MOST_DIGITS = 18
 _BORDER = "(?<![A-Za-z])"
 # A number in a pattern, which is no part of a word and none of its counts; what leaves open whether a part of the
 # pattern stands in the line.
@@ -157,7 +159,14 @@ class Rule:
         if not self.fewer_than:
             return True
         others = (other for line in lines for pattern in self.fewer_than for other in compiled(pattern).finditer(line))
-        return any(int(other["count"]) > int(found["count"]) for other in others)
+        counted = _counted(found)
+        return counted is not None and any((_counted(other) or 0) > counted for other in others)
+
+
+def _counted(found: re.Match[str]) -> int | None:
+    """Return the number that a match's group `count` holds, None when it is none; a user's pattern may match any text."""
+    text = found["count"] or ""
+    return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
 @dataclass(frozen=True)
