@@ -74,9 +74,13 @@ class Rounds:
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
     def run(self, variants: Mapping[str, Callable[[], float]], rounds: int) -> None:
-        """Call every variant once a round, in turn."""
+        """Call every variant once a round, in turn, each when the disk has all that the one before wrote.
+
+        Ours waits until its files are on the disk, and would wait for those of its peers as well.
+        """
         for _ in range(rounds):
             for name, call in variants.items():
+                os.sync()
                 self.seconds.setdefault(name, []).append(call())
 
     def median(self, name: str) -> float:

@@ -132,6 +132,17 @@ def test_a_rule_may_want_a_smaller_count_than_a_line_beside_it(tmp_path, text, k
     assert decide.classify(text, rules=rules.load([write(tmp_path, f"rules: [{rule}]\n")])).error_kind == kind
 
 
+def test_a_count_that_is_no_number_is_smaller_than_none(tmp_path):
+    rule = (
+        r"{id: a, kind: bench_partial, patterns: ['answered: (?P<count>\w+)'], fewer_than: ['sent: (?P<count>\w+)?']}"
+    )
+    known = rules.load([write(tmp_path, f"rules: [{rule}]\n")])
+    kinds = [
+        decide.classify(text, rules=known).error_kind for text in ("sent: 10\nanswered: none", "sent: \nanswered: 9")
+    ]
+    assert kinds == ["unknown", "unknown"]
+
+
 WRONG = {
     "kind": ("rules:\n  - id: a\n    kind: gpu_om\n    patterns: [xyz]\n", r"mine\.yml:3:11: rules\[0\]\.kind: unknown error kind; got 'gpu_om'; did you mean gpu_oom\?"),
     "no kind": ("rules:\n  - id: a\n    patterns: [xyz]\n", r"mine\.yml:2:5: rules\[0\]: the key kind is missing"),
