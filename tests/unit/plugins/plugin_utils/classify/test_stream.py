@@ -207,3 +207,23 @@ def test_a_log_that_is_fed_at_once_is_read_in_parts():
     assert sum(sizes) == len(text)
     assert max(sizes) <= 2 * stream.CHUNK_BYTES
     assert [hit.kind for hit in found.hits] == ["http_timeout"]
+
+
+# How a server writes while all is well, and how many patterns such a line may cost.
+HEALTHY = {
+    "vLLM": ("(EngineCore_0 pid=7) INFO 01-02 03:04:05 [loggers.py:118] Engine 000: Avg prompt throughput: 21.5 tokens/s, Avg generation throughput: 9.1 tokens/s, Running: 3 reqs, Waiting: 0 reqs, GPU KV cache usage: 1.2%, chatcmpl-{id}", 1),
+    "SGLang": ("[2026-01-02 03:04:05 TP0] Decode batch. #running-req: 3, #token: 812, token usage: 0.01, cuda graph: True, gen throughput (token/s): 91.2, #queue-req: 0, {id}", 1),
+    "access log": ('INFO:     10.0.0.7:50312 - "POST /v1/chat/completions?id={id} HTTP/1.1" 200 OK', 5),
+    "llama.cpp": ("slot update_slots: id  0 | task {id} | prompt done, n_past = 12, n_tokens = 12", 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "most"), HEALTHY.values(), ids=HEALTHY)
+def test_a_healthy_log_costs_few_patterns_a_line(monkeypatch, line, most):
+    tried = []
+    find = rules.Unit.find
+    monkeypatch.setattr(rules.Unit, "find", lambda unit, *given: tried.append(unit.pattern) or find(unit, *given))
+    chance = random.Random(1)
+    lines = [line.format(id=f"{chance.getrandbits(128):032x}") for _ in range(1000)]
+    assert read(["\n".join(lines).encode()]).error_kind == "unknown"
+    assert len(tried) < len(lines) * (most + 0.1), sorted(set(tried))
