@@ -125,6 +125,21 @@ class Bench:
         assert failure is None, failure
         return seconds
 
+    def bare(self, count: int, size: int) -> float:
+        """Return what a connection to the first node takes, and then to make files here; nothing is sent or proved."""
+        reach, place, content = Reach.to(NODES[0]), self.destination(), os.urandom(size)
+        seconds = timed([*reach.ssh, reach.target, "true"])
+        began = perf_counter()
+        for number in range(count):
+            parent = place / f"{number // 500:03d}"
+            if not number % 500:
+                parent.mkdir()
+            fd = os.open(f"{parent}/{number:05d}.bin", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            os.write(fd, content)
+            os.utime(fd, ns=(0, 0))
+            os.close(fd)
+        return seconds + perf_counter() - began
+
     def synchronize(self, folder: str) -> float:
         """Return what ansible.posix.synchronize takes for a folder of the first node."""
         asked = {"mode": "pull", "src": f"{folder}/", "dest": f"{self.destination()}/"}
@@ -254,6 +269,7 @@ def _small_files(bench: Bench, rounds: int) -> Iterator[dict[str, object]]:
         "transfer": lambda: bench.transfer(folder),
         "rsync": lambda: bench.rsync(folder),
         "synchronize": lambda: bench.synchronize(folder),
+        "bare": lambda: bench.bare(SMALL, SMALL_BYTES),
     }
     bench.ours(folder)  # brings our program to the node
     found.run(variants, rounds)
@@ -264,10 +280,18 @@ def _small_files(bench: Bench, rounds: int) -> Iterator[dict[str, object]]:
     alone_s = found.median("transfer")
     yield beside("D1-small-rsync-by-itself", alone_s, "rsync -a -W", found.median("rsync"), 0.9, **rounds_made)
     yield beside("D1-small-synchronize", ours, "synchronize", found.median("synchronize") - empty, 0.29, **rounds_made)
+    yield _bare(found, empty, rounds_made)
     each = (found.median("fetch") - empty) / FETCHED
     times = each / (ours / SMALL)
     facts = {"target": 5000, "holds": times >= 5000, "times_faster": round(times), **rounds_made}
     yield line("D1-small-fetch", ours / SMALL, "s a file", "fetch", each, **facts)
+
+
+def _bare(found: Rounds, empty: float, rounds_made: dict[str, int]) -> dict[str, object]:
+    """Return what nobody can be faster than, beside the peer that the farthest target is held against."""
+    floor, peer = found.median("bare"), found.median("synchronize") - empty
+    facts = {"target": None, "holds": None, "of_rsync": round(floor / found.median("rsync"), 3), **rounds_made}
+    return line("D1-small-bare", floor, "s to connect and to make the files", "synchronize", peer, **facts)
 
 
 def large_file(bench: Bench, rounds: int) -> Iterator[dict[str, object]]:
