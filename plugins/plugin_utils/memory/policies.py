@@ -18,7 +18,8 @@ _POLICIES: Mapping[str, tuple[int, str]] = {
     "A": (3, ""),
     "B": (
         1,
-        "service_unhealthy health_timeout engine_dead nccl_timeout nccl_error kv_transfer_failed docker_leftover name_conflict",
+        "service_unhealthy health_timeout engine_dead nccl_timeout nccl_error kv_transfer_failed docker_leftover name_conflict"
+        " internal_error",
     ),
     "C": (20, "registry_rate_limited overloaded lock_held db_locked"),
     "D": (2, "artifact_corrupt artifact_changed image_corrupt transfer_failed"),

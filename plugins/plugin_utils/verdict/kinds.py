@@ -80,6 +80,7 @@ _TABLE: Mapping[str, tuple[str, ...]] = {
 _DEPENDS: Mapping[str, str] = {
     "port_conflict": "a retry helps when the port is held by something of ours",
     "agent_lost": "a retry is safe only when it is proved that the task was not started",
+    "internal_error": "one more try helps where a worker of Ansible's was killed",
 }
 
 # Beside those of the group `node`. A port in use or a missing package is no fault of a node that will last.

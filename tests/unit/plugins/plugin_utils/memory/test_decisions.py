@@ -80,6 +80,15 @@ def test_a_case_gets_what_can_help_it(words, want, action, reason):
     assert reason in found.reason
 
 
+def test_a_fault_of_the_cell_is_tried_again_once_where_its_failure_says_that_it_helps():
+    once = case("pass internal_error")
+    assert only(once).action == "needs_person"
+    for words, action in (("pass internal_error", "rerun"), ("pass internal_error internal_error+", "needs_person")):
+        one = case(words)
+        recent = (one.recent[0], *(replace(seen, retriable=True) for seen in one.recent[1:]))
+        assert only(replace(one, recent=recent)).action == action
+
+
 PASSING = [
     "pass",
     "pass pass",
