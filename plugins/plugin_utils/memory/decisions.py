@@ -116,7 +116,7 @@ def _decide(case: Case, what: Diagnosis, known: Known) -> Decision | None:
     if model in known.config.retry_strategy.skip_models:
         return decision("leave", f"model {model} is in skip_models")
     rule: Callable[[Case, Diagnosis, Known], dict[str, Any]] = _RULES[what.state]
-    made = _off_broken_nodes(decision(**rule(case, what, known)), known)
+    made = _if_here(_off_broken_nodes(decision(**rule(case, what, known)), known))
     return _with_its_run(made, what) if made.action == "needs_person" else made
 
 
@@ -124,6 +124,16 @@ def _with_its_run(decision: Decision, what: Diagnosis) -> Decision:
     """Return the decision with the run that a person may look at."""
     tried = [attempt.run.partition("@")[0] for attempt in what.tail if attempt.verdict not in NOT_TRIED]
     return replace(decision, reason=f"{decision.reason}; see run {tried[-1]}") if tried else decision
+
+
+def _if_here(decision: Decision) -> Decision:
+    """Return the decision; a case that nobody can run here is left to a person, since it would keep its whole batch from running."""
+    if decision.case.here or decision.action not in (*RERUNS, "wait"):
+        return decision
+    reason = (
+        f"{decision.reason}; but no scenario of this project has it, or that cannot be read; next: testcell validate"
+    )
+    return replace(decision, action="needs_person", reason=reason, delay_s=0.0, avoid=(), held=False)
 
 
 def _off_broken_nodes(decision: Decision, known: Known) -> Decision:

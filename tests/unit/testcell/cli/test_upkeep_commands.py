@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -36,12 +37,25 @@ def test_incomplete_says_whose_fault_and_what_is_next(filled, cli):
     assert told == {
         "b": ("failing", "engine", "needs_person"),
         "c": ("failing", "engine", "needs_person"),
-        "d": ("no_answer", "network", "rerun"),
+        "d": ("no_answer", "network", "needs_person"),
         "e": ("no_answer", "image", "needs_person"),
         "example": ("missing", None, "rerun"),
     }
     page = cli("incomplete", "x").out
     assert "a retry cannot help; the engine is to blame" in page and "image_not_found" not in page
+
+
+def test_a_scenario_that_cannot_be_read_keeps_no_others_from_being_run(project, cli):
+    """A run that names a broken scenario, or one of another project, refuses all of its cases."""
+    other = project / "scenarios" / "002_other"
+    shutil.copytree(project / "scenarios" / "001_example", other)
+    metadata = other / "metadata.yml"
+    metadata.write_text(metadata.read_text().replace("name: example", "name: other"))
+    assert {one["action"] for one in cli("maintain", "--dry-run", "--format", "json").json} == {"rerun"}
+    metadata.write_text(metadata.read_text() + "bogus: 1\n")
+    found = {one["scenario"]: one for one in cli("maintain", "--dry-run", "--format", "json").json}
+    assert {name: one["action"] for name, one in found.items()} == {"example": "rerun", "other": "needs_person"}
+    assert cli("retest", "--format", "json").json["cases"] == 1
 
 
 def test_status_tells_groups_by_any_label(filled, cli):

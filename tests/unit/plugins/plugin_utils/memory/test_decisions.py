@@ -72,6 +72,16 @@ SINGLE = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "words", ["", "pass skipped", "pass ssh_timeout", "pass engine_dead", "pass ssh_timeout@n2 ssh_timeout@n2+"]
+)
+def test_a_case_that_nobody_can_run_here_keeps_no_others_from_being_run(words):
+    found = only(case(words, here=False))
+    assert (found.action, found.avoid, found.delay_s) == ("needs_person", (), 0.0)
+    assert "no scenario of this project has it, or that cannot be read; next: testcell validate" in found.reason
+    assert only(case(words)).action in ("rerun", "rerun_elsewhere", "wait")
+
+
 @pytest.mark.parametrize(("words", "want", "action", "reason"), SINGLE, ids=[row[0] or "never run" for row in SINGLE])
 def test_a_case_gets_what_can_help_it(words, want, action, reason):
     one = case(words)
