@@ -166,6 +166,17 @@ def end_run(store: Store, key: str, state: str) -> None:
     store.transact(lambda connection: connection.execute(table.update().where(table.c.key == key).values(state=state)))
 
 
+def forget_run(store: Store, key: str) -> None:
+    """Take back a run that did not begin: it counts against no budget, and its id is free."""
+    table, steps = schema.upkeep_runs, schema.upkeep_steps
+
+    def work(connection: sa.Connection) -> None:
+        connection.execute(steps.delete().where(steps.c.run_key == key))
+        connection.execute(table.delete().where(table.c.key == key))
+
+    store.transact(work)
+
+
 def begun(store: Store) -> list[UpkeepRun]:
     """Return the runs that maintenance of this machine began and did not see the end of, oldest first."""
     table, rounds = schema.upkeep_runs, schema.upkeep_rounds

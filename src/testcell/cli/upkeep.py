@@ -374,7 +374,10 @@ def _page(document: Mapping[str, Any]) -> list[Part]:
         for one in document["missed"]
     ]
     parts += upkeep_screen.notices(document["notices"])
-    counts = f"{len(document['reruns'])} case(s) run again in {len(document['runs'])} run(s), {len(document['set_aside'])} set aside"
+    refused = [one for one in document["runs"] if one["said"]]
+    parts += [Line(f"run {one['run_id']} did not begin: {one['said'].splitlines()[0]}", "yellow") for one in refused]
+    made = len(document["runs"]) - len(refused)
+    counts = f"{len(document['reruns'])} case(s) run again in {made} run(s), {len(document['set_aside'])} set aside"
     return [*parts, counts, f"report: {document['report']}"]
 
 
