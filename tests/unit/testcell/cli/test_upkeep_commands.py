@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -56,6 +58,9 @@ def test_a_scenario_that_cannot_be_read_keeps_no_others_from_being_run(project, 
     found = {one["scenario"]: one for one in cli("maintain", "--dry-run", "--format", "json").json}
     assert {name: one["action"] for name, one in found.items()} == {"example": "rerun", "other": "needs_person"}
     assert cli("retest", "--format", "json").json["cases"] == 1
+    assert "scenario other cannot be read, so its cases are taken as they were; next: testcell validate\n" in (
+        cli("incomplete").out
+    )
 
 
 def test_status_tells_groups_by_any_label(filled, cli):
@@ -102,6 +107,11 @@ WRONG = [
     (("quarantine", "add", "s/bb", "--owner", "a", "--reason", "b"), Exit.USAGE, "there is no case 's/bb'"),
     (("maintain", "--completion-threshold", "80", "--dry-run"), Exit.USAGE, "completion-threshold"),
     (("monitor", "--interval", "0"), Exit.USAGE, "interval"),
+    (("maintain", "gpt"), Exit.USAGE, "no case is meant by 'gpt'"),
+    (("maintain", "modle=x", "--dry-run"), Exit.USAGE, "no case is meant by 'modle='; did you mean model?"),
+    (("maintain", "--models", "m,y", "--dry-run"), Exit.USAGE, "no case is meant by 'model=y'"),
+    (("maintain", "--models", ",", "--dry-run"), Exit.USAGE, "--models names no model"),
+    (("monitor", "--models", "y", "--rounds", "1"), Exit.USAGE, "no case is meant by 'model=y'"),
 ]
 
 
@@ -126,6 +136,36 @@ def test_a_file_that_is_no_script_of_ours_is_left_alone(project, cli):
     path.unlink()
     assert cli("retest").code == 0 and cli("retest").code == 0
     assert path.stat().st_mode & 0o100 and "--case example" in path.read_text()
+
+
+def test_what_is_no_file_is_no_script_of_ours_and_keeps_nobody_waiting(project, cli):
+    pipe, folder = project / "pipe", project / "folder"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for path in (pipe, folder):
+        found = cli("retest", "--script", str(path))
+        assert (found.code, f"{path} exists, and is no script" in found.err) == (Exit.USAGE, True), found.err
+
+
+def test_a_script_that_cannot_be_written_leaves_the_old_one_and_nothing_else(project, cli, monkeypatch):
+    assert cli("retest").code == 0
+    before = sorted(project.iterdir()), (project / "auto_retest_incomplete.sh").read_text()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "rename", full)
+    found = cli("retest")
+    assert found.code == Exit.INFRASTRUCTURE
+    assert "auto_retest_incomplete.sh: cannot be written: No space left on device" in found.err
+    assert (sorted(project.iterdir()), (project / "auto_retest_incomplete.sh").read_text()) == before
+
+
+def test_a_dry_run_says_that_nothing_is_run_where_that_is_switched_off(project, cli):
+    path = project / "config" / "auto_maintenance_config.yaml"
+    assert "is false" not in cli("maintain", "--dry-run").err
+    path.write_text("auto_retest: {enabled: false}\n")
+    assert f"{path}: auto_retest.enabled is false, so that none of this is run" in cli("maintain", "--dry-run").err
 
 
 def test_a_round_without_work_writes_its_report_and_says_what_is_missed(filled, cli):
