@@ -105,6 +105,8 @@ def test_a_quarantine_is_shown_and_ends_by_command(filled, cli):
 WRONG = [
     (("incomplete", "gpt"), Exit.USAGE, "no case is meant by 'gpt'"),
     (("quarantine", "add", "s/bb", "--owner", "a", "--reason", "b"), Exit.USAGE, "there is no case 's/bb'"),
+    (("quarantine", "add", "s/b", "--owner", " ", "--reason", "b"), Exit.USAGE, "'--owner': it is empty"),
+    (("quarantine", "add", "s/b", "--owner", "a", "--reason", ""), Exit.USAGE, "'--reason': it is empty"),
     (("maintain", "--completion-threshold", "80", "--dry-run"), Exit.USAGE, "completion-threshold"),
     (("monitor", "--interval", "0"), Exit.USAGE, "interval"),
     (("maintain", "gpt"), Exit.USAGE, "no case is meant by 'gpt'"),
