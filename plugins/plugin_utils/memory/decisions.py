@@ -139,19 +139,27 @@ def _if_here(decision: Decision) -> Decision:
 def _off_broken_nodes(decision: Decision, known: Known) -> Decision:
     """Return the decision with the broken nodes among those to avoid; a case that cannot do without one of them waits."""
     if decision.action not in RERUNS or not known.broken:
-        return decision
+        return _among_usable(decision, known)
     needed = sorted(set(decision.case.pinned).intersection(known.broken))
     if needed:
         reason = f"{decision.reason}; {', '.join(needed)}, which it needs, is broken"
         return replace(decision, action="wait", reason=reason, held=True)
     if not decision.case.movable:
-        return decision
+        return _among_usable(decision, known)
     avoid = tuple(dict.fromkeys((*decision.avoid, *known.broken)))
     if not set(known.usable).difference(avoid):
         return replace(
             decision, action="wait", reason=f"{decision.reason}; no node is left that is not broken", held=True
         )
-    return replace(decision, avoid=avoid)
+    return _among_usable(replace(decision, avoid=avoid), known)
+
+
+def _among_usable(decision: Decision, known: Known) -> Decision:
+    """Return a rerun without nodes to avoid that are not in the inventory: nothing runs there, and `run --limit` refuses them."""
+    if decision.action not in RERUNS or set(known.usable).issuperset(decision.avoid):
+        return decision
+    avoid = tuple(node for node in decision.avoid if node in known.usable)
+    return replace(decision, action=decision.action if avoid else "rerun", avoid=avoid)
 
 
 def _say(action: str, reason: str, **more: Any) -> dict[str, Any]:

@@ -143,6 +143,22 @@ def test_a_node_on_which_all_cases_fail_is_avoided_until_cases_pass_there(broken
     assert (found.action, found.avoid) == (action, avoid), found.reason
 
 
+@pytest.mark.parametrize(
+    ("words", "more", "want"),
+    [
+        ("pass disk_full@n1", {}, ("rerun", ())),
+        ("", {}, ("rerun", ())),
+        ("", {"n2": facts.Node("n2", last_blamed=LONG_AGO)}, ("rerun", ("n2",))),
+        ("pass disk_full@n1", {"n2": facts.Node("n2", last_blamed=LONG_AGO)}, ("rerun_elsewhere", ("n2",))),
+    ],
+)
+def test_a_broken_node_that_was_taken_out_of_the_inventory_need_not_be_avoided(words, more, want):
+    """`run --limit '!n1'` and `-e avoid_nodes=n1` refuse a node that there is not."""
+    gone = facts.Node("n1", failed=9, last_failure=LONG_AGO, last_blamed=LONG_AGO, usable=False)
+    found = only(case(words), nodes={"n1": gone, **more})
+    assert (found.action, found.avoid) == want, found.reason
+
+
 def test_a_broken_node_is_avoided_by_cases_that_failed_for_another_reason():
     found = only(case("pass ssh_dropped@n2"), nodes={"n1": facts.Node("n1", last_blamed=LONG_AGO)})
     assert (found.action, found.avoid) == ("rerun", ("n1",))
