@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -184,7 +185,7 @@ def retest(
         wanted = survey.decisions_of(seen, _scope(labels, False, False, None))
         found = batches.split(wanted, work.config.auto_retest.batch_size)
         options = [*_inventory_words(work.found), "--results-dir", str(work.results)]
-    _write_script(path, batches.script(found, str(settings.project().root), options), batches.MARK)
+    _write_script(path, batches.script(found, str(settings.project().root), options, _program()), batches.MARK)
     count = sum(map(len, found))
     document = {"script": str(path), "runs": len(found), "cases": count}
     next_step = str(path) if count else "testcell incomplete"
@@ -348,6 +349,12 @@ def _write_whole(path: Path, text: str, mode: int) -> None:
     finally:
         with suppress(OSError):
             begun.unlink(missing_ok=True)
+
+
+def _program() -> str:
+    """Return the `testcell` beside the Python that runs this, or the one on the path where there is none."""
+    path = Path(sys.executable).with_name("testcell")
+    return str(path) if os.access(path, os.X_OK) else path.name
 
 
 def _inventory_words(found: Inventory) -> list[str]:

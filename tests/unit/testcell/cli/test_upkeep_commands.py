@@ -7,6 +7,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -138,6 +140,24 @@ def test_a_file_that_is_no_script_of_ours_is_left_alone(project, cli):
     path.unlink()
     assert cli("retest").code == 0 and cli("retest").code == 0
     assert path.stat().st_mode & 0o100 and "--case example" in path.read_text()
+
+
+@pytest.mark.parametrize(("named", "want"), [("", "beside"), ("other", "other")])
+def test_the_script_runs_the_program_that_wrote_it_without_a_path_to_it(
+    project, cli, tmp_path, monkeypatch, named, want
+):
+    folder = tmp_path / "it's here $HOME"
+    folder.mkdir()
+    for name, said in (("testcell", "beside"), ("other", "other")):
+        (folder / name).write_text(f"#!/bin/sh\necho {said} $1 $2\nexit 4\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(folder / "python3"))
+    assert cli("retest").code == 0
+    environment = {"PATH": "/usr/bin:/bin", **({"TESTCELL": str(folder / named)} if named else {})}
+    ended = subprocess.run(
+        [project / "auto_retest_incomplete.sh"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (4, f"{want} run example\n", "")
 
 
 def test_what_is_no_file_is_no_script_of_ours_and_keeps_nobody_waiting(project, cli):
