@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,17 @@ def last(store: Store, sort: str = "") -> Round | None:
     with store.read() as connection:
         row = connection.execute(text.where(table.c.sort == sort) if sort else text).first()
     return None if row is None else Round(*row)
+
+
+def as_it_is(store: Store, found: Round) -> Round:
+    """Return a round as it is now: one that goes on by the database, and whose process is proved dead, was interrupted."""
+    if found.state != RUNNING or store.place.file is None:
+        return found
+    try:
+        who = (store.results_dir / LOCK).read_text(errors="replace").strip()
+    except OSError:
+        return found
+    return replace(found, state=INTERRUPTED) if owner.is_alive(who) is False else found
 
 
 def set_aside(store: Store, case: Case, *, by: str, reason: str, days: float) -> None:

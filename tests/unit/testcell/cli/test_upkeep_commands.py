@@ -13,10 +13,15 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import rounds
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.store import open_store
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import owner
 from upkeep_store import fill
 
 from testcell.exits import Exit
+
+OURS = owner.here()
+DEAD = f"anna@{OURS.host}:4194303/{OURS.place}/1"
 
 
 @pytest.fixture
@@ -188,6 +193,15 @@ def test_a_dry_run_says_that_nothing_is_run_where_that_is_switched_off(project, 
     assert "is false" not in cli("maintain", "--dry-run").err
     path.write_text("auto_retest: {enabled: false}\n")
     assert f"{path}: auto_retest.enabled is false, so that none of this is run" in cli("maintain", "--dry-run").err
+
+
+@pytest.mark.parametrize(("holder", "state"), [(DEAD, "interrupted"), (owner.of_process(os.getpid()), "running")])
+def test_status_says_when_the_last_round_was_and_whether_its_process_still_goes_on(project, cli, holder, state):
+    with open_store(results_dir=project / "results", clock=lambda: 1_700_000_000.0) as store:
+        rounds.begin(store, rounds.MAINTAIN)
+        (store.results_dir / rounds.LOCK).write_text(f"{holder}\n")
+    assert cli("status", "--format", "json").json["maintenance"]["last_round"]["state"] == state
+    assert f"last_round maintain at 2023-11-14 22:13 UTC, {state}" in cli("status").out
 
 
 def test_a_round_without_work_writes_its_report_and_says_what_is_missed(filled, cli):
