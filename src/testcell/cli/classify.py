@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -65,7 +66,7 @@ def classify(
     known = _rules(settings, rules)
     with ExitStack() as opened:
         stream = _open(ctx, file, opened)
-        head = stream.readline(HEAD_BYTES)
+        head = stream.readline(HEAD_BYTES).removeprefix(codecs.BOM_UTF8)
         if reading is Reading.lines or (reading is Reading.auto and _is_lines(head)):
             _tell(settings, _each(chain([head], iter(partial(stream.readline), b"")), known, file))
         else:
