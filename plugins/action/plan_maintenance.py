@@ -137,9 +137,9 @@ class ActionModule(ActionBase):
         nodes = [node.name for node in read.inventory.nodes]
         with open_store(url, results_dir=results, clock=time.time) as store:
             seen = survey.survey(store, config, catalog.scenarios, tuple(catalog.broken), nodes)
-            wanted = survey.decisions_of(
-                seen, survey.scope(args["auto_maintain"], args["incremental_retest"], (args["models"],))
-            )
+            scope = survey.scope(args["auto_maintain"], args["incremental_retest"], (args["models"],))
+            seen.check(scope)
+            wanted = survey.decisions_of(seen, scope)
             batch = batches.first(wanted, config.auto_retest.batch_size) if config.auto_retest.enabled else []
             dry = args["dry_run"] or self._task.check_mode
             run_id = rounds.note_run(store, batch) if batch and not dry else ""

@@ -22,7 +22,7 @@ SIGNALS = (Exit.HANGUP, Exit.INTERRUPTED, Exit.TERMINATED)
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run of maintenance ended. code: an exit code of ours; said: why there is no verdict, "" where there is one."""
+    """How a run of maintenance ended. code: an exit code of ours; said: why it did not begin, "" where there is a verdict."""
 
     run_id: str
     verdict: str
@@ -93,8 +93,8 @@ def maintain(
         if not batch:
             break
         tried.update(decision.case.id for decision in batch)
-        done.runs.append(_run(store, number, runner, batch))
-        done.carried_out += batch
+        done.runs.append(ended := _run(store, number, runner, batch))
+        done.carried_out += [] if ended.said else batch
         done.after = look()
         without_answer = 0 if _answered(done.after, batch) else without_answer + 1
         if without_answer >= STORM:
@@ -127,7 +127,10 @@ def _run(store: Store, number: int, runner: Runner, batch: Sequence[Decision]) -
     run = runner.name()
     rounds.begin_run(store, number, run, batch)
     ended = runner.run(run, batch)
-    rounds.end_run(store, run.key, rounds.DONE)
+    if ended.said:
+        rounds.forget_run(store, run.key)
+    else:
+        rounds.end_run(store, run.key, rounds.DONE)
     return ended
 
 

@@ -101,6 +101,8 @@ def wait_for(is_so, within_s=60.0):
 
 
 def test_the_playbook_does_the_same_as_the_command(failed, results):
+    refused = playbook(results, testcell_project_dir=failed, maintain_dry_run="true", models="nobody's")
+    assert refused.returncode == 2 and "no case is meant by" in refused.stdout + refused.stderr
     dry = playbook(results, testcell_project_dir=failed, maintain_dry_run="true")
     assert dry.returncode == 0 and "rerun: probe: health_timeout" in dry.stdout, dry.stdout
     assert len(runs(results)) == 1

@@ -18,14 +18,16 @@ MARK = "# Written by `testcell retest`."
 _HEAD = f"""#!/bin/sh
 {MARK} Runs what is incomplete, and ends with the code of the first run that did not pass.
 # Give -i and further options of `testcell run` as arguments: ./{SCRIPT} -i inventories/nodes.ini
+# The variable TESTCELL names another program than the one that wrote this.
 set -u
 cd {{project}} || exit 5
+[ -n "${{{{TESTCELL:-}}}}" ] || TESTCELL={{program}}
 worst=0
 again() {{{{
-  "${{{{TESTCELL:-testcell}}}}" run "$@"
+  "$TESTCELL" run "$@"
   code=$?
   [ "$worst" -ne 0 ] || worst=$code
-  case $code in 130|143) exit "$code" ;; esac
+  case $code in 129|130|143) exit "$code" ;; esac
 }}}}
 """
 
@@ -54,9 +56,14 @@ def arguments(batch: Sequence[Decision]) -> list[str]:
     return [*words, "--limit", ",".join(["all", *(f"!{node}" for node in batch[0].avoid)])] if batch[0].avoid else words
 
 
-def script(batches: Sequence[Sequence[Decision]], project: str, options: Sequence[str]) -> str:
-    """Return a shell script that runs the batches one after the other. options: of `testcell run`, for each of them."""
-    lines = [_HEAD.format(project=shlex.quote(project))]
+def script(
+    batches: Sequence[Sequence[Decision]], project: str, options: Sequence[str], program: str = "testcell"
+) -> str:
+    """Return a shell script that runs the batches one after the other.
+
+    options: of `testcell run`, for each of them; program: what runs them, since the shell of a timer has no path to it.
+    """
+    lines = [_HEAD.format(project=shlex.quote(project), program=shlex.quote(program))]
     for number, batch in enumerate(batches, 1):
         lines.append(f"\n# {number} of {len(batches)}\n")
         lines += [f"# {_line(one)}\n" for one in batch]

@@ -116,7 +116,7 @@ def _decide(case: Case, what: Diagnosis, known: Known) -> Decision | None:
     if model in known.config.retry_strategy.skip_models:
         return decision("leave", f"model {model} is in skip_models")
     rule: Callable[[Case, Diagnosis, Known], dict[str, Any]] = _RULES[what.state]
-    made = _off_broken_nodes(decision(**rule(case, what, known)), known)
+    made = _if_here(_off_broken_nodes(decision(**rule(case, what, known)), known))
     return _with_its_run(made, what) if made.action == "needs_person" else made
 
 
@@ -126,22 +126,40 @@ def _with_its_run(decision: Decision, what: Diagnosis) -> Decision:
     return replace(decision, reason=f"{decision.reason}; see run {tried[-1]}") if tried else decision
 
 
+def _if_here(decision: Decision) -> Decision:
+    """Return the decision; a case that nobody can run here is left to a person, since it would keep its whole batch from running."""
+    if decision.case.here or decision.action not in (*RERUNS, "wait"):
+        return decision
+    reason = (
+        f"{decision.reason}; but no scenario of this project has it, or that cannot be read; next: testcell validate"
+    )
+    return replace(decision, action="needs_person", reason=reason, delay_s=0.0, avoid=(), held=False)
+
+
 def _off_broken_nodes(decision: Decision, known: Known) -> Decision:
     """Return the decision with the broken nodes among those to avoid; a case that cannot do without one of them waits."""
     if decision.action not in RERUNS or not known.broken:
-        return decision
+        return _among_usable(decision, known)
     needed = sorted(set(decision.case.pinned).intersection(known.broken))
     if needed:
         reason = f"{decision.reason}; {', '.join(needed)}, which it needs, is broken"
         return replace(decision, action="wait", reason=reason, held=True)
     if not decision.case.movable:
-        return decision
+        return _among_usable(decision, known)
     avoid = tuple(dict.fromkeys((*decision.avoid, *known.broken)))
     if not set(known.usable).difference(avoid):
         return replace(
             decision, action="wait", reason=f"{decision.reason}; no node is left that is not broken", held=True
         )
-    return replace(decision, avoid=avoid)
+    return _among_usable(replace(decision, avoid=avoid), known)
+
+
+def _among_usable(decision: Decision, known: Known) -> Decision:
+    """Return a rerun without nodes to avoid that are not in the inventory: nothing runs there, and `run --limit` refuses them."""
+    if decision.action not in RERUNS or set(known.usable).issuperset(decision.avoid):
+        return decision
+    avoid = tuple(node for node in decision.avoid if node in known.usable)
+    return replace(decision, action=decision.action if avoid else "rerun", avoid=avoid)
 
 
 def _say(action: str, reason: str, **more: Any) -> dict[str, Any]:

@@ -78,6 +78,7 @@ class Case:
     counts: its verdicts within the window. recent: its newest attempts, oldest first, where they are worth a look.
     pinned: nodes that its scenario names, so that it cannot be moved away from them; movable: it may run elsewhere.
     changed_at: Unix time of the last change of its scenario, 0 where that is not known. typical_s: how long an attempt takes.
+    here: its scenario is in this project and can be read, so that it can be run.
     """
 
     id: int
@@ -92,6 +93,7 @@ class Case:
     movable: bool = False
     changed_at: float = 0.0
     typical_s: float = 0.0
+    here: bool = True
 
     @property
     def title(self) -> str:

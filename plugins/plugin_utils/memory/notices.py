@@ -22,7 +22,7 @@ def notices(facts: Facts, around: Surroundings, unreadable: Sequence[str] = ()) 
     shared = sorted(around.disturbances.values(), key=lambda one: one.at)
     return [
         *(
-            f"scenario {name} cannot be read, so its cases are taken as they were; next: testcell validate {name}"
+            f"scenario {name} cannot be read, so its cases are taken as they were; next: testcell validate"
             for name in unreadable
         ),
         *(_of_node(name, at, facts) for name, at in sorted(around.broken.items())),

@@ -74,7 +74,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Sources:
-    """What the database does not know. wanted: by scenario and name; nodes: those that may be given a case, in order."""
+    """What the database does not know. wanted: by scenario and name, {} where no scenario was looked at.
+
+    nodes: those that may be given a case, in order.
+    """
 
     wanted: Mapping[tuple[str, str], Wanted] = field(default_factory=dict)
     nodes: tuple[str, ...] = ()
@@ -123,6 +126,7 @@ def _case(
         movable=known.movable if known else False,
         changed_at=changes.get(scenario, 0.0),
         typical_s=times[len(times) // 2] if times else known.estimated_s if known else 0.0,
+        here=known is not None or not sources.wanted,
     )
 
 

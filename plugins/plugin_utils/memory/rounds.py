@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
@@ -166,6 +166,17 @@ def end_run(store: Store, key: str, state: str) -> None:
     store.transact(lambda connection: connection.execute(table.update().where(table.c.key == key).values(state=state)))
 
 
+def forget_run(store: Store, key: str) -> None:
+    """Take back a run that did not begin: it counts against no budget, and its id is free."""
+    table, steps = schema.upkeep_runs, schema.upkeep_steps
+
+    def work(connection: sa.Connection) -> None:
+        connection.execute(steps.delete().where(steps.c.run_key == key))
+        connection.execute(table.delete().where(table.c.key == key))
+
+    store.transact(work)
+
+
 def begun(store: Store) -> list[UpkeepRun]:
     """Return the runs that maintenance of this machine began and did not see the end of, oldest first."""
     table, rounds = schema.upkeep_runs, schema.upkeep_rounds
@@ -187,6 +198,17 @@ def last(store: Store, sort: str = "") -> Round | None:
     with store.read() as connection:
         row = connection.execute(text.where(table.c.sort == sort) if sort else text).first()
     return None if row is None else Round(*row)
+
+
+def as_it_is(store: Store, found: Round) -> Round:
+    """Return a round as it is now: one that goes on by the database, and whose process is proved dead, was interrupted."""
+    if found.state != RUNNING or store.place.file is None:
+        return found
+    try:
+        who = (store.results_dir / LOCK).read_text(errors="replace").strip()
+    except OSError:
+        return found
+    return replace(found, state=INTERRUPTED) if owner.is_alive(who) is False else found
 
 
 def set_aside(store: Store, case: Case, *, by: str, reason: str, days: float) -> None:

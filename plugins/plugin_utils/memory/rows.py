@@ -286,11 +286,17 @@ def _outcome(run: _Run, fields: Fields, facts: Fields) -> dict[str, Any]:
         Fields(fields.mapping(name), fields.path, run.problems, (*fields.at, name))
         for name in ("control", "result", "failure")
     )
+    verdict, oks = (
+        fields.choice("verdict", VERDICTS) or INVALID,
+        {"control": control.flag("ok"), "result": result.flag("ok")},
+    )
+    if verdict == "pass" and False in oks.values():
+        wrong = " and ".join(f"{name}.ok" for name, ok in oks.items() if ok is False)
+        fields.refuse("verdict", f"is 'pass' beside {wrong} false; a pass needs both")
     reasons = [clean(reason) for reason in items(fields.data.get("reasons")) if isinstance(reason, str)]
     return {
-        "verdict": fields.choice("verdict", VERDICTS) or INVALID,
-        "control_ok": control.flag("ok"),
-        "result_ok": result.flag("ok"),
+        "verdict": verdict,
+        **{f"{name}_ok": ok for name, ok in oks.items()},
         **{name: failure.words(name) or "" for name in ("error_kind", "owner", "step", "node", "service", "rule")},
         "message": failure.words("message") or next(iter(reasons), ""),
         "retriable": failure.flag("retriable"),

@@ -33,6 +33,11 @@ class Scope:
     sorts: tuple[str, ...] = (FAILED, MISSING)
     labels: Choice = field(default_factory=lambda: Choice({}))
 
+    @property
+    def chooses(self) -> bool:
+        """Return whether models or labels are named."""
+        return bool(self.models or self.labels.labels or self.labels.words)
+
     def takes(self, decision: Decision) -> bool:
         """Return whether a decision is wanted."""
         model = decision.case.labels.get("model", "")
@@ -76,6 +81,12 @@ class Survey:
         return [
             (case, what) for case, what in self.found if case.id in meant and what.state not in ("passing", "retired")
         ]
+
+    def check(self, scope: Scope) -> None:
+        """Raise InputError for a model that no case has, and for labels that no case goes by."""
+        for model in scope.models:
+            choice.chosen(self.facts.cases, Choice({analysis.DEFAULT_BY[0]: (model,)}))
+        choice.chosen(self.facts.cases, scope.labels)
 
     def missed(self) -> list[Group]:
         """Return the groups of models that miss a threshold: less complete than is asked for, or failing more."""

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,9 @@ from testcell.exits import Exit
 if TYPE_CHECKING:
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.classify.decide import Result
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.classify.rules import Rules
+
+    # The number of a line, from 1, and what it says.
+    Numbered = tuple[int, Result]
 
 STDIN = "-"
 PIECE_BYTES = 1 << 20
@@ -62,11 +66,11 @@ def classify(
     known = _rules(settings, rules)
     with ExitStack() as opened:
         stream = _open(ctx, file, opened)
-        head = stream.readline(HEAD_BYTES)
+        head = stream.readline(HEAD_BYTES).removeprefix(codecs.BOM_UTF8)
         if reading is Reading.lines or (reading is Reading.auto and _is_lines(head)):
             _tell(settings, _each(chain([head], iter(partial(stream.readline), b"")), known, file))
         else:
-            _tell(settings, [_whole(chain([head], iter(partial(stream.read, PIECE_BYTES), b"")), known)])
+            _tell(settings, [(1, _whole(chain([head], iter(partial(stream.read, PIECE_BYTES), b"")), known))])
 
 
 def _rules(settings: Settings, files: list[Path] | None) -> Rules:
@@ -114,12 +118,13 @@ def _whole(pieces: Iterable[bytes], known: Rules) -> Result:
     return decide.decide(scanner.finish())
 
 
-def _each(lines: Iterable[bytes], known: Rules, file: str) -> Iterator[Result]:
+def _each(lines: Iterable[bytes], known: Rules, file: str) -> Iterator[Numbered]:
+    """Yield the number of each line that is not empty, and what it says."""
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.classify import decide
 
     for number, line in enumerate(lines, 1):
         if line.strip():
-            yield decide.classify(_text(line, number, file), rules=known)
+            yield number, decide.classify(_text(line, number, file), rules=known)
 
 
 def _text(line: bytes, number: int, file: str) -> str:
@@ -145,14 +150,14 @@ def _text(line: bytes, number: int, file: str) -> str:
     return str(entry["text"])
 
 
-def _tell(settings: Settings, results: Iterable[Result]) -> None:
+def _tell(settings: Settings, results: Iterable[Numbered]) -> None:
     """Write each result as soon as it is known, or all of them as a table."""
     if settings.form == Format.json.value and settings.target is None:
-        for result in results:
+        for _, result in results:
             output.write_pieces([json.dumps(_document(result), ensure_ascii=False) + "\n"])
         return
     found = list(results)
-    settings.emit([_document(result) for result in found], _human(found))
+    settings.emit([_document(result) for _, result in found], _human(found))
 
 
 def _document(result: Result) -> dict[str, Any]:
@@ -161,15 +166,15 @@ def _document(result: Result) -> dict[str, Any]:
     return {key: value for key, value in result.as_dict().items() if key in always or value}
 
 
-def _human(results: list[Result]) -> Callable[[], list[Part]]:
+def _human(results: list[Numbered]) -> Callable[[], list[Part]]:
     def parts() -> list[Part]:
         if len(results) == 1:
-            return _one(results[0])
+            return _one(results[0][1])
         rows = [
             (str(number), one.error_kind, "yes" if one.retriable else "no", one.owner, one.rule, _first(one))
-            for number, one in enumerate(results, 1)
+            for number, one in results
         ]
-        unknown = sum(one.error_kind == "unknown" for one in results)
+        unknown = sum(one.error_kind == "unknown" for _, one in results)
         note = f"{unknown} of {len(results)} unknown" if results else "nothing to classify"
         return [Table(("line", "error_kind", "retry", "owner", "rule", "evidence"), rows, note=note)]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from testcell.cli import upkeep, upkeep_screen
-from testcell.cli.errors import CliError
+from testcell.cli.errors import CliError, usage
 from testcell.cli.output import Table
 from testcell.cli.settings import FormatOption, OutputOption, ResultsDirOption, of
 from testcell.exits import Exit
@@ -49,6 +49,12 @@ def add(
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import rounds
 
     settings = of(ctx, form)
+    for option, value in (("--owner", owner), ("--reason", reason)):
+        if not value.strip():
+            usage(
+                ctx,
+                f"Invalid value for '{option}': it is empty; name who answers for the case, and why it is set aside",
+            )
     with upkeep.desk(settings, where, None, without_nodes=True) as work:
         found = _case(work.look(), case)
         rounds.set_aside(work.store, found, by=owner, reason=reason, days=days)

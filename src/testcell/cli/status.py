@@ -65,6 +65,8 @@ def _page(document: dict[str, Any]) -> Table:
     told = {
         name: value for name, value in document["maintenance"].items() if name not in ("groups", "missed", "notices")
     }
+    if told.get("last_round"):
+        told["last_round"] = _round(told["last_round"])
     return Table(("what", "state"), [(k, _words(v)) for k, v in {**shown, "maintenance": told}.items()])
 
 
@@ -86,7 +88,7 @@ def _maintenance(
         tables += upkeep_screen.notices(seen.notices)
     return {
         "configuration": work.config.file or "built-in",
-        "last_round": None if last is None else last.as_dict(),
+        "last_round": None if last is None else rounds.as_it_is(work.store, last).as_dict(),
         "decisions": dict(Counter(decision.action for decision in seen.decisions).most_common()),
         "next_step": _next_step([decision.action for decision in seen.decisions]),
         "missed": [dict(group.labels) for group in seen.missed()],
@@ -100,7 +102,7 @@ def _round(last: dict[str, Any]) -> str:
     from testcell.cli import upkeep_screen
 
     report = f", report {last['report']}" if last["report"] else ""
-    return f"{last['sort']} at {upkeep_screen.moment(last['started_at'])}, {last['state']}{report}"
+    return f"{last['sort']} at {upkeep_screen.moment(last['started_at'])} UTC, {last['state']}{report}"
 
 
 def _next_step(actions: Sequence[str]) -> str:

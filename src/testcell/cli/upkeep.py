@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,6 +73,12 @@ class Desk:
         catalog = inputs.scenarios(self.settings.project(), self.wanted)
         nodes = self.found.names or ["local"]
         return survey.survey(self.store, self.config, catalog.scenarios, tuple(catalog.broken), nodes)
+
+    def check(self, scope: Scope) -> None:
+        """Refuse models and labels that no case has, exit code 2: a round for a misspelled one would do nothing each time."""
+        if scope.chooses:
+            seen = self.look()
+            inputs.checked(lambda: seen.check(scope))
 
 
 @contextmanager
@@ -147,6 +154,7 @@ def maintain(
     given = extra.parse(ctx, variables)
     scope = _scope(labels, auto, incremental, models)
     with desk(settings, where, inventory, threshold) as work:
+        work.check(scope)
         if dry_run:
             _show_decisions(settings, work.look(), scope)
             return
@@ -177,7 +185,7 @@ def retest(
         wanted = survey.decisions_of(seen, _scope(labels, False, False, None))
         found = batches.split(wanted, work.config.auto_retest.batch_size)
         options = [*_inventory_words(work.found), "--results-dir", str(work.results)]
-    _write_script(path, batches.script(found, str(settings.project().root), options), batches.MARK)
+    _write_script(path, batches.script(found, str(settings.project().root), options, _program()), batches.MARK)
     count = sum(map(len, found))
     document = {"script": str(path), "runs": len(found), "cases": count}
     next_step = str(path) if count else "testcell incomplete"
@@ -206,6 +214,7 @@ def monitor(
 
     def once() -> bool:
         with desk(settings, where, inventory, threshold) as work:
+            work.check(scope)
             began.append(time.time())
             document, code = one_round(work, scope, given, remembered.MONITOR, stop)
         for line in document["notices"]:
@@ -311,25 +320,41 @@ def _write_report(results: Path, document: Mapping[str, Any], began: float) -> P
     stamp = time.strftime("%Y%m%d_%H%M%S", time.localtime(began))
     for number in range(1, 1000):
         path = results / f"auto_maintenance_report_{stamp}{'' if number == 1 else f'_{number}'}.json"
-        try:
-            with path.open("x", encoding="utf-8") as stream:
-                json.dump(document, stream, indent=1, ensure_ascii=False)
-        except FileExistsError:
-            continue
-        return path
+        if not os.path.lexists(path):
+            _write_whole(path, json.dumps(document, indent=1, ensure_ascii=False), 0o666)
+            return path
     raise CliError(f"a thousand reports are named {stamp} already in {results}")
 
 
 def _write_script(path: Path, text: str, mark: str) -> None:
     """Write a script that can be run; a file that is no such script of ours is left alone."""
-    if path.is_symlink() or (path.exists() and mark not in path.read_text(errors="replace")[:200]):
+    known = path.is_file() and not path.is_symlink() and mark in path.read_text(errors="replace")[:200]
+    if os.path.lexists(path) and not known:
         raise CliError(
             f"{path} exists, and is no script of `testcell retest`; name another one with --script", Exit.USAGE
         )
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
+    _write_whole(path, text, 0o777)
+
+
+def _write_whole(path: Path, text: str, mode: int) -> None:
+    """Write a file that has its name when it is whole; CliError where that cannot be done, and what was there stays."""
+    begun = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+        os.rename(begun, path)
+    except OSError as exc:
+        raise CliError(f"{path}: cannot be written: {exc.strerror}") from None
+    finally:
+        with suppress(OSError):
+            begun.unlink(missing_ok=True)
+
+
+def _program() -> str:
+    """Return the `testcell` beside the Python that runs this, or the one on the path where there is none."""
+    path = Path(sys.executable).with_name("testcell")
+    return str(path) if os.access(path, os.X_OK) else path.name
 
 
 def _inventory_words(found: Inventory) -> list[str]:
@@ -339,7 +364,10 @@ def _inventory_words(found: Inventory) -> list[str]:
 def _scope(labels: Sequence[str] | None, auto: bool, incremental: bool, models: Sequence[str] | None) -> Scope:
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import survey
 
-    return survey.scope(auto, incremental, models or (), _choice(labels))
+    found = survey.scope(auto, incremental, models or (), _choice(labels))
+    if models and not found.models:
+        raise CliError("--models names no model; name one, or leave the option out for all", Exit.USAGE)
+    return found
 
 
 def _choice(labels: Sequence[str] | None) -> Any:
@@ -359,6 +387,8 @@ def _show_decisions(settings: Settings, seen: Survey, scope: Scope) -> None:
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import survey
 
     wanted = survey.decisions_of(seen, scope)
+    if not seen.config.auto_retest.enabled:
+        output.note(f"{seen.config.file}: auto_retest.enabled is false, so that none of this is run")
     document = [decision.as_dict() for decision in wanted]
     settings.emit(document, lambda: [upkeep_screen.decisions(wanted), *upkeep_screen.notices(seen.notices)])
 
@@ -374,7 +404,10 @@ def _page(document: Mapping[str, Any]) -> list[Part]:
         for one in document["missed"]
     ]
     parts += upkeep_screen.notices(document["notices"])
-    counts = f"{len(document['reruns'])} case(s) run again in {len(document['runs'])} run(s), {len(document['set_aside'])} set aside"
+    refused = [one for one in document["runs"] if one["said"]]
+    parts += [Line(f"run {one['run_id']} did not begin: {one['said'].splitlines()[0]}", "yellow") for one in refused]
+    made = len(document["runs"]) - len(refused)
+    counts = f"{len(document['reruns'])} case(s) run again in {made} run(s), {len(document['set_aside'])} set aside"
     return [*parts, counts, f"report: {document['report']}"]
 
 

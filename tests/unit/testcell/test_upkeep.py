@@ -86,6 +86,24 @@ def test_a_storm_is_stopped(store):
     assert len(runner.batches) == upkeep.STORM and "brought no answer" in done.stopped
 
 
+class Refusals(Outcomes):
+    """Runs that do not begin."""
+
+    def run(self, run, batch):
+        self.batches.append([one.case.name for one in batch])
+        return upkeep.Ended(run.run_id, "", 3, "one error, nothing was run:\nscenarios/s/metadata.yml:1:1: wrong")
+
+
+def test_a_run_that_did_not_begin_has_run_no_case_again_and_costs_no_budget(store):
+    nights(store, {f"c{n}": "ssh_timeout" for n in range(3)})
+    runner = Refusals(store)
+    done = maintain(store, runner)
+    assert sorted(*runner.batches) == ["c0", "c1", "c2"] and done.carried_out == [] and done.runs[0].code == 3
+    assert (done.after.facts.effort.day_reruns, done.after.facts.effort.reruns_s) == (0, {})
+    made = maintain(store, Outcomes(store))
+    assert len(made.carried_out) == made.after.facts.effort.day_reruns == 3
+
+
 def test_auto_retest_that_is_off_runs_nothing(store):
     nights(store, {"a": "ssh_timeout"})
     runner = Outcomes(store)

@@ -39,6 +39,20 @@ def test_each_json_line_gives_one_in_the_same_order(tmp_path: Path, cli: Cli) ->
     assert "2 of 4 unknown" in table.out and "ssh_hostkey" in table.out
 
 
+def test_json_lines_of_a_program_that_writes_a_byte_order_mark_are_json_lines(tmp_path: Path, cli: Cli) -> None:
+    path = put(tmp_path, b'\xef\xbb\xbf{"text": "all is well"}\n{"text": "Host key verification failed."}\n')
+    kinds = [json.loads(line)["error_kind"] for line in cli("classify", path, "--format", "json").out.splitlines()]
+    assert kinds == ["unknown", "ssh_hostkey"]
+
+
+def test_a_table_has_the_numbers_of_the_lines_also_after_an_empty_one(tmp_path: Path, cli: Cli) -> None:
+    path = put(tmp_path, '{"text": "a"}\n\n{"text": "Host key verification failed."}\n')
+    assert [line.split()[:2] for line in cli("classify", path).out.splitlines()[1:3]] == [
+        ["1", "unknown"],
+        ["3", "ssh_hostkey"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

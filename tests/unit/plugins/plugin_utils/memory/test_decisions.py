@@ -72,6 +72,16 @@ SINGLE = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "words", ["", "pass skipped", "pass ssh_timeout", "pass engine_dead", "pass ssh_timeout@n2 ssh_timeout@n2+"]
+)
+def test_a_case_that_nobody_can_run_here_keeps_no_others_from_being_run(words):
+    found = only(case(words, here=False))
+    assert (found.action, found.avoid, found.delay_s) == ("needs_person", (), 0.0)
+    assert "no scenario of this project has it, or that cannot be read; next: testcell validate" in found.reason
+    assert only(case(words)).action in ("rerun", "rerun_elsewhere", "wait")
+
+
 @pytest.mark.parametrize(("words", "want", "action", "reason"), SINGLE, ids=[row[0] or "never run" for row in SINGLE])
 def test_a_case_gets_what_can_help_it(words, want, action, reason):
     one = case(words)
@@ -140,6 +150,22 @@ def test_a_node_on_which_all_cases_fail_is_avoided_until_cases_pass_there(broken
     one = case("pass disk_full@n1")
     found = only(one, nodes={"n1": broken, **others})
     assert (found.action, found.avoid) == (action, avoid), found.reason
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "want"),
+    [
+        ("pass disk_full@n1", {}, ("rerun", ())),
+        ("", {}, ("rerun", ())),
+        ("", {"n2": facts.Node("n2", last_blamed=LONG_AGO)}, ("rerun", ("n2",))),
+        ("pass disk_full@n1", {"n2": facts.Node("n2", last_blamed=LONG_AGO)}, ("rerun_elsewhere", ("n2",))),
+    ],
+)
+def test_a_broken_node_that_was_taken_out_of_the_inventory_need_not_be_avoided(words, more, want):
+    """`run --limit '!n1'` and `-e avoid_nodes=n1` refuse a node that there is not."""
+    gone = facts.Node("n1", failed=9, last_failure=LONG_AGO, last_blamed=LONG_AGO, usable=False)
+    found = only(case(words), nodes={"n1": gone, **more})
+    assert (found.action, found.avoid) == want, found.reason
 
 
 def test_a_broken_node_is_avoided_by_cases_that_failed_for_another_reason():

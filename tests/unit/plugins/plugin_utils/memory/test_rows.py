@@ -147,6 +147,12 @@ WRONG = {
     "no-mapping": ({"cases__0__control": [1]}, "cases[0].control", "is [1]; expected a mapping"),
     "missing": ({"cases__0__scenario": KeyError}, "cases[0].scenario", "is missing; expected text"),
     "endless-seconds": ({"cases__0__seconds": 1e300}, "cases[0].seconds", "is 1e+300; expected seconds from 0 to"),
+    "pass-of-a-failed-test": ({"cases__0__result__ok": False}, "cases[0].verdict", "is 'pass' beside result.ok false"),
+    "pass-of-a-failed-cell": (
+        {"cases__0__control__ok": False},
+        "cases[0].verdict",
+        "is 'pass' beside control.ok false",
+    ),
     "escape": ({"cases__0__scenario": "../../etc"}, "cases[0].scenario", "leads out of the run's folder"),
 }
 
