@@ -19,14 +19,13 @@ from .results import RunRow, is_pinned, list_runs, names_itself, run_folders
 
 DAY_S = 86_400.0
 DOOMED = ".removing."
-GOOD = frozenset({"pass", "flaky"})
 
 
 @dataclass(frozen=True)
 class Policy:
     """Which runs may go: those older than days, all but the newest `keep`, or the oldest until max_bytes hold the rest.
 
-    failed_days: runs that did not pass stay for this long instead.
+    failed_days: runs that did not simply pass, flaky ones too, stay for this long instead.
     """
 
     days: float | None = None
@@ -36,7 +35,7 @@ class Policy:
 
     def days_of(self, row: RunRow) -> float:
         """Return for how many days a run stays whatever else is said of it."""
-        if self.failed_days is not None and row.verdict not in GOOD:
+        if self.failed_days is not None and row.verdict != "pass":
             return self.failed_days
         return 0.0 if self.days is None else self.days
 

@@ -257,6 +257,13 @@ def test_a_policy_lets_these_go(tmp_path: Path, policy: dict[str, Any], gone: st
     assert {name[7] for name in names(tmp_path)} == set("1234") - set(gone)
 
 
+@pytest.mark.parametrize("verdict", ["fail", "error", "invalid", "no_data", "flaky", "cancelled"])
+def test_what_did_not_pass_at_once_stays_as_what_did_not_pass(tmp_path: Path, verdict: str) -> None:
+    make_run(tmp_path, "20260101_000000", age_days=40, verdict="pass")
+    make_run(tmp_path, "20260102_000000", age_days=40, verdict=verdict)
+    assert [row.verdict for row in clean(tmp_path, days=25, failed_days=60).removed] == ["pass"]
+
+
 def test_a_run_that_stays_makes_others_go_for_the_room(tmp_path: Path) -> None:
     for run_id, age, verdict in FOUR:
         make_run(tmp_path, run_id, age_days=age, verdict=verdict)
