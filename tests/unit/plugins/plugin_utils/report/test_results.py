@@ -310,3 +310,15 @@ def test_an_interrupted_cleaning_is_finished_by_the_next(tmp_path: Path) -> None
         os.utime(tmp_path / name, (NOW - age_s,) * 2)
     clean(tmp_path, days=7)
     assert names(tmp_path) == {".removing.mine", ".unpacking-new"}
+
+
+def test_what_a_killed_archive_has_left_goes_with_the_next_cleaning(tmp_path: Path) -> None:
+    old = ".20260101_000000.tar.gz.abc"
+    kept = {".20260101_000000_2.tar.gz.new", ".mine.tar.gz.abc", "20260101_000000.tar.gz"}
+    for name in (old, *kept):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (NOW - (60 if name.endswith("new") else 2 * DAY),) * 2)
+    clean(tmp_path, days=0, dry_run=True)
+    assert names(tmp_path) == {old, *kept}
+    clean(tmp_path, days=0)
+    assert names(tmp_path) == kept
