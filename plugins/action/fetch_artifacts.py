@@ -69,7 +69,9 @@ options:
     default: true
 attributes:
   check_mode:
-    description: Says how many files and bytes there are; nothing is written on the controller.
+    description:
+      - Says how many files and bytes there are, what would be refused or is missing, and whether anything would come.
+      - Nothing is written on the controller.
     support: full
 """
 
@@ -162,11 +164,11 @@ class ActionModule(NodeAction):
         super().run(tmp, task_vars)
         _, checked = self.validate_argument_spec(OPTIONS)
         args = plain(checked)
-        wrong = _wrong(args)
+        destination = Path(self._loader.path_dwim(args["dest"]))
+        wrong = _wrong(args, destination)
         if wrong:
             return {"failed": True, "changed": False, "msg": wrong, "error_kind": "config_invalid"}
         variables = task_vars or {}
-        destination = Path(self._loader.path_dwim(args["dest"]))
         patterns = tuple(f"{text}**" if text.endswith("/") else text for text in args["patterns"])
         wanted = Wanted(destination, {"base": args["src"]}, patterns, args["max_files"], args["max_bytes"])
         policy = Policy(args["retries"], args["timeout"], args["integrity"], args["compress"])
@@ -192,10 +194,14 @@ class ActionModule(NodeAction):
         return {**result, "msg": told(result["transfer"])}, failure
 
 
-def _wrong(args: dict[str, Any]) -> str:
-    """Return why the arguments cannot be used, "" when they can."""
+def _wrong(args: dict[str, Any], destination: Path) -> str:
+    """Return why the arguments cannot be used, "" when they can. destination: the path that dest stands for."""
     if not args["src"].startswith("/"):
         return f"src is {args['src']!r}; it must be an absolute path on the node"
+    if not args["dest"].strip("/."):
+        return f"dest is {args['dest']!r}; it must name a folder of its own on the controller, such as `logs/NODE`"
+    if destination.is_symlink() or (destination.exists() and not destination.is_dir()):
+        return f"dest is {args['dest']!r}, which is a link or a file; it must be a folder or absent: name another one"
     if not args["patterns"]:
         return "patterns is empty; at least one is needed"
     out = [name for name, (least, most) in RANGES.items() if not least <= args[name] <= most]

@@ -13,9 +13,9 @@ from typing import Any
 
 from ..node.client import NodeClient
 from ..run import atomic
-from . import partial
+from . import here, partial
 from .bring import Bringing, Brought
-from .policy import Failure, Policy
+from .policy import FULL, Failure, Policy
 from .preview import plan
 from .transfer import Fetched, Transfer, Wanted, speeds
 
@@ -31,9 +31,18 @@ def manifest_of(destination: Path) -> Path:
 def preview(client: NodeClient, wanted: Wanted, policy: Policy) -> dict[str, Any]:
     """Return what `fetch` would bring, as far as that is known before; nothing is written. Raise what it fails with."""
     found = plan(client, wanted, policy)
-    listed = partial.read(manifest_of(wanted.destination)).get("files")
-    same = len(listed) == found["files"] if isinstance(listed, list) else not found["files"]
-    return {**found, "changed": not same, "refused": [], "missing": []}
+    told = {key: found[key] for key in ("files", "bytes", "refused", "missing")}
+    return {**told, "changed": _would_change(client, wanted, policy, found["files"])}
+
+
+def _would_change(client: NodeClient, wanted: Wanted, policy: Policy, files: int) -> bool:
+    """Return whether `fetch` would put something in place; files: how many there are on the node."""
+    path = manifest_of(wanted.destination)
+    if not (wanted.destination.is_dir() and path.exists()):
+        return True
+    algorithms = speeds() if policy.integrity == FULL else {}
+    _, have = here.proved(wanted.destination, partial.read(path).get("files"), algorithms)
+    return bool(plan(client, wanted, policy, have.values())["same"] < files)
 
 
 def fetch(client: NodeClient, wanted: Wanted, policy: Policy, node: str) -> tuple[dict[str, Any], Failure | None]:
@@ -45,6 +54,9 @@ def fetch(client: NodeClient, wanted: Wanted, policy: Policy, node: str) -> tupl
     transfer = Transfer(wanted, policy, speeds(), listed, prepare=attrgetter("lines"))
     brought = Bringing(client, policy).bring([transfer])
     (fetched,) = brought.fetched
+    kept = partial.folder_of(wanted.destination)
+    if not kept.exists():
+        manifest_of(kept).unlink(missing_ok=True)
     failure = next(iter(brought.failures), None)
     return _result(wanted, fetched, brought, node), failure
 
@@ -63,10 +75,17 @@ def _result(wanted: Wanted, fetched: Fetched, brought: Brought, node: str) -> di
         return {**found, "changed": False, "manifest": ""}
     facts = {key: value for key, value in found.items() if key != "files"}
     content = {"schema_version": partial.SCHEMA, "node": node, "source": dict(wanted.base), **facts}
-    rewritten = fetched.changed or not path.exists()
+    rewritten = fetched.changed or not _says(partial.read(path), content, len(fetched.files))
     if rewritten:
         atomic.write_bytes(path, _document(content, fetched.lines))
     return {**found, "changed": rewritten, "manifest": str(path)}
+
+
+def _says(written: Mapping[str, Any], content: Mapping[str, Any], files: int) -> bool:
+    """Return whether a manifest that is here says what would be written now, whatever the transfers took."""
+    listed = written.get("files")
+    alike = all(written.get(key) == value for key, value in content.items() if key != "transfer")
+    return alike and isinstance(listed, list) and len(listed) == files
 
 
 def _document(content: Mapping[str, Any], files: Sequence[str]) -> bytes:

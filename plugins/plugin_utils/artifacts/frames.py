@@ -158,3 +158,21 @@ def rows(payload: memoryview) -> Sequence[Any]:
     """Return the JSON list of a payload."""
     found: list[Any] = decoded(payload, list)
     return found
+
+
+def refusals(payload: memoryview) -> list[dict[str, str]]:
+    """Return what a node refuses to send, {path, kind, why} each."""
+    found = []
+    for one in rows(payload):
+        if not isinstance(one, dict) or not all(isinstance(one.get(key), str) for key in ("path", "kind", "why")):
+            raise corrupt("what the node refused has another form")
+        found.append({key: one[key] for key in ("path", "kind", "why")})
+    return found
+
+
+def patterns(payload: memoryview) -> list[str]:
+    """Return the patterns without a match."""
+    found = list(rows(payload))
+    if not all(isinstance(one, str) for one in found):
+        raise corrupt("what is missing has another form")
+    return found

@@ -16,7 +16,7 @@ from ...module_utils.cellnode.beside import Beside
 from ...module_utils.cellnode.context import os_error_kind
 from ..node.own_stream import hand_over
 from .errors import ArtifactError, corrupt
-from .frames import Entry, Reader, decoded, entry, failure, rows, unpacked, whole
+from .frames import Entry, Reader, decoded, entry, failure, patterns, refusals, rows, unpacked, whole
 from .hashes import installed
 from .staging import Large, NameTaken, Staging, split
 
@@ -349,18 +349,12 @@ class Receiver:
 
     def _take_refused(self, flags: int, payload: memoryview) -> None:
         self._tell(payload)
-        for one in rows(payload):
-            if not isinstance(one, dict) or not all(isinstance(one.get(key), str) for key in ("path", "kind", "why")):
-                raise corrupt("what the node refused has another form")
-            self._refused.append({key: one[key] for key in ("path", "kind", "why")})
+        self._refused += refusals(payload)
         _check_number(self._refused)
 
     def _take_missing(self, flags: int, payload: memoryview) -> None:
         self._tell(payload)
-        found = rows(payload)
-        if not all(isinstance(one, str) for one in found):
-            raise corrupt("what is missing has another form")
-        self._missing += found
+        self._missing += patterns(payload)
         _check_number(self._missing)
 
     def _take_end(self, flags: int, payload: memoryview) -> None:

@@ -252,7 +252,7 @@ class Transfer:
         destination = self.wanted.destination
         if size and size + reserve.TO_FINISH_BYTES > reserve.free_bytes(destination):
             said = reserve.shortage(destination, size + reserve.TO_FINISH_BYTES)
-            raise ArtifactError("disk_full", f"files stay on the node, {said}", [])
+            raise ArtifactError("disk_full", f"nothing more is taken from the node: {said}", [])
 
     def _moved(self) -> tuple[Entry, ...]:
         """Give files their places below the destination, and return their entries with these."""

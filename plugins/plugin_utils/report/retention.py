@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +21,13 @@ from .results import RunRow, is_pinned, list_runs, names_itself, run_folders
 
 DAY_S = 86_400.0
 DOOMED = ".removing."
-GOOD = frozenset({"pass", "flaky"})
 
 
 @dataclass(frozen=True)
 class Policy:
     """Which runs may go: those older than days, all but the newest `keep`, or the oldest until max_bytes hold the rest.
 
-    failed_days: runs that did not pass stay for this long instead.
+    failed_days: runs that did not simply pass, flaky ones too, stay for this long instead.
     """
 
     days: float | None = None
@@ -36,7 +37,7 @@ class Policy:
 
     def days_of(self, row: RunRow) -> float:
         """Return for how many days a run stays whatever else is said of it."""
-        if self.failed_days is not None and row.verdict not in GOOD:
+        if self.failed_days is not None and row.verdict != "pass":
             return self.failed_days
         return 0.0 if self.days is None else self.days
 
@@ -147,13 +148,23 @@ def remove(results_dir: Path, run_dir: Path) -> str:
 
 
 def _finish_interrupted(results_dir: Path, now: float) -> None:
-    """Remove what an interrupted cleaning had already renamed, and what is left of archives that were never unpacked."""
+    """Remove what an interrupted cleaning had renamed, and what is left of archives that were never finished or unpacked."""
     for path in results_dir.glob(f"{archive.STAGING}*") if results_dir.is_dir() else ():
         if path.is_dir() and not path.is_symlink() and now - path.stat().st_mtime > DAY_S:
             shutil.rmtree(path, ignore_errors=True)
+    for path in results_dir.glob(f".*{archive.SUFFIX}.*") if results_dir.is_dir() else ():
+        with suppress(FileNotFoundError):  # it has been finished now
+            _drop_unfinished(path, now)
     for path in results_dir.glob(f"{DOOMED}*") if results_dir.is_dir() else ():
         if RUN_ID.fullmatch(path.name[len(DOOMED) :]) and path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _drop_unfinished(path: Path, now: float) -> None:
+    """Remove a file that was to become the archive of a run and has long not been written to."""
+    facts, run_id = path.lstat(), path.name[1:].partition(archive.SUFFIX)[0]
+    if RUN_ID.fullmatch(run_id) and stat.S_ISREG(facts.st_mode) and now - facts.st_mtime > DAY_S:
+        path.unlink()
 
 
 def _mounts(run_dir: Path) -> str:

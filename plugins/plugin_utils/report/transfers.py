@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .values import mapping, number, shown, size, text
 
 # A plain stream has heads beside its contents; what is compressed is clearly smaller than these.
 COMPRESSED = 1.05
+# Of so many files that were not taken the reason is told; the manifest has all.
+SHOWN = 3
 UNPROVED = {"size": "only sizes compared", "off": "nothing proved"}
 
 
@@ -30,6 +32,15 @@ def told(transfer: Mapping[str, Any]) -> str:
     if transfer.get("carrier"):
         parts.append(f"by {transfer['carrier']}")
     return ", ".join([*parts, _proof(transfer)])
+
+
+def left_out(refused: Sequence[Mapping[str, Any]]) -> str:
+    """Return what is said of files that a node has and that were not taken, "" for none. refused: {path, why} each."""
+    if not refused:
+        return ""
+    named = [f"{text(one.get('path'))!r} ({text(one.get('why'))})" for one in refused[:SHOWN]]
+    more = [f"{_count(len(refused) - SHOWN, 'more', 'more')}"] if len(refused) > SHOWN else []
+    return f"not all files came home: {', '.join([*named, *more])}; manifest.json names each one"
 
 
 def of_nodes(record: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from ._compose_text import is_late
 from ._compose_words import Mount, PortRange
 
 ALL_GPUS = -1
+COMPLETED = "service_completed_successfully"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,11 @@ def service_of(name: str, data: Mapping[str, Any]) -> ComposeService:
         profiles=tuple(data.get("profiles", ())),
         has_logging="logging" in data,
     )
+
+
+def jobs_among(services: Iterable[ComposeService]) -> set[str]:
+    """Return the names of services that have to complete: another one waits for their end."""
+    return {name for service in services for name, how in service.conditions.items() if how == COMPLETED}
 
 
 def health_of(data: Mapping[str, Any]) -> ComposeHealthCheck:

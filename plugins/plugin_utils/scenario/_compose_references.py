@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..problems import KeyPath, describe, listing, nearest
-from ._compose_facts import ComposeService
+from ._compose_facts import ComposeService, jobs_among
 from ._compose_text import is_late
 from ._findings import Findings
 
@@ -41,10 +41,11 @@ def _item(found: Findings, path: KeyPath, name: str, index: int) -> KeyPath:
 
 
 def _check_awaited(found: Findings, services: Services, probed: Collection[str]) -> None:
+    told = {*probed, *jobs_among(services.values())}  # the end of a job says that it is done
     for name, service in services.items():
         waiting = [s.name for s in services.values() if name in s.depends_on and s.name != name]
         checked = service.healthcheck is not None and service.healthcheck.enabled
-        if waiting and not checked and name not in probed:
+        if waiting and not checked and name not in told:
             message = f"{listing(waiting)} waits for this service, but it has no healthcheck that says when it is ready"
             found.warn(("services", name), message)
 

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from ..problems import Problem
 from . import compose_file
+from ._compose_facts import jobs_among
 from ._compose_text import is_late
 from .compose_file import ComposeFacts, ComposeHealthCheck, ComposeService, Published, Resource
 from .model import HealthCheck, Needs, Service
 from .services import Declared
-
-COMPLETED = "service_completed_successfully"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def read_all(
         for name in files
     }
     services = [(service, name) for name, one in facts.items() for service in one.services.values()]
-    jobs = {n for service, _ in services for n, how in service.conditions.items() if how == COMPLETED}
+    jobs = jobs_among(service for service, _ in services)
     return ComposeFiles(
         declared=tuple(_declared(service, name, facts[name], service.name in jobs) for service, name in services),
         replicas={service.name: service.replicas for service, _ in services},

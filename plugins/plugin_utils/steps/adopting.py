@@ -32,9 +32,9 @@ DONE = {TEST: BEFORE_TEST, STOP: BEFORE_TEST | {"test", "collect"}}
 
 
 def resumable(case: CasePlan, board: Board, shared: Board, last: float) -> dict[str, Any] | None:
-    """Return how a case stood when its controller died: at (the step to go on with), epochs and last; None to begin anew.
+    """Return how a case stood when its controller died: at (the step to go on with), ended, epochs, last; None to begin anew.
 
-    last: when the dead controller was last heard of, in seconds since 1970.
+    ended: whether the test was known to have ended. last: when the dead controller was last heard of, in seconds since 1970.
     """
     if board.read(BEGUN) is None:
         return None
@@ -42,7 +42,7 @@ def resumable(case: CasePlan, board: Board, shared: Board, last: float) -> dict[
     collected = all(board.read(f"collected.{node}") for node in case.nodes)
     leases = {node: shared.read(f"lease.{node}") or {} for node in case.nodes}
     epochs = {node: lease.get("epoch") for node, lease in leases.items()}
-    return {"at": STOP if ended and collected else TEST, "epochs": epochs, "last": last}
+    return {"at": STOP if ended and collected else TEST, "ended": ended, "epochs": epochs, "last": last}
 
 
 def carry_over(standing: Mapping[str, Any], before: Board, board: Board) -> None:
@@ -115,7 +115,8 @@ def settle(case: CasePlan, board: Board, shared: Board, now: float) -> str:
 
 def _go_on(board: Board, standing: Mapping[str, Any], now: float) -> str:
     board.post(ADOPTED, {"at": standing["at"]})
-    what = "its test was running" if standing["at"] == TEST else "its nodes were to be cleaned"
+    during = "the files of its test were to be collected" if standing.get("ended") else "its test was running"
+    what = during if standing["at"] == TEST else "its nodes were to be cleaned"
     gap_s = max(0.0, now - standing["last"])
     told = (
         f"the controller died when {what}; another went on with it {gap_s:.0f} s later, and nobody watched it meanwhile"

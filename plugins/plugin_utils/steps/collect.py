@@ -16,7 +16,7 @@ from ..artifacts.policy import FULL, Failure, Pace, Policy
 from ..artifacts.transfer import Fetched, Transfer, Wanted, speeds
 from ..deploy.placement import LOCAL
 from ..node.errors import NodeError
-from ..report.transfers import told
+from ..report.transfers import left_out, told
 from . import engine_life, soaking
 from .cell import Cell, StepFailure
 
@@ -40,6 +40,8 @@ def gather(cell: Cell) -> dict[str, Any]:
     note = _note(cell, brought)
     cell.board.post(f"collected.{cell.node}", note)
     cell.event(told(note["transfer"]), transfer=note["transfer"])
+    if note["refused"]:
+        cell.event(left_out(note["refused"]), level="warning")
     for failure in brought.failures:
         raise _failed(cell, failure)
     return {

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..artifacts import manifest
 from ..deploy.board import Board
-from ..report import cleaning, differences
+from ..report import cleaning, differences, transfers
 from ..run import atomic, journal
 from ..run.folder import CaseRef
 from ..run.plan import CasePlan, RunPlan, ServicePlan
@@ -147,6 +147,9 @@ def warnings(case: CasePlan, board: Board) -> list[str]:
     found += [note["message"] for note in board.notes("warning.").values()]
     for node, note in board.notes("containers.").items():
         found += [f"{node}: {warning}" for warning in note.get("warnings", [])]
+    for node, note in board.notes("collected.").items():
+        if note.get("refused"):
+            found.append(f"{node}: {transfers.left_out(note['refused'])}")
     for node, note in board.notes("verified.").items():
         found += [f"{node}: {line}" for line in differences.told(note)]
     found += [

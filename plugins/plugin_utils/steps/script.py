@@ -250,6 +250,7 @@ def _judge_deaths(cell: Cell, known: Collection[str] = ()) -> None:
                 f"service {service} on {note['node']} {end_of(note)} while the test ran{_because(note)}",
                 service=service,
                 evidence=tuple(note.get("log_tail") or ()),
+                node=note["node"],
             )
 
 

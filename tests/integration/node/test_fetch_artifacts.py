@@ -111,12 +111,22 @@ def test_a_folder_comes_home_over_every_connection_and_only_once(hosts, fetch, t
         listed = {entry["path"]: entry for entry in json.loads(Path(one["manifest"]).read_text())["files"]}
         algorithm, digest = listed["a"]["digest"].split(":")
         assert algorithm in ("sha256", "blake2b") and digest == hashlib.new(algorithm, content["a"]).hexdigest()
+    assert {name: one["changed"] for name, one in fetch("--check").items()} == dict.fromkeys(CARRIERS, False)
     (source / "a").write_bytes(b"other\n")
+    assert {name: one["changed"] for name, one in fetch("--check").items()} == dict.fromkeys(CARRIERS, True)
     assert {
         name: (one["changed"], one["transfer"]["sent_bytes"] < 100_000) for name, one in fetch().items()
     } == dict.fromkeys(CARRIERS, (True, True))
     assert {name: tree(tmp_path / "home" / name)["a"] for name in CARRIERS} == dict.fromkeys(CARRIERS, b"other\n")
     assert {name: one["changed"] for name, one in fetch().items()} == dict.fromkeys(CARRIERS, False)
+
+
+def test_b80_check_mode_names_what_is_refused_and_fails_for_what_is_missing(hosts, fetch):
+    """A link among the files, and a pattern that nothing matches."""
+    (hosts[1] / "link").symlink_to("a")
+    for one in fetch("--check", patterns=["*", "absent/"]).values():
+        assert [(entry["path"], entry["kind"]) for entry in one["refused"]] == [("link", "artifact_unsafe_path")]
+        assert (one["failed"], one["error_kind"], one["missing"]) == (True, "artifact_missing", ["absent/**"])
 
 
 def test_b86_b88_another_user_reads_what_it_may_and_what_is_absent_is_named(hosts, fetch, tmp_path):

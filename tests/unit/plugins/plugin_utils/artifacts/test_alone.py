@@ -4,9 +4,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import alone
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import alone, partial
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.bring import Brought
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.errors import ArtifactError
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.policy import Policy
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts.transfer import Fetched, Wanted
 
 FILES = [{"path": 'a "b"', "size": 1}, {"path": "\u00e4\udcff\n", "size": 2}]
 
@@ -18,3 +23,51 @@ def test_the_list_is_json_with_a_line_for_each_file(files):
     assert json.loads(written) == {**content, "files": files}
     lines = [line.strip().rstrip(",") for line in written.decode().splitlines()]
     assert [json.loads(line) for line in lines if line.startswith('{"path"')] == files
+
+
+WRITTEN = {"schema_version": 1, "node": "n1", "refused": [], "missing": [], "transfer": {"seconds": 1}, "files": FILES}
+
+
+@pytest.mark.parametrize(
+    ("content", "files", "says"),
+    [
+        ({"transfer": {"seconds": 2}}, 2, True),
+        ({"refused": [{"path": "l", "kind": "k", "why": "w"}]}, 2, False),
+        ({"missing": ["*.log"]}, 2, False),
+        ({"node": "n2"}, 2, False),
+        ({}, 1, False),
+    ],
+    ids=["only-slower", "refused", "missing", "other-node", "fewer-files"],
+)
+def test_a_list_that_no_longer_says_what_is_so_is_written_anew(content, files, says):
+    now = {key: value for key, value in WRITTEN.items() if key != "files"} | content
+    assert alone._says(WRITTEN, now, files) is says
+    assert alone._says({}, now, files) is False
+
+
+class Brings:
+    """A way that brings nothing, and keeps what is there or not."""
+
+    def __init__(self, kept):
+        self.kept = kept
+
+    def __call__(self, client, policy):
+        return self
+
+    def bring(self, transfers):
+        for transfer in transfers:
+            transfer.close()
+        if not self.kept:
+            partial.remove(transfers[0].wanted.destination)
+        failure = ArtifactError("transfer_failed", "cut", ())
+        return Brought(fetched=[Fetched(Path("unused"), (), "", partial=True)], failures=[failure])
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_list_of_a_part_goes_with_the_part(tmp_path, monkeypatch, kept):
+    (tmp_path / "home.partial").mkdir()
+    listed = tmp_path / "home.partial.manifest.json"
+    listed.write_text("{}")
+    monkeypatch.setattr(alone, "Bringing", Brings(kept))
+    alone.fetch(None, Wanted(tmp_path / "home", {"base": "/x"}, ("**",), 1, 1), Policy(), "n1")
+    assert listed.exists() is kept

@@ -434,12 +434,13 @@ def test_what_the_node_refuses_is_not_asked_for_again(way, tmp_path):
     assert found.kind == "artifact_unsafe_path" and len(way.asked) == 1 and list(tmp_path.iterdir()) == []
 
 
-def test_f28_files_without_room_stay_on_the_node_and_the_bytes_are_named(way, put, tmp_path, monkeypatch):
+def test_f28_files_without_room_are_not_taken_and_the_bytes_are_named(way, put, tmp_path, monkeypatch):
     put("work", {"a": bytes(5000)})
     monkeypatch.setattr(transfers.reserve, "free_bytes", lambda folder: 2_101_000)
     found = failure(bring(way, wanted(tmp_path / "to")))
     assert (found.kind, len(way.asked)) == ("disk_full", 1)
     assert f"{5000 + transfers.reserve.TO_FINISH_BYTES} bytes are needed there, 2101000 are free" in str(found)
+    assert "stay on the node" not in str(found)  # a run cleans it
     assert list(tmp_path.iterdir()) == []
 
 

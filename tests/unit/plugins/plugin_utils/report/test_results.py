@@ -257,6 +257,13 @@ def test_a_policy_lets_these_go(tmp_path: Path, policy: dict[str, Any], gone: st
     assert {name[7] for name in names(tmp_path)} == set("1234") - set(gone)
 
 
+@pytest.mark.parametrize("verdict", ["fail", "error", "invalid", "no_data", "flaky", "cancelled"])
+def test_what_did_not_pass_at_once_stays_as_what_did_not_pass(tmp_path: Path, verdict: str) -> None:
+    make_run(tmp_path, "20260101_000000", age_days=40, verdict="pass")
+    make_run(tmp_path, "20260102_000000", age_days=40, verdict=verdict)
+    assert [row.verdict for row in clean(tmp_path, days=25, failed_days=60).removed] == ["pass"]
+
+
 def test_a_run_that_stays_makes_others_go_for_the_room(tmp_path: Path) -> None:
     for run_id, age, verdict in FOUR:
         make_run(tmp_path, run_id, age_days=age, verdict=verdict)
@@ -303,3 +310,15 @@ def test_an_interrupted_cleaning_is_finished_by_the_next(tmp_path: Path) -> None
         os.utime(tmp_path / name, (NOW - age_s,) * 2)
     clean(tmp_path, days=7)
     assert names(tmp_path) == {".removing.mine", ".unpacking-new"}
+
+
+def test_what_a_killed_archive_has_left_goes_with_the_next_cleaning(tmp_path: Path) -> None:
+    old = ".20260101_000000.tar.gz.abc"
+    kept = {".20260101_000000_2.tar.gz.new", ".mine.tar.gz.abc", "20260101_000000.tar.gz"}
+    for name in (old, *kept):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (NOW - (60 if name.endswith("new") else 2 * DAY),) * 2)
+    clean(tmp_path, days=0, dry_run=True)
+    assert names(tmp_path) == {old, *kept}
+    clean(tmp_path, days=0)
+    assert names(tmp_path) == kept

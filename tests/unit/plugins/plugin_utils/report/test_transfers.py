@@ -39,3 +39,13 @@ def test_each_node_has_its_line_in_the_report_with_foreign_text_made_safe():
     lines = markdown_parts.artifacts({"artifacts": facts})
     assert lines[0] == "2 files, 5 B" and lines[2].startswith("- n\\*1: 2 files, 2.9 MiB")
     assert markdown_parts.artifacts({"artifacts": {"files": 2, "bytes": 5}}) == ["2 files, 5 B"]
+
+
+@pytest.mark.parametrize(
+    ("count", "named"),
+    [(1, "'f0' (why 0)"), (3, "'f0' (why 0), 'f1' (why 1), 'f2' (why 2)"), (5, "'f2' (why 2), 2 more")],
+)
+def test_files_that_were_not_taken_are_named(count, named):
+    told = transfers.left_out([{"path": f"f{number}", "kind": "k", "why": f"why {number}"} for number in range(count)])
+    assert told.startswith("not all files came home: 'f0'") and told.endswith(f"{named}; manifest.json names each one")
+    assert transfers.left_out([]) == ""

@@ -165,6 +165,11 @@ def test_what_is_overridden_or_doubtful_is_said_and_no_error(text: str, part: st
     assert part in said(found)
 
 
+def test_who_waits_for_the_end_of_a_job_needs_no_healthcheck(tmp_path: Path) -> None:
+    waits = "  b: {image: r/b:1, depends_on: {a: {condition: service_completed_successfully}}}\n"
+    assert "no healthcheck" not in said(facts(tmp_path, SERVICE + waits))
+
+
 ALLOWED = [
     pytest.param("container_name", "container_name: x", id="B50-container-name"),
     pytest.param("privileged", "privileged: true", id="B50-privileged"),

@@ -48,7 +48,8 @@ def test_a_case_goes_on_from_its_test_or_from_its_cleaning(case, boards, notes, 
     before, _board, shared = boards
     post(before, notes)
     standing = adopting.resumable(case, before, shared, 7.0)
-    assert standing == (at and {"at": at, "epochs": {"n1": 3, "n2": 5}, "last": 7.0})
+    ended = before.read("test") is not None and before.read("test")["state"] == "exited"
+    assert standing == (at and {"at": at, "ended": ended, "epochs": {"n1": 3, "n2": 5}, "last": 7.0})
 
 
 CARRIED = {
@@ -124,6 +125,21 @@ def test_it_goes_on_when_all_nodes_can(boards, case):
     assert "another went on with it 12 s later" in told and board.read("warning.adopted") == {"message": told}
     assert adopting.goes_on(board) and board.read("service.a")
     assert done(board) == {"lease", "deploy"}
+
+
+@pytest.mark.parametrize(
+    ("at", "ended", "during"),
+    [
+        ("test", False, "its test was running"),
+        ("test", True, "the files of its test were to be collected"),
+        ("stop", True, "its nodes were to be cleaned"),
+    ],
+)
+def test_what_is_told_is_what_the_dead_controller_was_at(boards, case, at, ended, during):
+    _before, board, shared = boards
+    post(board, {"resumable": {"at": at, "ended": ended, "epochs": {}, "last": 10.0}})
+    post(board, {f"adoption.{node}": {"why": ""} for node in case.nodes})
+    assert adopting.settle(case, board, shared, 22.4).startswith(f"the controller died when {during};")
 
 
 def test_cleaning_goes_on_without_the_test(boards, case):

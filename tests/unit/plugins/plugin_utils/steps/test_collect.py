@@ -134,6 +134,8 @@ def test_f22_a_changed_result_does_no_harm_to_the_evidence(cell):
     note = step.board.read("collected.n1")
     assert [(one["path"], one["kind"]) for one in note["refused"]] == [("results/large", "artifact_changed")]
     assert len(note["files"]) == 3
+    (told,) = [line for line in record.warnings(step.case, step.board) if "not all files came home" in line]
+    assert told.startswith("n1: not all files came home: 'results/large' (it changed while it was fetched")
 
 
 def test_f20_what_failed_to_come_whole_is_kept_apart_and_taken_up_by_a_later_collection(cell):

@@ -70,7 +70,12 @@ def test_a_case_whose_test_had_begun_stays_as_it_is_for_its_nodes_to_say(cut_sho
     going = resuming.reopen(cut_short.run_dir, "me", 9.0, ["n1"])
     assert (going.run_dir / "s" / "b" / "test.log").read_text() == "half"
     assert set(case_board(going.boards, 1).notes()) == {"opened", "begun", "service.a", "resumable"}
-    assert case_board(going.boards, 1).read("resumable") == {"at": "test", "epochs": {"n1": 4}, "last": 6.5}
+    assert case_board(going.boards, 1).read("resumable") == {
+        "at": "test",
+        "ended": False,
+        "epochs": {"n1": 4},
+        "last": 6.5,
+    }
     assert [resuming.is_resumable(going, case) for case in resuming.unfinished(going)] == [True, False]
 
 

@@ -103,6 +103,7 @@ def test_a_death_that_is_found_when_the_test_has_ended_elsewhere_fails_the_step(
     with pytest.raises(StepFailure, match=r"service a on n2 died with exit status 3 while the test ran") as caught:
         script.run(cell)
     assert (caught.value.kind, cell.board.read("died.a")["node"]) == ("service_died", "n2")
+    assert caught.value.node == "n2"  # also where the test runs on another node: that one is not to blame
 
 
 def test_deaths_of_before_are_left_to_who_judges_the_test(watched, build):
