@@ -26,7 +26,7 @@ options:
   dest:
     description:
       - The folder on the controller, made when it is absent. A relative path starts from the playbook's folder.
-      - Each node needs one of its own.
+      - Each node needs one of its own; one that has files of another node, or to which files come at this moment, is refused.
     type: str
     required: true
   patterns:
@@ -187,7 +187,7 @@ class ActionModule(NodeAction):
         name = str(variables["inventory_hostname"])
         try:
             if self._task.check_mode:
-                return alone.preview(client, wanted, policy), None
+                return alone.preview(client, wanted, policy, name), None
             result, failure = alone.fetch(client, wanted, policy, name)
         except (NodeError, ArtifactError, OSError) as exc:
             return {"changed": False}, exc

@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from ..node.client import NodeClient
 from ..run import atomic
 from . import here, partial
 from .bring import Bringing, Brought
+from .errors import ArtifactError
 from .policy import FULL, Failure, Policy
 from .preview import plan
 from .transfer import Fetched, Transfer, Wanted, speeds
@@ -28,8 +32,9 @@ def manifest_of(destination: Path) -> Path:
     return destination.with_name(destination.name + SUFFIX)
 
 
-def preview(client: NodeClient, wanted: Wanted, policy: Policy) -> dict[str, Any]:
+def preview(client: NodeClient, wanted: Wanted, policy: Policy, node: str) -> dict[str, Any]:
     """Return what `fetch` would bring, as far as that is known before; nothing is written. Raise what it fails with."""
+    _check_node(wanted.destination, node)
     found = plan(client, wanted, policy)
     told = {key: found[key] for key in ("files", "bytes", "refused", "missing")}
     return {**told, "changed": _would_change(client, wanted, policy, found["files"])}
@@ -49,7 +54,52 @@ def fetch(client: NodeClient, wanted: Wanted, policy: Policy, node: str) -> tupl
     """Bring files and write their manifest; return the result as JSON values, and what it failed with.
 
     node: its name, for the manifest. What an earlier call has put in place and is as on the node is not sent again.
+    ArtifactError where the destination has files of another node, or another call fills it.
     """
+    with _only_one(wanted.destination):
+        _check_node(wanted.destination, node)
+        return _fetched(client, wanted, policy, node)
+
+
+def _check_node(destination: Path, node: str) -> None:
+    """Raise where a destination has files of another node: those of two would be told as one's, and replace each other."""
+    there = partial.read(manifest_of(destination)).get("node", node)
+    if there != node:
+        said = f"{destination} has files of {there!r}, and {node!r} is asked for; give each node a dest of its own"
+        raise ArtifactError("config_invalid", f"{said}, or remove the folder and {manifest_of(destination)}", [])
+
+
+@contextmanager
+def _only_one(destination: Path) -> Iterator[None]:
+    """Keep a destination for one call; ArtifactError lock_held while another one has it, also one that has ended just now."""
+    path = destination.with_name(f".{destination.name}.fetching")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        if not _locked(descriptor):
+            said = (
+                f"files come to {destination} at this moment; give each node a dest of its own, or wait for the other"
+            )
+            raise ArtifactError("lock_held", said, [])
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock an open file, and return whether it is ours and still has its name."""
+    with suppress(OSError):  # not every file system has locks
+        try:
+            flock(descriptor, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            return False
+    return bool(os.fstat(descriptor).st_nlink)
+
+
+def _fetched(client: NodeClient, wanted: Wanted, policy: Policy, node: str) -> tuple[dict[str, Any], Failure | None]:
     listed = partial.read(manifest_of(wanted.destination)).get("files")
     transfer = Transfer(wanted, policy, speeds(), listed, prepare=attrgetter("lines"))
     brought = Bringing(client, policy).bring([transfer])

@@ -286,10 +286,8 @@ def _outcome(run: _Run, fields: Fields, facts: Fields) -> dict[str, Any]:
         Fields(fields.mapping(name), fields.path, run.problems, (*fields.at, name))
         for name in ("control", "result", "failure")
     )
-    verdict, oks = (
-        fields.choice("verdict", VERDICTS) or INVALID,
-        {"control": control.flag("ok"), "result": result.flag("ok")},
-    )
+    verdict = fields.choice("verdict", VERDICTS) or INVALID
+    oks = {"control": control.flag("ok"), "result": result.flag("ok")}
     if verdict == "pass" and False in oks.values():
         wrong = " and ".join(f"{name}.ok" for name, ok in oks.items() if ok is False)
         fields.refuse("verdict", f"is 'pass' beside {wrong} false; a pass needs both")

@@ -75,6 +75,10 @@ class Survey:
         """Return the cases grouped by labels, by the model unless others are given; the worst first."""
         return analysis.groups(self.found, by or analysis.by_default(self.facts.cases), self.facts.now)
 
+    def labels(self) -> list[str]:
+        """Return what cases can be grouped by, sorted."""
+        return sorted({analysis.SCENARIO, analysis.CASE}.union(*(case.labels for case in self.facts.cases)))
+
     def incomplete(self, labels: Choice) -> list[tuple[Case, Diagnosis]]:
         """Return the cases that have not simply passed; InputError when nothing goes by the labels."""
         meant = {case.id for case in choice.chosen(self.facts.cases, labels)}

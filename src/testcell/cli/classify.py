@@ -152,12 +152,15 @@ def _text(line: bytes, number: int, file: str) -> str:
 
 def _tell(settings: Settings, results: Iterable[Numbered]) -> None:
     """Write each result as soon as it is known, or all of them as a table."""
-    if settings.form == Format.json.value and settings.target is None:
-        for _, result in results:
-            output.write_pieces([json.dumps(_document(result), ensure_ascii=False) + "\n"])
-        return
+    if settings.form == Format.json.value:
+        lines = (json.dumps(_document(result), ensure_ascii=False) + "\n" for _, result in results)
+        if settings.target is not None:
+            return output.write_new(settings.target, lines)
+        for line in lines:
+            output.write_pieces([line])
+        return None
     found = list(results)
-    settings.emit([_document(result) for _, result in found], _human(found))
+    return settings.emit([_document(result) for _, result in found], _human(found))
 
 
 def _document(result: Result) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import typer
 
 from testcell import __version__, engine
 from testcell.cli import inputs
-from testcell.cli.errors import CliError
+from testcell.cli.errors import CliError, usage
 from testcell.cli.output import Part, Table
 from testcell.cli.settings import (
     FormatOption,
@@ -56,7 +56,8 @@ def status(
         "last_run": _part(lambda: _last_run(settings, where)),
     }
     tables: list[Part] = []
-    document["maintenance"] = _part(lambda: _maintenance(settings, where, inventory, by, tables))
+    labels = tuple(word.strip() for word in by.split(",") if word.strip())
+    document["maintenance"] = _part(lambda: _maintenance(ctx, settings, where, inventory, labels, tables))
     settings.emit(document, lambda: [_page(document), *tables])
 
 
@@ -71,7 +72,12 @@ def _page(document: dict[str, Any]) -> Table:
 
 
 def _maintenance(
-    settings: Settings, where: Path | None, wanted: Sequence[str] | None, by: str, tables: list[Part]
+    ctx: typer.Context,
+    settings: Settings,
+    where: Path | None,
+    wanted: Sequence[str] | None,
+    labels: Sequence[str],
+    tables: list[Part],
 ) -> dict[str, Any]:
     """Return how complete the results are and what maintenance did last; the tables for people are added to tables."""
     from testcell.cli import upkeep, upkeep_screen
@@ -80,10 +86,10 @@ def _maintenance(
         return {"state": "no results yet"}
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import rounds, survey
 
-    labels = tuple(word.strip() for word in by.split(",") if word.strip())
     with upkeep.desk(settings, where, wanted, without_nodes=True) as work:
         seen, last = work.look(), rounds.last(work.store)
     if seen.facts.cases:
+        _check_labels(ctx, labels, seen.labels())
         tables += ["", upkeep_screen.groups(seen, labels), *upkeep_screen.missed(seen.missed())]
         tables += upkeep_screen.notices(seen.notices)
     return {
@@ -95,6 +101,17 @@ def _maintenance(
         "notices": list(seen.notices),
         "groups": survey.as_document(seen, labels),
     }
+
+
+def _check_labels(ctx: typer.Context, labels: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse a label that no case has: all cases would be one group without a name."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.problems import nearest
+
+    for label in labels:
+        if label not in known:
+            near = nearest(label, known, cutoff=0.5)
+            meant = f" (did you mean {near!r}?)" if near else ""
+            usage(ctx, f"Invalid value for '--by': no case has the label {label!r}{meant}; known: {', '.join(known)}")
 
 
 def _round(last: dict[str, Any]) -> str:

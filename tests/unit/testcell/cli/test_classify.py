@@ -39,6 +39,15 @@ def test_each_json_line_gives_one_in_the_same_order(tmp_path: Path, cli: Cli) ->
     assert "2 of 4 unknown" in table.out and "ssh_hostkey" in table.out
 
 
+def test_a_file_gets_the_lines_that_the_screen_gets(tmp_path: Path, cli: Cli) -> None:
+    path, written = (
+        put(tmp_path, "".join(json.dumps({"text": text}) + "\n" for text in ("x", FULL))),
+        tmp_path / "answers",
+    )
+    assert cli("classify", path, "--format", "json", "--output", str(written)).code == 0
+    assert written.read_text() == cli("classify", path, "--format", "json").out
+
+
 def test_json_lines_of_a_program_that_writes_a_byte_order_mark_are_json_lines(tmp_path: Path, cli: Cli) -> None:
     path = put(tmp_path, b'\xef\xbb\xbf{"text": "all is well"}\n{"text": "Host key verification failed."}\n')
     kinds = [json.loads(line)["error_kind"] for line in cli("classify", path, "--format", "json").out.splitlines()]

@@ -79,6 +79,14 @@ def test_status_tells_groups_by_any_label(filled, cli):
     assert {tuple(group["labels"].values()) for group in groups} == {("m", "s"), ("x", "s"), ("", "example")}
 
 
+def test_status_refuses_a_label_that_no_case_has(filled, cli):
+    refused = cli("status", "--by", "model,modle")
+    assert refused.code == 2
+    assert "no case has the label 'modle' (did you mean 'model'?); known: case, model, scenario" in " ".join(
+        refused.err.replace("│", " ").split()
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "cases"),
     [

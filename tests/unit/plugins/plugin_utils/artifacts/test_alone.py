@@ -71,3 +71,30 @@ def test_the_list_of_a_part_goes_with_the_part(tmp_path, monkeypatch, kept):
     monkeypatch.setattr(alone, "Bringing", Brings(kept))
     alone.fetch(None, Wanted(tmp_path / "home", {"base": "/x"}, ("**",), 1, 1), Policy(), "n1")
     assert listed.exists() is kept
+
+
+def fetched(tmp_path, node):
+    """Return what a fetch to `home` fails with; the way brings nothing."""
+    with pytest.raises(ArtifactError) as caught:
+        alone.fetch(None, Wanted(tmp_path / "home", {"base": "/x"}, ("**",), 1, 1), Policy(), node)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.endswith(".fetching")) == []
+    return caught.value
+
+
+def test_a_place_with_files_of_another_node_is_refused(tmp_path):
+    alone.manifest_of(tmp_path / "home").write_text(json.dumps(WRITTEN))
+    found = fetched(tmp_path, "n2")
+    assert found.kind == "config_invalid" and "files of 'n1', and 'n2' is asked for" in str(found)
+
+
+def test_a_place_takes_one_fetch_at_a_time(tmp_path):
+    with alone._only_one(tmp_path / "home"):
+        with (
+            pytest.raises(ArtifactError, match=r"files come to .* at this moment") as caught,
+            alone._only_one(tmp_path / "home"),
+        ):
+            raise AssertionError("two have it")
+        assert caught.value.kind == "lock_held"
+    with alone._only_one(tmp_path / "home"):
+        assert [path.name for path in tmp_path.iterdir()] == [".home.fetching"]
+    assert list(tmp_path.iterdir()) == []
