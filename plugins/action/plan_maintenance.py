@@ -136,7 +136,7 @@ class ActionModule(ActionBase):
         url = run_settings.database_url(read.layers, os.environ.get(VARIABLE, ""))
         nodes = [node.name for node in read.inventory.nodes]
         with open_store(url, results_dir=results, clock=time.time) as store:
-            seen = survey.survey(store, config, catalog.scenarios, tuple(catalog.broken), nodes)
+            seen = survey.survey(store, config, catalog.scenarios, catalog.unreadable, nodes)
             scope = survey.scope(args["auto_maintain"], args["incremental_retest"], (args["models"],))
             seen.check(scope)
             wanted = survey.decisions_of(seen, scope)

@@ -33,7 +33,8 @@ class ScenarioRef:
 class Catalog:
     """Everything found below a root. problems: of all files, errors and warnings.
 
-    broken: the errors of each folder that cannot be run. nameless: those of them whose name cannot be read.
+    broken: the errors of each folder that cannot be run, also under the name in its file. unreadable: one name for each of
+    these folders, the one in its file where there is one. nameless: the folders whose name cannot be read.
     """
 
     refs: tuple[ScenarioRef, ...]
@@ -41,6 +42,7 @@ class Catalog:
     problems: tuple[Problem, ...]
     broken: Mapping[str, tuple[Problem, ...]]
     nameless: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
     def usable(self, names: Iterable[str]) -> tuple[Scenario, ...]:
         """Return the scenarios that are right, or raise InputError if one of names is broken.
@@ -110,6 +112,7 @@ def read(
         problems=in_order([*layers.warnings, *(p for look in looks for p in look.problems), *between]),
         broken=broken,
         nameless=tuple(look.folder.name for look in looks if look.scenario is None and not look.name),
+        unreadable=tuple(look.name or look.folder.name for look in looks if look.folder.name in broken),
     )
 
 

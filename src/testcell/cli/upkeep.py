@@ -72,7 +72,7 @@ class Desk:
 
         catalog = inputs.scenarios(self.settings.project(), self.wanted)
         nodes = self.found.names or ["local"]
-        return survey.survey(self.store, self.config, catalog.scenarios, tuple(catalog.broken), nodes)
+        return survey.survey(self.store, self.config, catalog.scenarios, catalog.unreadable, nodes)
 
     def check(self, scope: Scope) -> None:
         """Refuse models and labels that no case has, exit code 2: a round for a misspelled one would do nothing each time."""

@@ -65,9 +65,8 @@ def test_a_scenario_that_cannot_be_read_keeps_no_others_from_being_run(project, 
     found = {one["scenario"]: one for one in cli("maintain", "--dry-run", "--format", "json").json}
     assert {name: one["action"] for name, one in found.items()} == {"example": "rerun", "other": "needs_person"}
     assert cli("retest", "--format", "json").json["cases"] == 1
-    assert "scenario other cannot be read, so its cases are taken as they were; next: testcell validate\n" in (
-        cli("incomplete").out
-    )
+    said = [line for line in cli("incomplete").out.splitlines() if line.startswith("scenario ") and "read" in line]
+    assert said == ["scenario other cannot be read, so its cases are taken as they were; next: testcell validate"]
 
 
 def test_status_tells_groups_by_any_label(filled, cli):
