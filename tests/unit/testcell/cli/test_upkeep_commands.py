@@ -202,8 +202,9 @@ def test_a_dry_run_says_that_nothing_is_run_where_that_is_switched_off(project, 
     assert f"{path}: auto_retest.enabled is false, so that none of this is run" in cli("maintain", "--dry-run").err
 
 
-@pytest.mark.parametrize(("holder", "state"), [(DEAD, "interrupted"), (owner.of_process(os.getpid()), "running")])
-def test_status_says_when_the_last_round_was_and_whether_its_process_still_goes_on(project, cli, holder, state):
+@pytest.mark.parametrize(("alive", "state"), [(False, "interrupted"), (True, "running")])
+def test_status_says_when_the_last_round_was_and_whether_its_process_still_goes_on(project, cli, alive, state):
+    holder = owner.of_process(os.getpid()) if alive else DEAD
     with open_store(results_dir=project / "results", clock=lambda: 1_700_000_000.0) as store:
         rounds.begin(store, rounds.MAINTAIN)
         (store.results_dir / rounds.LOCK).write_text(f"{holder}\n")
