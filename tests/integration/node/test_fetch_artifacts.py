@@ -22,7 +22,7 @@ PLAY = """
   tasks:
     - enginelab.testcell.fetch_artifacts:
         src: "{{ src }}"
-        dest: "{{ dest }}/{{ inventory_hostname }}"
+        dest: "{{ dest }}/{{ place | default(inventory_hostname) }}"
         patterns: "{{ patterns | default(['**']) }}"
       become: "{{ user is defined }}"
       become_user: "{{ user | default(omit) }}"
@@ -127,6 +127,19 @@ def test_b80_check_mode_names_what_is_refused_and_fails_for_what_is_missing(host
     for one in fetch("--check", patterns=["*", "absent/"]).values():
         assert [(entry["path"], entry["kind"]) for entry in one["refused"]] == [("link", "artifact_unsafe_path")]
         assert (one["failed"], one["error_kind"], one["missing"]) == (True, "artifact_missing", ["absent/**"])
+
+
+def test_nodes_that_are_given_one_place_do_not_mix_their_files(hosts, fetch, tmp_path):
+    """Whoever comes first has it, also in the next play; the others are refused, and nothing of theirs is there."""
+    for _ in range(2):
+        found = fetch(place="one")
+        refused = {name: one["error_kind"] for name, one in found.items() if one.get("failed")}
+        assert len(refused) >= 2 and set(refused.values()) <= {"lock_held", "config_invalid"}, found
+        listed = json.loads((tmp_path / "home/one.manifest.json").read_text())
+        (first,) = set(found) - set(refused)
+        assert listed["node"] == first
+        assert tree(tmp_path / "home/one") == hosts[2]
+    assert [path.name for path in (tmp_path / "home").iterdir() if path.name.startswith(".")] == []
 
 
 def test_b86_b88_another_user_reads_what_it_may_and_what_is_absent_is_named(hosts, fetch, tmp_path):
