@@ -66,6 +66,9 @@ def damage(path: Path, now: float, *, whole: bool = False) -> str:
 
     Its head and length are looked at each time, all pages once an hour and after an unclean end, for a limited time.
     whole: look at all pages, however long that takes; so it is for a file that is suspect.
+    Nobody in this process may have the database open: whoever closes a descriptor of a file takes all locks away that the
+    process has on it (https://www.sqlite.org/howtocorrupt.html, section 2.2), and another process that closes the database
+    then removes the write-ahead log under the connection.
     OSError and sqlite3.Error when it cannot be looked at now.
     """
     try:

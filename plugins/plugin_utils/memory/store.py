@@ -268,7 +268,8 @@ class Store:
         return found
 
     def _damage(self, file: Path, *, whole: bool = False) -> str:
-        """Return what is wrong with the file, "" for nothing."""
+        """Return what is wrong with the file, "" for nothing. All connections are given up before; see sqlite_file.damage."""
+        self.close()
         try:
             with self._told():
                 wrong = sqlite_file.damage(file, self.clock(), whole=whole)

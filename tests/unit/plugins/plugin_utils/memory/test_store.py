@@ -16,7 +16,7 @@ from contextlib import closing
 import pytest
 import remembered
 import sqlalchemy as sa
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import places, schema
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory import places, schema, sqlite_file, tables
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.errors import StoreError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.sqlite_file import Patience
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.memory.store import open_store
@@ -201,6 +201,34 @@ class Holder:
 
     def let_go(self):
         self.process.communicate("\n" if self.process.returncode is None else None, timeout=20)
+
+
+def connections(file):
+    """Return how many descriptors of this process are of a file."""
+    there = (os.path.join("/proc/self/fd", name) for name in os.listdir("/proc/self/fd"))
+    return sum(os.path.exists(one) and os.path.samefile(one, file) for one in there)
+
+
+def test_nobody_has_the_database_open_while_its_file_is_read_past_sqlite(tmp_path, monkeypatch):
+    """To close that file takes SQLite's locks away, and another process then removes the log under a connection."""
+    file, _ = filled(tmp_path)
+    head, seen = sqlite_file._head, []
+
+    def looked(path):
+        seen.append(connections(path))
+        return head(path)
+
+    monkeypatch.setattr(sqlite_file, "_head", looked)
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        for name in ("attempt_revisions", "scenario_changes", "upkeep_steps", "upkeep_runs", "upkeep_rounds"):
+            connection.execute(f"DROP TABLE {name}")
+        connection.execute("DROP INDEX attempts_by_case")
+    connection.close()
+    with open_store(results_dir=tmp_path) as store:
+        assert store.version() == tables.REVISION and connections(file)
+        assert store.check() == ""
+    assert seen == [0] * len(seen) and len(seen) >= 3
 
 
 def test_f55_a_lock_that_is_held_for_longer_than_all_waits_is_db_locked(tmp_path):
