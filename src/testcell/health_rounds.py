@@ -25,6 +25,7 @@ class Rounds:
         self._number = 1
         self._awaited = set(names)
         self._told: dict[str, int] = {}
+        self._silent: dict[str, int] = {}
         self._since: float | None = None
         self._due: float | None = None
 
@@ -56,13 +57,15 @@ class Rounds:
     def _shown(
         self, name: str, entry: tuple[int, Node] | None, fresh: bool, now: float, why: Mapping[str, str]
     ) -> Node:
-        """Return what is shown of a node: its newest answer, unless that has become too old to be believed."""
+        """Return what is shown of a node: its newest answer, unless it is too old, or the node was shown as silent since."""
         if entry is None:
             return _silent(name, why.get(name, "has given no answer yet"), now)
-        node = entry[1]
+        number, node = entry
         age = now - node["asked_unix"] - node["seconds"]
-        if fresh or not node["reachable"] or (name not in self._awaited and age <= self._interval_s + LATE_S):
+        waived = name not in self._awaited and self._silent.get(name) != number
+        if fresh or not node["reachable"] or (waived and age <= self._interval_s + LATE_S):
             return node
+        self._silent[name] = number
         return _silent(name, why.get(name, f"has given no answer for {age:.0f} s"), now)
 
     def _begin_next(self, heard: Heard, fresh: set[str], now: float) -> None:

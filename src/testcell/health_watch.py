@@ -28,13 +28,20 @@ Document = dict[str, Any]
 class Follower:
     """Shows rounds from a folder of answers in a thread of its own.
 
-    Where nobody reads any more, or a round cannot be shown, it takes the folder away, which ends the asking.
+    Once enough rounds are shown, where nobody reads any more, or where a round cannot be shown, it takes the folder
+    away, which ends the asking. enough: how many rounds are shown, 0 is without end.
     """
 
     def __init__(
-        self, folder: Path, rounds: Rounds, scenarios: Sequence[str], show: Callable[[Document], None]
+        self,
+        folder: Path,
+        rounds: Rounds,
+        scenarios: Sequence[str],
+        show: Callable[[Document], None],
+        enough: int = 0,
     ) -> None:
         self.last: Document | None = None
+        self._enough = enough
         self._folder = folder
         self._reader = latest.Reader(folder)
         self._rounds = rounds
@@ -59,15 +66,23 @@ class Follower:
 
     def _follow(self) -> None:
         try:
-            while not self._stop.wait(LOOK_S):
+            while not (self._is_enough() or self._stop.wait(LOOK_S)):
                 self._turn(over=False)
-            self._turn(over=True)
+            if not self._is_enough():
+                self._turn(over=True)
         except OSError:  # the terminal or the reader of the pipe has gone
             _let_go_of_output()
-            shutil.rmtree(self._folder, ignore_errors=True)
         except Exception as exc:  # raised again where the command waits for its end
             self._fault = exc
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._end_asking()
+
+    def _is_enough(self) -> bool:
+        return 0 < self._enough <= self._shown
+
+    def _end_asking(self) -> None:
+        """Take the folder away as a whole: an answer that comes while it is emptied would keep it, and the asking."""
+        with suppress(OSError):
+            shutil.rmtree(self._folder.rename(f"{self._folder}.read"), ignore_errors=True)
 
     def _turn(self, *, over: bool) -> None:
         now = time.time()

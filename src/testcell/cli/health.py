@@ -162,10 +162,11 @@ def again(settings: Settings, question: Question, interval_s: int, rounds: int) 
 
     screen = health_screen.screen(settings.form, interval_s)
     with tempfile.TemporaryDirectory(prefix="testcell-", ignore_cleanup_errors=True) as place:
-        follower = Follower(Path(place), Rounds(question.names, interval_s), question.scenarios, screen.show)
+        pace = Rounds(question.names, interval_s)
+        follower = Follower(Path(place), pace, question.scenarios, screen.show, enough=rounds)
         try:
             with follower:
-                outcome = question.ask(settings, Path(place), interval_s, rounds)
+                outcome = question.ask(settings, Path(place), interval_s, 0)
         finally:
             _close(screen)
     _refuse(outcome, answered=follower.last is not None)

@@ -74,6 +74,19 @@ def test_a_node_that_stops_answering_holds_one_round_up_and_the_next_ones_not(ro
     assert states(rounds.take(heard, NOW + 20.1)) == {"n1": "ok", "n2": "ok"}, "it is back"
 
 
+def test_a_node_that_was_shown_as_silent_is_not_well_again_by_its_old_answer(rounds: Rounds) -> None:
+    """The others' answers of the next rounds were there before the late node was given up."""
+    first(rounds)
+    heard = {"n1": (2, well("n1", NOW + 0.3)), "n2": (1, well("n2", NOW))}
+    assert rounds.take(heard, NOW + 0.4) is None
+    heard["n1"] = (3, well("n1", NOW + 5.3))
+    assert states(rounds.take(heard, NOW + 0.4 + LATE_S)) == {"n1": "ok", "n2": "silent"}
+    heard["n1"] = (4, well("n1", NOW + 5.5))
+    assert states(rounds.take(heard, NOW + 5.6)) == {"n1": "ok", "n2": "silent"}
+    heard |= {"n1": (5, well("n1", NOW + 6)), "n2": (2, well("n2", NOW + 5.7))}
+    assert states(rounds.take(heard, NOW + 6.1)) == {"n1": "ok", "n2": "ok"}, "a late answer is a new one"
+
+
 def test_what_a_node_s_own_connection_says_is_shown_until_it_says_something_else(rounds: Rounds) -> None:
     first(rounds)
     heard = {"n1": (2, well("n1", NOW + 5)), "n2": (2, away("n2", NOW + 5, 19.0))}

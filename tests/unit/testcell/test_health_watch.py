@@ -36,6 +36,28 @@ def test_rounds_are_shown_as_they_come_and_the_last_one_at_the_end(tmp_path: Pat
     assert shown[0]["scenarios"] == ["s"] and shown[0]["nodes"][0]["name"] == "n1"
 
 
+@pytest.mark.parametrize("steps", [1, 5])
+def test_the_asking_ends_with_enough_rounds_however_the_nodes_count_theirs(tmp_path: Path, steps: int) -> None:
+    """A node leaves rounds out that were due while an answer was waited for, so its numbers are not ours."""
+    folder, shown = tmp_path / "answers", []
+    folder.mkdir()
+    turns = [threading.Event() for _ in range(2)]
+
+    def show(found: Document) -> None:
+        shown.append(found["round"])
+        turns[len(shown) - 1].set()
+
+    with Follower(folder, Rounds(["n1"], 5.0), [], show, enough=2) as follower:
+        answer(folder, steps)
+        assert turns[0].wait(10) and folder.is_dir()
+        answer(folder, 2 * steps)
+        follower._thread.join(10)
+        assert not folder.exists()
+        with pytest.raises(FileNotFoundError):
+            answer(folder, 3 * steps)
+    assert shown == [1, 2] and list(tmp_path.iterdir()) == []
+
+
 def test_without_an_answer_nothing_is_shown(tmp_path: Path) -> None:
     shown: list[Document] = []
     with Follower(tmp_path, Rounds(["n1"], 5.0), [], shown.append) as follower:
