@@ -86,6 +86,19 @@ def test_the_form_of_a_line_does_not_matter(text):
     assert decide.classify(text).error_kind == "disk_full"
 
 
+@pytest.mark.parametrize(
+    ("text", "retriable"),
+    [
+        ("artifact a.log: checksum mismatch", True),
+        ("SafetensorError: Error while deserializing header: HeaderTooLarge", False),
+    ],
+)
+def test_a_broken_file_is_read_again_only_where_it_is_sent_again(text, retriable):
+    """A model's file lies on the node: a retry reads it as it is."""
+    found = decide.classify(text)
+    assert (found.error_kind, found.retriable) == ("artifact_corrupt", retriable)
+
+
 def test_the_place_that_a_line_names_is_told():
     assert decide.classify("engine-1  | No space left on device").service == "engine"
     assert decide.classify('fatal: [n7]: FAILED! => {"msg": "[Errno 28] No space left on device"}').node == "n7"
