@@ -81,6 +81,7 @@ _DEPENDS: Mapping[str, str] = {
     "port_conflict": "a retry helps when the port is held by something of ours",
     "artifact_corrupt": "no retry helps where the file lies on the node, as a model's does: the same file is read again",
     "agent_lost": "a retry is safe only when it is proved that the task was not started",
+    "transfer_failed": "no retry helps where the program that would send or take the file is missing",
     "internal_error": "one more try helps where a worker of Ansible's was killed",
 }
 

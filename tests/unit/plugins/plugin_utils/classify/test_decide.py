@@ -99,6 +99,11 @@ def test_a_broken_file_is_read_again_only_where_it_is_sent_again(text, retriable
     assert (found.error_kind, found.retriable) == ("artifact_corrupt", retriable)
 
 
+def test_no_retry_brings_a_program_that_is_missing():
+    found = decide.classify("bash: rsync: command not found")
+    assert (found.error_kind, found.retriable) == ("transfer_failed", False)
+
+
 def test_the_place_that_a_line_names_is_told():
     assert decide.classify("engine-1  | No space left on device").service == "engine"
     assert decide.classify('fatal: [n7]: FAILED! => {"msg": "[Errno 28] No space left on device"}').node == "n7"
