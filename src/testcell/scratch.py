@@ -32,6 +32,16 @@ def folder() -> Iterator[Path]:
         os.close(descriptor)
 
 
+@contextmanager
+def brief_folder() -> Iterator[Path]:
+    """Give such a folder that is put away at the end."""
+    with folder() as place:
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
 def tidy(above: Path, now: float) -> list[Path]:
     """Remove this user's folders in above that no process has locked, and return them. now: seconds since 1970."""
     return [place for place in sorted(above.glob(f"{PREFIX}*")) if _is_left(place, now) and _removed(place)]

@@ -68,6 +68,7 @@ def _file(pattern: Str) -> Mapping:
             "near": Key(patterns, default=[]),
             "fewer_than": Key(patterns, default=[]),
             "unless": Key(patterns, default=[]),
+            "in_noise": Key(Bool(), default=False),
             "reads": Key(Choice(*READERS)),
             "retriable": Key(Bool()),
             "hint": Key(Str(), default=""),
@@ -114,6 +115,7 @@ class Rule:
 
     near: one of these stands on the line or close to it; unless: none of these does on the line itself.
     fewer_than: so does one of these, and its group `count` is larger than that of the match.
+    in_noise: a match counts in what is noise to other rules, too, as the frames of a traceback are.
     reads: how the kind follows from the match, "" where it is always the same; retriable: None for the kind's own rule.
     """
 
@@ -125,6 +127,7 @@ class Rule:
     near: tuple[str, ...] = ()
     fewer_than: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
+    in_noise: bool = False
     reads: str = ""
     retriable: bool | None = None
     hint: str = ""
@@ -337,6 +340,7 @@ def _rule(entry: dict[str, Any]) -> Rule:
         near=tuple(entry["near"]),
         fewer_than=tuple(entry["fewer_than"]),
         unless=tuple(entry["unless"]),
+        in_noise=entry["in_noise"],
         reads=entry.get("reads", ""),
         retriable=entry.get("retriable"),
         hint=entry["hint"],

@@ -289,7 +289,8 @@ class Scanner:
         if not rule.is_near(self._around(number)) or not rule.is_fewer(found, self._around(number)):
             return False
         return (
-            all(noise.search(text.line) is None for noise in self._rules.noise)
+            rule.in_noise
+            or all(noise.search(text.line) is None for noise in self._rules.noise)
             or rule.search(self._without_noise(text.line)) is not None
         )
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from testcell import exits
+from testcell import exits, scratch
 from testcell.cli import execution, extra, health_screen, inputs, jobs, numbered, output
 from testcell.cli.errors import usage
 from testcell.cli.settings import FormatOption, InventoryOption, OutputOption, Settings, StrictCommand, of
@@ -146,9 +145,9 @@ def asked(settings: Settings, question: Question) -> Document:
 
     from testcell.health_rounds import Rounds
 
-    with tempfile.TemporaryDirectory(prefix="testcell-") as place:
-        outcome = question.ask(settings, Path(place), INTERVAL_S, 1)
-        heard = latest.Reader(Path(place)).read()
+    with scratch.brief_folder() as place:
+        outcome = question.ask(settings, place, INTERVAL_S, 1)
+        heard = latest.Reader(place).read()
     _refuse(outcome, answered=bool(heard))
     now, why = time.time(), {failed.host: failed.message for failed in outcome.failures}
     nodes = Rounds(question.names, INTERVAL_S).take(heard, now, over=True, why=why) or []
@@ -161,12 +160,12 @@ def again(settings: Settings, question: Question, interval_s: int, rounds: int) 
     from testcell.health_watch import Follower
 
     screen = health_screen.screen(settings.form, interval_s)
-    with tempfile.TemporaryDirectory(prefix="testcell-", ignore_cleanup_errors=True) as place:
+    with scratch.brief_folder() as place:
         pace = Rounds(question.names, interval_s)
-        follower = Follower(Path(place), pace, question.scenarios, screen.show, enough=rounds)
+        follower = Follower(place, pace, question.scenarios, screen.show, enough=rounds)
         try:
             with follower:
-                outcome = question.ask(settings, Path(place), interval_s, 0)
+                outcome = question.ask(settings, place, interval_s, 0)
         finally:
             _close(screen)
     _refuse(outcome, answered=follower.last is not None)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from testcell import scratch
 
 if TYPE_CHECKING:
     from testcell.inventory import Inventory
@@ -42,11 +43,11 @@ class Work:
         from testcell import runner
         from testcell.cli.execution import say_all
 
-        with tempfile.TemporaryDirectory(prefix="testcell-") as folder:
+        with scratch.brief_folder() as folder:
             job = runner.Job(
                 playbook=f"{runner.COLLECTION}.{playbook}",
                 project=self.project,
-                inventory=(*self.found.sources, *(_local_node(Path(folder)) if self.with_local else ())),
+                inventory=(*self.found.sources, *(_local_node(folder) if self.with_local else ())),
                 extravars=variables,
                 hosts=len(self.found.nodes),
                 grace_s=self.grace_s,
@@ -58,8 +59,8 @@ class Work:
         self, playbook: str, out_variable: str, variables: Mapping[str, Any]
     ) -> tuple[list[dict[str, Any]] | None, Outcome]:
         """Run a playbook and return what it wrote to the file named by out_variable, None for nothing."""
-        with tempfile.TemporaryDirectory(prefix="testcell-") as folder:
-            path = Path(folder) / ANSWERS
+        with scratch.brief_folder() as folder:
+            path = folder / ANSWERS
             outcome = self.do(playbook, {**variables, out_variable: str(path)})
             return _read(path), outcome
 

@@ -44,6 +44,13 @@ def test_a_new_folder_tidies_before_it_is_made(temporary: Path) -> None:
         assert list(temporary.iterdir()) == [place] and place.stat().st_mode & 0o077 == 0
 
 
+def test_a_brief_folder_goes_with_its_use_also_where_that_fails(temporary: Path) -> None:
+    with pytest.raises(ZeroDivisionError), scratch.brief_folder() as place:
+        (place / "answer").write_text("x")
+        raise ZeroDivisionError
+    assert list(temporary.iterdir()) == []
+
+
 def test_nothing_else_is_touched(temporary: Path) -> None:
     elsewhere = temporary / "elsewhere"
     elsewhere.mkdir()

@@ -170,3 +170,13 @@ def test_a_kind_whose_retry_depends_may_be_said_to_be_retriable(tmp_path):
         [write(tmp_path, "rules: [{id: ours, kind: port_conflict, patterns: [taken by ours], retriable: true}]\n")]
     )
     assert decide.classify("port taken by ours", rules=known).retriable is True
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"), [("in_noise: true, ", "engine_dead"), ("", "unknown")], ids=["said", "not-said"]
+)
+def test_what_is_noise_to_other_rules_counts_where_a_rule_says_so(tmp_path, key, kind):
+    """A frame of a traceback is noise: names of files and functions are no evidence, but for rules about frames."""
+    text = f"rules: [{{id: ours, kind: engine_dead, {key}patterns: [our_loop]}}]\n"
+    known = rules.load([write(tmp_path, text)])
+    assert decide.classify('  File "a.py", line 7, in our_loop', rules=known).error_kind == kind
