@@ -10,6 +10,7 @@ short_description: Resolve scenarios to a plan and open the run
 description:
   - Loads the scenarios strictly, lays the configuration layers over each other, selects, expands matrices, places services on the
     nodes of the inventory, and writes plan.json into a new run folder.
+  - Joins the controller to the inventory where a scenario uses it as a node and the inventory does not know it.
   - With C(dry_run) or in check mode the plan is shown and nothing is written.
 version_added: 0.1.0
 author: Testcell contributors
@@ -123,9 +124,12 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils.memory.places import VARIABLE
+from ..plugin_utils.node.line import dial
 from ..plugin_utils.problems import InputError, Problem, refusal
 from ..plugin_utils.run import install_variables, opening, owner, plan, view
 from ..plugin_utils.steps import resuming
+from ..plugin_utils.steps.cell import run_board
+from . import _dialling
 from ._inventory import asked_of, hosts, plain, variables_of
 from ._keeping import keeping
 
@@ -185,7 +189,7 @@ class ActionModule(ActionBase):
         going = resuming.reopen(results / args["resume"], me, time.time(), known, args["wait_s"])
         left = list(resuming.unfinished(going))
         self._display.display(f"run {going.run_id} goes on: {len(left)} of {len(going.cases)} attempt(s) are left")
-        return self._opened(going, left, extra, known)
+        return self._opened(going, left, extra, known, task_vars)
 
     def _resolve(self, args: dict[str, Any], extra: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         asked = opening.Asked(
@@ -210,25 +214,46 @@ class ActionModule(ActionBase):
         )
         for line in view.seeds(opened):
             self._display.display(line)
-        return self._opened(opened, opened.cases, extra, asked.hosts)
+        return self._opened(opened, opened.cases, extra, asked.hosts, task_vars)
 
     def _opened(
-        self, opened: plan.RunPlan, cases: Sequence[plan.CasePlan], extra: dict[str, Any], known: Mapping[str, Any]
+        self,
+        opened: plan.RunPlan,
+        cases: Sequence[plan.CasePlan],
+        extra: dict[str, Any],
+        known: Mapping[str, Any],
+        task_vars: dict[str, Any],
     ) -> dict[str, Any]:
         """Return the result for a run that is open. cases: those that are to be run."""
+        told = [
+            {
+                "index": case.index,
+                "title": case.ref.title,
+                "run_dir": str(opened.run_dir),
+                "resumable": resuming.is_resumable(opened, case),
+                "install": any(install_variables.wanted(extra, known.get(node, {})) for node in case.may_use),
+            }
+            for case in cases
+        ]
+        # What is installed first may change what a login may do.
+        first = [node for case in cases[:1] if not told[0]["install"] for node in case.may_use if node in known]
+        ways = _dialling.commands(self, first, task_vars["hostvars"], opened.owner)
+        dial(run_board(opened.boards), ways, owner.pid_of(opened.owner))
+        nodes = opening.hosts_of(opened, known, sys.executable)
         return {
             "changed": True,
             "run_dir": str(opened.run_dir),
-            "cases": [
-                {
-                    "index": case.index,
-                    "title": case.ref.title,
-                    "run_dir": str(opened.run_dir),
-                    "resumable": resuming.is_resumable(opened, case),
-                    "install": any(install_variables.wanted(extra, known.get(node, {})) for node in case.may_use),
-                }
-                for case in cases
-            ],
-            "nodes": opening.hosts_of(opened, known, sys.executable),
+            "cases": told,
+            "nodes": nodes,
             "plan": view.as_data(opened),
+            **_joining(nodes),
         }
+
+
+def _joining(nodes: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """Return what makes Ansible take the controller into its inventory where that does not know it, as add_host says it."""
+    for node in nodes:
+        if "connection" in node:
+            variables = {"ansible_connection": node["connection"], "ansible_python_interpreter": node["python"]}
+            return {"add_host": {"host_name": node["name"], "groups": [], "host_vars": variables}}
+    return {}

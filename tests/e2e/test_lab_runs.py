@@ -27,6 +27,7 @@ from cellruns import (
 pytestmark = [pytest.mark.docker, pytest.mark.lab]
 
 DEADLINE_S = 120
+LOAD = 'exec "$TESTCELL_LOAD" --config "$SCENARIO_PATH/test_config.json" --out "$SCENARIO_RESULT_PATH"\n'
 
 
 def wait_until(condition, what, deadline_s=DEADLINE_S):
@@ -95,6 +96,20 @@ def test_two_scenarios_in_a_row_leave_nothing_of_the_first_to_the_second(lab, re
     assert_clean()
 
 
+def test_a_node_is_reached_by_one_ssh_that_is_begun_before_its_first_task(lab, results, project):
+    ssh, calls = results.parent / "ssh", results.parent / "calls"
+    ssh.write_text(f'#!/bin/sh\necho "$(date +%s.%N) $*" >> {calls}\nexec ssh "$@"\n')
+    ssh.chmod(0o755)
+    words = {"testcell_project_dir": project(script=LOAD), "scenario": "probe", "ansible_ssh_executable": ssh}
+    assert run_site(lab, results, **words).rc == 0, "the first run of a version brings its program there"
+    calls.unlink()
+    run = run_site(lab, results, **words)
+    assert run.rc == 0, run.screen
+    begun = [line.split() for line in calls.read_text().splitlines()]
+    assert sorted(word for call in begun for word in call if word.startswith("127.")) == ["127.0.0.11"]
+    assert float(begun[0][0]) < journal(run.folder)[0]["t"]
+
+
 def test_a_controller_without_an_engine_can_run_the_test(lab, results, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
@@ -102,9 +117,6 @@ def test_a_controller_without_an_engine_can_run_the_test(lab, results, monkeypat
     assert run.rc == 0, run.screen
     assert run.summary["verdict"] == "pass"
     assert_clean()
-
-
-LOAD = 'exec "$TESTCELL_LOAD" --config "$SCENARIO_PATH/test_config.json" --out "$SCENARIO_RESULT_PATH"\n'
 
 
 def test_f17_the_test_survives_a_dropped_ssh_connection(lab, results, project):

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -53,13 +54,36 @@ class Line:
         if note is None:
             return None
         with suppress(LinkError):
-            return Link(Path(note["socket"]))
+            found = Link(Path(note["socket"]))
+            if "command" not in note:
+                return found
+            if note["command"] == _digest(self._command()):
+                self._shared.post(self._note, {"socket": note["socket"]})
+                return found
+            found.end()
         return None
 
     def _made(self) -> Link:
         place = link.start(self._command(), self._owner)
         self._shared.post(self._note, {"socket": str(place)})
         return Link(place)
+
+
+def dial(shared: Board, commands: Mapping[str, Sequence[str]], owner: int) -> None:
+    """Begin links that nobody asks for yet, without waiting. commands: node -> what a Line of it would start.
+
+    Whoever asks first takes the link only if its own command is the same. What cannot be begun is left to that task.
+    """
+    for node, argv in commands.items():
+        with suppress(OSError):
+            begun = link.Beginning(argv, owner)
+            begun.let_go()
+            shared.post(f"{NOTE}{node}", {"socket": str(begun.place), "command": _digest(argv)})
+
+
+def _digest(command: Sequence[str]) -> str:
+    """Return what tells commands apart; they may carry what nobody should read on a board."""
+    return hashlib.sha256("\0".join(command).encode(errors="surrogateescape")).hexdigest()
 
 
 @contextmanager

@@ -31,6 +31,8 @@ PREFIX = "testcell-link-"
 MARK = "@cell "
 LAST = frozenset({"result", "error"})
 CHUNK = 1 << 16
+UNREADY = "unready"
+WAITING_AT_MOST = 8
 HOLDER_WITHIN_S = 20.0
 END_WITHIN_S = 10.0
 LOOK_S = 0.005
@@ -45,29 +47,63 @@ class LinkError(Exception):
         self.code = code
 
 
+class Beginning:
+    """A link whose holder has been started for the command argv, and which can be joined at once. owner: the pid with which it ends.
+
+    The holder is given the socket, so whoever joins before it is up waits for it there, and hears of its end.
+    """
+
+    def __init__(self, argv: Sequence[str], owner: int) -> None:
+        remove_dead()
+        self.place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PLACE)) / SOCKET
+        settings, told = os.pipe()
+        with _listener(self.place) as listener, open(told, "wb", buffering=0) as telling:
+            with open(settings, "rb"):
+                # The shell ends at once, so that nobody need wait for the end of the link.
+                starter = subprocess.Popen(
+                    ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-I", "-S", str(HOLDER), str(settings)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    pass_fds=(listener.fileno(), settings),
+                    start_new_session=True,
+                )
+            given = {"argv": list(argv), "socket": str(self.place), "listener": listener.fileno(), "owner": owner}
+            with suppress(BrokenPipeError):
+                telling.write(json.dumps(given).encode())
+        assert starter.stdout and starter.stderr
+        self._said, self._complaints = starter.stdout, starter.stderr
+        starter.wait()
+
+    def let_go(self) -> None:
+        """Do not wait for the holder."""
+        self._said.close()
+        self._complaints.close()
+
+    def wait(self) -> None:
+        """Wait until the holder is up; LinkError with what it said when it does not come up."""
+        with self._said, self._complaints:
+            heard, _, _ = select.select([self._said], [], [], HOLDER_WITHIN_S)
+            if not heard or self._said.readline() != READY:
+                complaint = self._complaints.read().decode(errors="replace") if heard else ""
+                raise LinkError("the process that holds the link did not start", complaint)
+
+
 def start(argv: Sequence[str], owner: int) -> Path:
     """Start a holder for the command argv and return the socket of the link. owner: the pid with which it ends."""
-    remove_dead()
-    place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PLACE)) / SOCKET
-    settings = json.dumps({"argv": list(argv), "socket": str(place), "owner": owner})
-    holder = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(HOLDER)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert holder.stdin and holder.stdout and holder.stderr
-    with holder.stdin, holder.stdout, holder.stderr:
-        holder.stdin.write(settings.encode() + b"\n")
-        holder.stdin.flush()
-        heard, _, _ = select.select([holder.stdout], [], [], HOLDER_WITHIN_S)
-        ready = bool(heard) and holder.stdout.readline() == READY
-        holder.wait()
-        if not ready:
-            said = holder.stderr.read().decode(errors="replace") if heard else ""
-            raise LinkError("the process that holds the link did not start", said)
-    return place
+    beginning = Beginning(argv, owner)
+    beginning.wait()
+    return beginning.place
+
+
+def _listener(place: Path) -> socket.socket:
+    """Return a socket that listens at place; one with its final name has a listener, or had one that has died."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    unready = place.with_name(UNREADY)
+    listener.bind(str(unready))
+    listener.listen(WAITING_AT_MOST)
+    unready.rename(place)
+    return listener
 
 
 def remove_dead() -> None:

@@ -4,9 +4,10 @@
 
 """The process that keeps one node's program running for a run, so that a step is a line of JSON and not a new command.
 
-It is started as a script with its settings as one JSON line on standard input: argv (the command that runs the program
-there), socket (where tasks of this run connect, one at a time) and owner (the pid of the controller). It passes lines
-both ways and ends when the command ends, when the controller is gone, or when a client says CLOSE.
+It is started as a script with the number of a descriptor, from which it reads its settings as JSON: argv (the command that
+runs the program there), listener (the descriptor of the socket at which tasks of this run connect, one at a time), socket
+(its path) and owner (the pid of the controller). It passes lines both ways and ends when the command ends, when the
+controller is gone, or when a client says CLOSE.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ CLOSE = b"@close\n"
 GONE = b'\n{"gone":true}\n'
 ENDED = "@ended "
 READY = b"ready\n"
-UNREADY = "unready"
 CHUNK = 1 << 16
 LEAVE_WITHIN_S = 3.0
 FIRST_WITHIN_S = 10.0
@@ -209,21 +209,15 @@ def _watch(pid: int) -> int | None:
 
 
 def main() -> None:
-    """Hold the link that standard input describes, and leave no socket behind."""
-    settings = json.loads(sys.stdin.buffer.readline())
-    if os.fork():
-        os._exit(0)  # whoever started us need not wait for the end of the link
+    """Hold the link that the settings describe, and leave no socket behind."""
+    with open(int(sys.argv[1]), "rb") as stream:
+        settings = json.load(stream)
     place = str(settings["socket"])
-    os.umask(0o077)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        # A socket at its final name is one that takes connections, or one whose process has died.
-        unready = os.path.join(os.path.dirname(place), UNREADY)
-        listener.bind(unready)
-        listener.listen(8)
-        os.rename(unready, place)
+    with socket.socket(fileno=settings["listener"]) as listener:
         try:
             holder = Holder(settings["argv"], listener, int(settings["owner"]))
-            os.write(1, READY)
+            with suppress(BrokenPipeError):
+                os.write(1, READY)  # nobody may wait for it
             _forget_output()
             holder.run()
             holder.await_first()

@@ -174,6 +174,68 @@ def test_a_line_makes_a_new_link_where_the_old_one_has_died(tmp_path: Path) -> N
     assert sockets[0] == sockets[1] != sockets[2] == sockets[3]
 
 
+def echo_with(*words: str) -> list[str]:
+    return [sys.executable, "-I", "-S", "-c", ECHO, *words]
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Board]:
+    """Return the board of a run; its links end with the test."""
+    made = Board(tmp_path / "board")
+    yield made
+    with line.ending_all(made):
+        pass
+
+
+def socket_of(board: Board) -> str:
+    return str((board.read("link.node1") or {})["socket"])
+
+
+@pytest.mark.parametrize(("begun", "taken"), [(["a"], True), (["b"], False)], ids=["the same", "another"])
+def test_a_link_begun_ahead_is_taken_by_who_would_start_the_same_command(
+    board: Board, begun: list[str], taken: bool
+) -> None:
+    line.dial(board, {"node1": echo_with(*begun)}, os.getpid())
+    ahead = socket_of(board)
+    for task in range(2):
+        way = line.Line(board, "node1", lambda: echo_with("a"), os.getpid())
+        assert ask(way.link(), "echo", n=task)["n"] == task
+        way.lose()
+    assert (socket_of(board) == ahead) is taken
+    assert board.read("link.node1") == {"socket": socket_of(board)}, "what was asked once is not asked again"
+    assert Path(ahead).exists() is taken, "what nobody wants has ended"
+
+
+@pytest.mark.parametrize("command", [["/nonexistent/program"], [sys.executable, "-c", "raise SystemExit(3)"]])
+def test_a_link_begun_ahead_that_came_to_nothing_is_begun_again(board: Board, command: list[str]) -> None:
+    line.dial(board, {"node1": command}, os.getpid())
+    ahead = socket_of(board)
+    way = line.Line(board, "node1", lambda: command, os.getpid())
+    for _ in range(2):
+        with pytest.raises(link.LinkError) as caught:
+            list(way.link().answers(way.link().send({"op": "echo"})))
+        way.lose()
+    assert caught.value.code == 3 or "did not start" in str(caught.value), "the second try tells why"
+    assert not Path(ahead).exists()
+
+
+def test_a_link_begun_ahead_that_nobody_asks_for_ends_with_the_run(board: Board) -> None:
+    line.dial(board, {"node1": echo_with()}, os.getpid())
+    with line.ending_all(board):
+        pass
+    assert not Path(socket_of(board)).parent.exists()
+
+
+def test_where_nothing_can_be_begun_the_task_begins_it(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(link, "PLACE", "/nonexistent/folder")
+        line.dial(board, {"node1": echo_with()}, os.getpid())
+    assert board.read("link.node1") is None
+    way = line.Line(board, "node1", echo_with, os.getpid())
+    assert ask(way.link(), "echo", n=1)["n"] == 1
+    way.lose()
+
+
 def test_the_end_of_a_link_that_was_left_is_waited_for(tmp_path: Path) -> None:
     board, marker = Board(tmp_path / "board"), tmp_path / "ended"
     slow = f"import sys, time\nsys.stdin.read()\ntime.sleep(0.5)\nopen({str(marker)!r}, 'w').close()\n"
