@@ -396,6 +396,14 @@ def test_few_or_such_as_fail_every_night_are_flaky(words, count):
     assert {d.state for d in made} == {"flaky"} and len(made) == count
 
 
+@pytest.mark.parametrize(("ahead_s", "told"), [(HOUR, True), (60.0, False), (-HOUR, False)])
+def test_results_dated_ahead_of_now_are_told(ahead_s, told):
+    seen = known(case("test_failed pass", last=NOW + ahead_s), case("pass", 2))
+    lines = notices(seen, surroundings(seen.cases, seen.nodes))
+    assert len(lines) == told
+    assert all(line.startswith("1 case(s) have a result dated ahead of now, s") for line in lines), lines
+
+
 def test_a_broken_node_is_told():
     seen = known(nodes={"n1": facts.Node("n1", failed=9, last_failure=LONG_AGO, last_blamed=LONG_AGO)})
     (line,) = notices(seen, surroundings(seen.cases, seen.nodes))
