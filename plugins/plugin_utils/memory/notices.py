@@ -13,7 +13,6 @@ from .facts import Facts
 from .sickness import MENDED
 from .surroundings import Disturbance, Surroundings
 
-
 # Clocks of two controllers may differ by this much.
 CLOCK_S = 300.0
 
