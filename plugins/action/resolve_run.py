@@ -236,7 +236,7 @@ class ActionModule(ActionBase):
             for case in cases
         ]
         # What is installed first may change what a login may do.
-        first = [node for case in cases[:1] if not told[0]["install"] for node in case.may_use if node in known]
+        first = [node for case in cases[:1] if not told[0]["install"] for node in case.nodes if node in known]
         ways = _dialling.commands(self, first, task_vars["hostvars"], opened.owner)
         dial(run_board(opened.boards), ways, owner.pid_of(opened.owner))
         nodes = opening.hosts_of(opened, known, sys.executable)
