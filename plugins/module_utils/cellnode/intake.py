@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 CHUNK = 1 << 16
-# ssh takes a node for gone that says nothing for a few seconds.
+# ssh takes a node for gone that says nothing for a few seconds, and over a slow way each packet of a line takes some.
 SAY_EVERY_S = 1.0
 
 
@@ -23,8 +23,8 @@ def lines(stdin: Any, heard: Callable[[], None]) -> Iterator[bytes]:
         parts.append(head)
         for part in more:
             yield b"".join(parts)
-            parts, said = [part], time.monotonic()
-        if time.monotonic() - said >= SAY_EVERY_S:
+            parts = [part]
+        if any(parts) and time.monotonic() - said >= SAY_EVERY_S:
             heard()
             said = time.monotonic()
     if any(parts):

@@ -27,6 +27,7 @@ CASES = {
     "nothing": ([], 0.1, [], 0),
     "a long one": ([b"x"] * 10 + [b"\n"], 0.1, [b"x" * 10], 0),
     "a slow one": ([b"x"] * 10 + [b"\n"], 1.0, [b"x" * 10], 10),
+    "a slow one behind a whole one": ([b"a\nx", b"x", b"x\n"], 4.0, [b"a", b"xxx"], 2),
     "whole lines that come seldom": ([b"a\n", b"b\n"], 60.0, [b"a", b"b"], 0),
 }
 
