@@ -122,16 +122,17 @@ def _remove_objects(ctx: Context, engine: Engine, report: Report) -> list[str]:
 
     A network takes the engine longest. It can go while stopped containers do; one that runs would hold it.
     """
+    found = _containers(ctx, engine)
     with ThreadPoolExecutor(1) as beside:
-        held = any(one.state in RUNNING for one in _containers(ctx, engine))
+        held = any(one.state in RUNNING for one in found)
         early = None if held else beside.submit(_remove_named, ctx, engine, "networks", report)
-        images = _remove_containers(ctx, engine, report)
+        _remove_containers(ctx, engine, found, report)
         if early is None:
             _remove_named(ctx, engine, "networks", report)
         else:
             early.result()
     _remove_named(ctx, engine, "volumes", report)
-    return images
+    return sorted({one.image_id for one in found})
 
 
 def _containers(ctx: Context, engine: Engine) -> list[Container]:
@@ -139,18 +140,15 @@ def _containers(ctx: Context, engine: Engine) -> list[Container]:
     return [*containers(engine, of_run(ctx.needed_run)), *holders_of(engine, str(ctx.run_dir))]
 
 
-def _remove_containers(ctx: Context, engine: Engine, report: Report) -> list[str]:
-    """Remove the run's containers with their anonymous volumes and return the images that they were made of."""
-    found = _containers(ctx, engine)
+def _remove_containers(ctx: Context, engine: Engine, found: list[Container], report: Report) -> None:
+    """Remove the run's containers with their anonymous volumes."""
     failed = in_parallel(found, lambda one: engine.remove("containers", one.id))
-    ctx.clock.until(lambda: not _containers(ctx, engine), PROVE_S if found else 0.0)
-    left = {one.name for one in _containers(ctx, engine)}
+    left = {one.name for one in ctx.clock.drained(lambda: _containers(ctx, engine), PROVE_S if found else 0.0)}
     for name in sorted(left):
         report.errors.append(
             failed.get(name) or {"error_kind": "docker_leftover", "what": name, "error": "still there"}
         )
     report.removed["containers"] += len({one.name for one in found} - left)
-    return sorted({one.image_id for one in found})
 
 
 def _named(ctx: Context, engine: Engine, kind: str) -> dict[str, str]:
@@ -161,23 +159,25 @@ def _named(ctx: Context, engine: Engine, kind: str) -> dict[str, str]:
 
 def _remove_named(ctx: Context, engine: Engine, kind: str, report: Report) -> None:
     """Remove the run's networks or volumes; one that is busy is tried again for a moment."""
-    found = _named(ctx, engine, kind)
+    found = left = _named(ctx, engine, kind)
     failed: dict[str, CellError] = {}
 
     def gone() -> bool:
+        nonlocal left
         failed.clear()
-        for object_id, name in _named(ctx, engine, kind).items():
+        for object_id, name in left.items():
             try:
                 engine.remove(kind, object_id)
             except CellError as exc:
                 failed[name] = exc
-        return not _named(ctx, engine, kind)
+        left = _named(ctx, engine, kind)
+        return not left
 
     if found and not ctx.clock.until(gone, 3.0, 0.1):
-        for name in sorted(_named(ctx, engine, kind).values()):
+        for name in sorted(left.values()):
             error = failed.get(name) or CellError("docker_leftover", "still there")
             report.error(error.kind, f"{kind[:-1]} {name}", error.message)
-    report.removed[kind] += len(set(found) - set(_named(ctx, engine, kind)))
+    report.removed[kind] += len(set(found) - set(left))
 
 
 def _folder(ctx: Context) -> Path:

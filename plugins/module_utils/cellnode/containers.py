@@ -99,8 +99,7 @@ def stop(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
         return {"stopped": [], "would_stop": [found.name for found in running], "processes": 0, "errors": []}
     killed, errors = end_processes(ctx)
     failed = in_parallel(running, lambda found: _stop_one(engine, found, grace))
-    ctx.clock.until(lambda: not _running(ctx, engine), LAG_LIMIT_S)
-    left = {found.name for found in _running(ctx, engine)}
+    left = {found.name for found in ctx.clock.drained(lambda: _running(ctx, engine), LAG_LIMIT_S)}
     missed = [_error("process_leak", name, "still runs after stop and kill") for name in sorted(left - set(failed))]
     stopped = [found.name for found in running if found.name not in left]
     return {"stopped": stopped, "processes": killed, "errors": errors + list(failed.values()) + missed}
@@ -136,10 +135,9 @@ def in_parallel(found: list[Container], work: Callable[[Container], Any]) -> dic
 
 def end_processes(ctx: Context) -> tuple[int, list[dict[str, Any]]]:
     """End the run's units, the supervisors first asked; return how many processes are gone and what would not go."""
-    before = len(procs.ours(ctx.root, ctx.needed_run.id))
     report = supervise.end_units(ctx, ctx.needed_run.id)
     errors = [_error("process_leak", str(proc.pid), procs.cmdline(proc.pid)) for proc in report.survivors]
-    return max(0, before - len(report.survivors)), errors
+    return report.gone, errors
 
 
 def _error(kind: str, what: str, message: str) -> dict[str, Any]:

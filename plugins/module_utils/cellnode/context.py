@@ -9,14 +9,15 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import OS_ERROR_KINDS, CellError, is_limit
 from .mailbox import Mailbox, closed
 
+T = TypeVar("T")
 SAFE_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.+=@,-]{0,199}\Z")
 
 
@@ -41,6 +42,18 @@ class Clock:
             self.sleep(pause_s)
             pause_s = min(pause_s * 2, 0.25)
         return True
+
+    def drained(self, find: Callable[[], Sequence[T]], limit_s: float) -> Sequence[T]:
+        """Ask find() until it finds nothing, for at most limit_s; return what it found last."""
+        left: Sequence[T] = ()
+
+        def none() -> bool:
+            nonlocal left
+            left = find()
+            return not left
+
+        self.until(none, limit_s)
+        return left
 
 
 @dataclass(frozen=True)

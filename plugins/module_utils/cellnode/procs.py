@@ -162,7 +162,7 @@ def pids() -> list[int]:
 def env_mark(pid: int) -> str:
     """Return the unit token in a process's environment, or "" when it has none or may not be read."""
     try:
-        with open(f"/proc/{pid}/environ", "rb") as stream:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as stream:
             raw = b"\0" + stream.read(ENVIRON_LIMIT)
     except OSError:
         return ""
@@ -172,8 +172,9 @@ def env_mark(pid: int) -> str:
 
 def group_mark(pid: int, key: str) -> str:
     """Return the unit token that a process's control groups name for this node root, or ""."""
-    match = re.search(rf"/{GROUP_PREFIX}{key}/([^/\n]+)", _groups_of(str(pid)))
-    return f"{key}:{match.group(1)}" if match else ""
+    _, found, rest = _groups_of(str(pid)).partition(f"/{GROUP_PREFIX}{key}/")
+    name = rest.partition("\n")[0].partition("/")[0]
+    return f"{key}:{name}" if found and name else ""
 
 
 def container_of(pid: int) -> str:
@@ -188,7 +189,8 @@ def _groups_of(pid: str) -> str:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
+        with open(path, "rb", buffering=0) as stream:
+            return stream.readall().decode("utf-8", "replace")
     except OSError:
         return ""
 
@@ -219,15 +221,20 @@ def ours(root: Path, run_id: str | None = None) -> tuple[Found, ...]:
         return ()
     key, found = root_key(root), []
     for pid in pids():
-        stat = read_stat(pid)
+        stat = read_stat(pid) if any(_marks(pid, key)) else None
         if stat is None or stat.gone:
             continue
-        group, mark = group_mark(pid, key), env_mark(pid)
-        mark = mark if mark.startswith(f"{key}:") else ""
+        group, mark = _marks(pid, key)  # again: another process may have got the number before its start was read
         token = group or mark
         if token and run_id in (None, run_of(token)):
             found.append(Found(Proc(pid, stat.start), token, bool(group), bool(mark), stat.state))
     return tuple(found)
+
+
+def _marks(pid: int, key: str) -> tuple[str, str]:
+    """Return the unit tokens of this node root that a process's control groups and its environment name, "" for none."""
+    mark = env_mark(pid)
+    return group_mark(pid, key), mark if mark.startswith(f"{key}:") else ""
 
 
 def marked(token: str) -> list[Proc]:

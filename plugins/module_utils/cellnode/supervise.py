@@ -30,10 +30,10 @@ MAX_WAIT_S = 600.0
 
 @dataclass(frozen=True)
 class EndReport:
-    """What ending a run's units did. units: their names; killed: processes; survivors: those that would not go."""
+    """What ending a run's units did. units: their names; gone: how many processes; survivors: those that would not go."""
 
     units: tuple[str, ...]
-    killed: int
+    gone: int
     survivors: tuple[Proc, ...]
 
 
@@ -178,6 +178,8 @@ def end_units(ctx: Context, run_id: str) -> EndReport:
     folders = [unit.open_path(ctx, path) for path in unit.units_of_run(ctx, run_id)]
     try:
         before = [current(folder_fd) for folder_fd in folders]
+        asked = any(status.ended_unix is None for status in before)
+        living = len(procs.ours(ctx.root, run_id)) if asked else 0  # a look at all processes of the node
         for status in before:
             ask_to_end(status)
         after = [await_end(ctx, folder_fd, status) for folder_fd, status in zip(folders, before)]
@@ -188,8 +190,9 @@ def end_units(ctx: Context, run_id: str) -> EndReport:
     for group in cgroup.groups_left(ctx.root, run_id) if ctx.root.exists() else ():
         cgroup.remove(group)
     ended = [new for old, new in zip(before, after) if old.ended_unix is None]
-    killed = len(set(report.killed) - set(report.survivors)) + sum(status.survivors_killed for status in ended)
-    return EndReport(tuple(status.name for status in ended), killed, report.survivors)
+    killed = len(set(report.killed) - set(report.survivors))
+    gone = max(living - len(report.survivors), killed)
+    return EndReport(tuple(status.name for status in ended), gone, report.survivors)
 
 
 ACTIONS: dict[str, Callable[[Context, dict[str, Any]], dict[str, Any]]] = {"start": start, "poll": poll, "kill": kill}

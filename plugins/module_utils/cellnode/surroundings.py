@@ -14,6 +14,7 @@ from .places import NETNS
 
 _BRIDGE = re.compile(r"^br-([0-9a-f]{12})\Z")
 _SANDBOX = re.compile(r"^[0-9a-f]{12}\Z")
+HOST = "default"  # made with the first container on the network of the node, and kept by the engine
 CLOCK_STEP_S = 1.0
 DISK_SHARE = 0.01
 RUNNING = ("running", "paused", "restarting")
@@ -53,9 +54,10 @@ def files(after: Json, ours: Ours, now: float) -> Found:
     for entry in after.get("new") or ():
         path, kind = str(entry["path"]), str(entry["type"])
         name = os.path.basename(path)
-        if kind == "netns" and name in sandboxes:
+        of_engine = kind == "netns" and os.path.dirname(path).endswith(NETNS)
+        if (kind == "netns" and name in sandboxes) or (of_engine and name == HOST):
             continue
-        lost = kind == "netns" and os.path.dirname(path).endswith(NETNS) and bool(_SANDBOX.match(name))
+        lost = of_engine and bool(_SANDBOX.match(name))
         mine = (ours.alone and (kind == "file" or lost)) or bool(entry.get("named"))
         owner = ours.run if mine and not lost else entry.get("user")
         yield mine, item(kind, path, owner=owner, age_s=age(entry.get("created"), now))

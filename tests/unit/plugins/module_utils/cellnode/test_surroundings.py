@@ -52,6 +52,7 @@ TABLE = {
     "loose-cable": ({}, {"links": {"veth1": ""}}, [], ["interface veth1"], []),
     "namespace-without-container": ({}, {"new": [new("netns", SANDBOX)]}, [f"netns {SANDBOX}"], [], []),
     "namespace-of-a-container": ({}, {"new": [new("netns", SANDBOX)], "sandboxes": ["0a1b2c3d4e5f"]}, [], [], []),
+    "namespace-of-the-node": ({}, {"new": [new("netns", "/run/docker/netns/default")]}, [], [], []),
     "namespace-by-name": ({}, {"new": [new("netns", "/run/netns/blue")]}, [], ["netns /run/netns/blue"], []),
     "file-in-the-node-root": ({}, {"new": [new("file", "/root/x")]}, ["file /root/x"], [], []),
     "temporary-file": ({}, {"new": [new("tmp", "/tmp/x")]}, [], ["tmp /tmp/x"], []),
