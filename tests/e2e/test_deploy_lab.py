@@ -121,6 +121,27 @@ def test_f29_an_engine_that_is_started_again_is_to_blame_for_what_ended_with_it(
 # -- services that fail ---------------------------------------------------------------------------------------------
 
 
+SERVES = "python3 -u -m http.server {port} & echo up; wait"
+ASKS = "python3 -c \"import urllib.request as r; r.urlopen('http://$OTHER:{port}', timeout=5)\" && " + UP
+ON_HOST = {"node": "node1", "network_mode": "host"}
+
+
+def test_services_on_the_network_of_their_node_find_the_others_and_are_found(to_the_end):
+    services = {
+        "engine": service(SERVES.format(port=18300), check={"kind": "http", "port": 18300}, **ON_HOST),
+        "worker": service(SERVES.format(port=18301), node="node1", ports=[18301]),
+        "front": service(
+            ASKS.format(port=18300), needs=["engine"], node="node1", environment={"OTHER": "${TESTCELL_HOST_ENGINE}"}
+        ),
+        "reader": service(
+            ASKS.format(port=18301), needs=["worker"], environment={"OTHER": "${TESTCELL_HOST_WORKER}"}, **ON_HOST
+        ),
+    }
+    ended = to_the_end(services)
+    assert ended.ends == ("pass", 0, ""), ended.screen
+    assert ended.details["verify"]["node1"]["foreign"] == []
+
+
 def test_f39_a_node_whose_services_wait_for_a_failed_one_elsewhere_says_whose_fault_it_is(to_the_end):
     services = {
         "db": service("echo no disk; exit 3", node="node1"),

@@ -233,6 +233,12 @@ def log_tail(engine: Engine, record: dict[str, Any], lines: int = 20) -> list[st
     return [line[:MAX_LINE] for line in clean] if found else []
 
 
+def last_words(record: dict[str, Any], output: str) -> str:
+    """Return the last line that a check in an inspected container wrote, without secrets: a traceback ends with its cause."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return without_secrets(record, lines[-1])[-500:] if lines else ""
+
+
 def without_secrets(record: dict[str, Any], text: str) -> str:
     """Return what an inspected container wrote without secrets, the values of its own environment among them."""
     scrub = importlib.import_module(

@@ -18,7 +18,7 @@ from typing import Any
 
 from .engine import Engine
 from .errors import CellError
-from .objects import unix_time, without_secrets
+from .objects import last_words, unix_time, without_secrets
 from .params import integer, number, refuse, text, texts
 from .request import choice
 
@@ -221,7 +221,7 @@ def ask_command(engine: Engine, container: str, argv: list[str], timeout_s: floa
         kill_command(engine, container, memory)
         return Answer(False, f"the command did not end within {timeout_s:g} s")
     memory.exec_id = ""
-    said = without_secrets(memory.record, output)[-500:]
+    said = last_words(memory.record, output)
     return Answer(code == 0, said if code == 0 else f"exit code {code}: {said}".rstrip(": "))
 
 

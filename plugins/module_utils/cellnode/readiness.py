@@ -15,7 +15,7 @@ from . import probes
 from .context import Clock, Context
 from .engine import Engine, connect
 from .errors import CellError
-from .objects import Container, Death, by_service, containers, death, log_tail, of_case, started_at, without_secrets
+from .objects import Container, Death, by_service, containers, death, last_words, log_tail, of_case, started_at
 from .params import number
 from .prober import CEILING_S, FLOOR_S, Gate, Prober, pause_s
 from .probes import Answer, Check, Memory
@@ -180,7 +180,7 @@ def sickness(engine: Engine, found: Container) -> dict[str, Any]:
     """Return the log lines of an unhealthy container and what its health check said last, as fields of its state."""
     record = engine.inspect(found.id)
     log = ((record.get("State") or {}).get("Health") or {}).get("Log") or [{}]
-    said = without_secrets(record, str(log[-1].get("Output") or "").strip())[-500:]
+    said = last_words(record, str(log[-1].get("Output") or ""))
     detail = f"container {found.name} is unhealthy: {said}"
     return {"detail": detail.rstrip(": "), "log_tail": tuple(log_tail(engine, record))}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 LOCAL = "local"
 AUTO = "auto"
@@ -50,9 +51,39 @@ def variable_name(service: str) -> str:
     return "TESTCELL_HOST_" + re.sub(r"[^A-Za-z0-9]", "_", service).upper()
 
 
-def compose_addresses(viewer: str, placed: Mapping[str, str], address: Mapping[str, str]) -> dict[str, str]:
-    """Return the address variables for compose on node viewer: the service's own name there, else its node's address."""
-    return {variable_name(service): service if node == viewer else address[node] for service, node in placed.items()}
+class Placed(Protocol):
+    """A service on its node."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def node(self) -> str:
+        """Its node."""
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """The services that it needs."""
+
+    @property
+    def host_network(self) -> bool:
+        """Whether it has the network of its node."""
+
+
+def compose_addresses(viewer: str, services: Sequence[Placed], address: Mapping[str, str]) -> dict[str, str]:
+    """Return the address variables for compose on node viewer: the service's own name there, else its node's address.
+
+    On the network of the node there are no names: neither has a service there one, nor does it find those it depends on.
+    """
+    on_host = [service for service in services if service.node == viewer and service.host_network]
+    nameless = {name for service in on_host for name in (service.name, *service.depends_on)}
+    return {
+        variable_name(service.name): service.name
+        if service.node == viewer and service.name not in nameless
+        else address[service.node]
+        for service in services
+    }
 
 
 def host_addresses(viewer: str, placed: Mapping[str, str], address: Mapping[str, str]) -> dict[str, str]:

@@ -24,10 +24,11 @@ VALUES = Path(".board") / "environment.json"
 
 @dataclass(frozen=True)
 class ServicePlan:
-    """A service on its node. check: the arguments of the node's readiness probe; ports: published on the node.
+    """A service on its node. check: the arguments of the node's readiness probe; ports: taken on the node.
 
     needs: what else it takes from the node, the fields of the scenario's `Needs`.
     estimate_s: how long its start may take; estimate_source: where that comes from, see `estimates.Estimate`.
+    host_network: it has the network of its node.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ServicePlan:
     needs: dict[str, Any] = field(default_factory=dict)
     estimate_s: float = UNKNOWN_S
     estimate_source: str = ASSUMED
+    host_network: bool = False
 
     @property
     def serves(self) -> bool:

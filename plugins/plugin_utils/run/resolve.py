@@ -192,12 +192,23 @@ def _service(service: Service, node: str, scenario: Scenario, past: Starts) -> S
         compose_file=service.compose_file,
         critical=service.critical,
         image=service.image,
-        ports=tuple(service.ports),
+        ports=_ports(service, scenario),
         check=check,
         needs=asdict(service.needs),
         estimate_s=estimate.seconds,
         estimate_source=estimate.source,
+        host_network=service.host_network,
     )
+
+
+def _ports(service: Service, scenario: Scenario) -> tuple[int, ...]:
+    """Return the ports that a service takes on its node: those it publishes; on the node's own network, where nothing is
+    published, those at which it is asked."""
+    if not service.host_network:
+        return tuple(service.ports)
+    benchmark, check = scenario.benchmark, service.health_check
+    asked = (check.port if check else None, benchmark.port if benchmark.service == service.name else None)
+    return tuple(dict.fromkeys(port for port in asked if port))
 
 
 def _check(check: HealthCheck | None, scenario: Scenario) -> dict[str, Any]:

@@ -114,4 +114,5 @@ def _declared(service: ComposeService, name: str, facts: ComposeFacts, is_job: b
         column=column,
         needs=needs_of(service, facts),
         start_period_s=service.healthcheck.start_period_s if service.healthcheck else 0.0,
+        host_network=service.network_mode == "host",
     )

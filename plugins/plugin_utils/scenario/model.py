@@ -78,6 +78,7 @@ class Service:
     """One service: node is `auto`, `local` or a node's name; ports are those published on the node.
 
     start_period_s: how long its health check in compose lets it start, 0 where it does not say.
+    host_network: it has the network of its node, where nobody finds it by its name.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Service:
     ports: tuple[int, ...] = ()
     needs: Needs = Needs()
     start_period_s: float = 0.0
+    host_network: bool = False
 
 
 @dataclass(frozen=True)

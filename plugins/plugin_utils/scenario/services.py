@@ -41,6 +41,7 @@ class Declared:
     column: int = 0
     needs: Needs = field(default_factory=Needs)
     start_period_s: float = 0.0
+    host_network: bool = False
 
 
 def join(
@@ -114,6 +115,7 @@ def _joined(entry: Mapping[str, Any], declared: Declared | None) -> Service:
         ports=base.ports,
         needs=base.needs,
         start_period_s=base.start_period_s,
+        host_network=base.host_network,
     )
 
 

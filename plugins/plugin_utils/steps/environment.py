@@ -30,7 +30,7 @@ def case_variables(cell: Cell) -> dict[str, str]:
 
 def for_compose(cell: Cell) -> dict[str, str]:
     """Return the variables for Compose on the node of this cell."""
-    addresses = placement.compose_addresses(cell.node, cell.case.placement, cell.plan.addresses)
+    addresses = placement.compose_addresses(cell.node, cell.case.services, cell.plan.addresses)
     return {**case_variables(cell), **addresses}
 
 

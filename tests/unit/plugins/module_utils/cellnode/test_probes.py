@@ -220,7 +220,7 @@ class Execs:
         return "e1"
 
     def exec_run(self, _exec_id, _timeout):
-        return self.code, "what it said"
+        return self.code, "Traceback:\n  line 1\nwhat it said\n"
 
     def exec_record(self, _exec_id):
         return {"Running": True, "Pid": 1}

@@ -119,6 +119,26 @@ def test_a_probe_is_given_an_interval_that_a_node_can_keep(project, written, ask
     assert engine.check["interval_s"] == asked
 
 
+ASKED_AT = "      health_check: {kind: tcp, port: 18101}\n"
+
+
+@pytest.mark.parametrize(
+    ("network", "asked_at", "ports"),
+    [
+        ("ports: ['18100:18100', '18200:1']", "", (18100, 18200)),
+        ("ports: ['18100:18100']", ASKED_AT, (18100,)),
+        ("network_mode: host", "", (18100,)),
+        ("network_mode: host", ASKED_AT, (18101, 18100)),
+    ],
+)
+def test_a_service_takes_the_ports_that_it_publishes_or_is_asked_at(project, network, asked_at, ports):
+    compose, metadata = project / FOLDER / "docker-compose.yml", project / FOLDER / "metadata.yml"
+    compose.write_text(f"services:\n  engine:\n    image: testcell/engine-sim:1\n    {network}\n")
+    change(metadata, "      role: router\n", f"      role: router\n{asked_at}")
+    (engine,) = decide(project).cases[0].services
+    assert (engine.ports, engine.host_network) == (ports, "host" in network)
+
+
 # --- what is kept of logs -----------------------------------------------------------------------------------------
 
 
