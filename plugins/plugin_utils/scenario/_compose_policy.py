@@ -51,7 +51,8 @@ def check_policy(found: Findings, service: ComposeService, data: Mapping[str, An
         _check_mount(found, name, index, mount, allow)
     if service.network_mode == "host" and "network_mode" not in allow:
         ports = "; its ports: are ignored then" if service.port_map else ""
-        message = f"the host's network is used, ports of two scenarios or services may clash{ports}"
+        meant = "; deployment.allow: [network_mode] says that it is meant"
+        message = f"the host's network is used, ports of two scenarios or services may clash{ports}{meant}"
         found.warn(("services", name, "network_mode"), message, got=describe(service.network_mode))
 
 
