@@ -31,7 +31,7 @@ class EngineError(CellError):
     def __init__(self, status: int, message: str, what: str) -> None:
         kind = meaning(message).kind
         if kind == "unknown":
-            kind = {404: "container_gone", 409: "docker_leftover"}.get(status, "internal_error")
+            kind = {404: "container_gone", 409: "docker_leftover"}.get(status, kind)
         super().__init__(kind, message, status=status, call=what)
         self.status = status
 

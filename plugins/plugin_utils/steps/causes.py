@@ -17,7 +17,7 @@ from ..classify import decide, stream
 from ..classify import rules as rules_of
 from ..classify.decide import Result
 from ..classify.facts import Fact, Facts
-from ..classify.rules import SPECIFIC, SYMPTOM, Rules
+from ..classify.rules import GENERIC, SPECIFIC, SYMPTOM, Rules
 from ..classify.stream import Scan
 from ..report.escape import one_line
 from ..run.plan import CasePlan
@@ -39,6 +39,8 @@ OF_SERVICES = frozenset(
     }
 )
 OF_THE_TEST = frozenset({"test_failed", "bench_failed"})
+# Of words of the engine or of Compose that the node does not know; the rules know more of them.
+UNNAMED = "unknown"
 # What a service's log may tell of. Its refused or late requests are not among it: services ask each other before all are up.
 TOLD_BY_SERVICES = frozenset({"node", "docker", "engine"})
 TOLD_BY_THE_TEST = TOLD_BY_SERVICES | {"http", "test"}
@@ -75,16 +77,37 @@ def refine(
 ) -> CaseVerdict:
     """Return the verdict with the cause as its failure, where that only wraps one and the files of the case tell it.
 
+    A failure whose words nobody has named yet is named by the rules.
+
     The verdict never gets better by it: it stays, or becomes that of the cause where this is graver. rules: loads them.
     probes: node -> what was seen there after the failure.
     """
     found = decided.failure
+    if found is not None and found.error_kind == UNNAMED:
+        return _named(decided, found, rules())
     if found is None or found.error_kind not in OF_SERVICES | OF_THE_TEST:
         return decided
     for node, service, result in _told(found, case, case_dir, rules(), probes):
         if _is_cause(found, result):
             return _by(decided, found, replace(result, node=node, service=service))
     return decided
+
+
+def _named(decided: CaseVerdict, found: Failure, rules: Rules) -> CaseVerdict:
+    """Return the verdict with the kind that the failure's own words have by the rules, where they have one."""
+    scanner = stream.Scanner(rules)
+    scanner.feed("\n".join((found.message, *found.evidence)).encode())
+    result = decide.decide(scanner.finish())
+    if result.tier not in (SPECIFIC, SYMPTOM, GENERIC) or result.calm:
+        return decided
+    told = replace(
+        found,
+        error_kind=result.error_kind,
+        owner=result.owner,
+        retriable=result.retriable,
+        rule=result.rule,
+    )
+    return _graver(decided, found, told)
 
 
 def _told(
@@ -160,6 +183,11 @@ def _by(decided: CaseVerdict, found: Failure, result: Result) -> CaseVerdict:
         during_fault=found.during_fault,
         rule=result.rule,
     )
+    return _graver(decided, found, cause)
+
+
+def _graver(decided: CaseVerdict, found: Failure, cause: Failure) -> CaseVerdict:
+    """Return the verdict with cause in the place of found; it stays, or becomes that of the cause where this is graver."""
     reasons = tuple(cause.message if reason == found.message else reason for reason in decided.reasons)
     if found.error_kind in verdicts.CONCLUSIONS:
         return replace(decided, failure=cause, reasons=reasons)

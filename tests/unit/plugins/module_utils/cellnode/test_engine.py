@@ -110,7 +110,7 @@ def test_the_api_prefix_is_capped(offered, prefix):
         ),
         pytest.param(500, "Bind for 0.0.0.0:80 failed: port is already allocated", "port_conflict", id="port"),
         pytest.param(409, "something new", "docker_leftover", id="other-conflict"),
-        pytest.param(500, "something new", "internal_error", id="other"),
+        pytest.param(500, "something new", "unknown", id="other"),
     ],
 )
 def test_an_error_status_becomes_an_error_kind(server, client, status, message, kind):

@@ -36,6 +36,29 @@ def test_the_cause_takes_the_place_of_what_only_wraps_it(tmp_path, build):
     assert (found.verdict, found.control_ok, found.reasons) == ("fail", True, (cause.message, "another"))
 
 
+REFUSED = "service a on n1: OCI runtime create failed: runc create failed: error setting rlimit type 8: operation not permitted"
+NAMED = {
+    "by its message": (REFUSED, (), "resource_limit"),
+    "by what Compose wrote": (
+        "compose up failed with exit code 1: it said",
+        ("fetching", 'could not select device driver "nvidia" with capabilities: [[gpu]]'),
+        "gpu_runtime_missing",
+    ),
+    "by nothing": ("compose up failed with exit code 1: it said", (), "unknown"),
+}
+
+
+@pytest.mark.parametrize(("message", "evidence", "kind"), NAMED.values(), ids=NAMED)
+def test_words_of_the_engine_that_the_node_does_not_know_are_named_by_the_rules(
+    tmp_path, build, message, evidence, kind
+):
+    found = failure.of("unknown", message, at=5.0, step="deploy", node="n1", service="a", evidence=evidence)
+    decided = CaseVerdict("error", False, False, found, (message,))
+    named = causes.refine(decided, build.case(services=[build.service("a")]), tmp_path)
+    assert (named.failure.error_kind, named.failure.message, named.verdict) == (kind, message, "error")
+    assert (named.failure.owner, bool(named.failure.rule)) == (failure.of(kind, "", at=0.0).owner, kind != "unknown")
+
+
 KEPT = {
     "a kind that says why": ("port_conflict", {"log": {"a": OOM}}),
     "nothing came home": ("service_died", {}),
