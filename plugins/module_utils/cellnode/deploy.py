@@ -98,7 +98,8 @@ class Deployment:
             state = "failed" if event["state"] == "explained" else event["state"]
             if state == "failed":
                 self._fence.prove_answer()
-            self.states[event["service"]] = {**event, "state": state}
+            if state != "waiting":
+                self.states[event["service"]] = {**event, "state": state}
             self._ctx.emit(event)
         if self._fault:
             raise self._fault

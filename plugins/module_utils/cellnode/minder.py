@@ -26,6 +26,8 @@ from .signs import Sign
 
 LOOK = "look"
 INSPECT_LIMIT_S = 10.0
+# Of a service that is not ready, whoever waits hears why: after so long, and each time when twice as long has gone by.
+FIRST_WORD_S = 30.0
 
 
 class Order(Enum):
@@ -69,7 +71,9 @@ class Life:
 
 
 class Minder(threading.Thread):
-    """One service. Its events say running, ready or failed; limit_s: seconds from its start to ready, 0 for no limit.
+    """One service. Its events say running, ready or failed, and now and then waiting, with what its probes were answered.
+
+    limit_s: seconds from its start to ready, 0 for no limit.
 
     A death is told twice. At once as failed, as far as the engine's event goes, with complete false; and as explained,
     with all that the engine knows once it has put the container away, which takes it some tens of milliseconds: the
@@ -80,7 +84,9 @@ class Minder(threading.Thread):
         super().__init__(daemon=True)
         self.check = check
         self._limit_s = limit_s
+        self._began = 0.0
         self._deadline: float | None = None
+        self._word_at: float | None = None
         self._ward = ward
         self._notes: SimpleQueue[Note] = SimpleQueue()
         self._lives: dict[str, Life] = {}
@@ -128,7 +134,8 @@ class Minder(threading.Thread):
 
     def _live(self, again: bool) -> Order:
         """Mind the service from a start to the next order."""
-        self._lives, self._minding, self._was_ready, self._deadline = {}, True, False, None
+        self._lives, self._minding, self._was_ready = {}, True, False
+        self._deadline = self._word_at = None
         self._attempt(self._start, again)
         while True:
             note = self._next_note()
@@ -139,13 +146,24 @@ class Minder(threading.Thread):
                 self._attempt(self._heed, note)
 
     def _next_note(self) -> Note | None:
-        """Return the next note, None when the service should have been ready by now."""
-        if self._deadline is None or not self._minding or self._was_ready:
-            return self._notes.get()
-        try:
-            return self._notes.get(timeout=max(0.0, self._deadline - self._ward.clock.monotonic()))
-        except Empty:
-            return None
+        """Return the next note, None when the service should have been ready by now; say meanwhile why it is not."""
+        while True:
+            ends = [at for at in (self._deadline, self._word_at) if at is not None]
+            if not ends or not self._minding or self._was_ready:
+                return self._notes.get()
+            try:
+                return self._notes.get(timeout=max(0.0, min(ends) - self._ward.clock.monotonic()))
+            except Empty:
+                if self._deadline is not None and self._ward.clock.monotonic() >= self._deadline:
+                    return None
+                self._say_why()
+
+    def _say_why(self) -> None:
+        """Say what a service that is not ready waits for, and when to say it again."""
+        waited_s = self._ward.clock.monotonic() - self._began
+        self._word_at = self._began + 2 * waited_s
+        why = self.why() or combined([life.state for life in self._lives.values()]).detail or "starting"
+        self._tell("waiting", State("starting", why), self._now(), waited_s=round(waited_s, 1))
 
     def _attempt(self, work: Callable[[Any], None], what: Any) -> None:
         """Do work; whatever goes wrong in this thread is the service's failure, since nobody else would see it."""
@@ -167,8 +185,9 @@ class Minder(threading.Thread):
             self._fail(State("failed", fault["error"], fault["error_kind"]), self._now(), **holder)
             return
         self._tell("running", STARTING, self._now())
-        if self._limit_s:
-            self._deadline = ward.clock.monotonic() + self._limit_s
+        self._began = ward.clock.monotonic()
+        self._deadline = self._began + self._limit_s if self._limit_s else None
+        self._word_at = self._began + FIRST_WORD_S
         self._lives = {container.id: self._life(container.id) for container in found}
         self._settle(self._now())
 

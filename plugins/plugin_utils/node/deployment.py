@@ -5,7 +5,8 @@
 """The services of one node while they are deployed: orders go there, and what becomes of them comes back.
 
 Over a link the node tells at once what happens. Without one it is asked again and again, which is slower and no less
-right. Events are mappings with `service`, `state` (running, ready, failed) and what the node knows of it.
+right. Events are mappings with `service`, `state` (running, ready, failed) and what the node knows of it. Over a link it
+also says now and then why a service is not ready: `waiting`, after `waited_s` seconds.
 """
 
 from __future__ import annotations

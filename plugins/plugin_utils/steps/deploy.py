@@ -151,6 +151,9 @@ class _Worker:
             if state == "explained":
                 if known == "failed":
                     self._explain(name, event)
+            elif state == "waiting":
+                if known == "running":
+                    self._say(f"{name} is not ready after {event['waited_s']:.0f} s: {event['detail']}", {})
             elif known not in (state, "ready" if state == "running" else state):
                 self._post(name, state, event)
                 self._tell(name, state, event)

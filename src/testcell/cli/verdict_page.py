@@ -33,7 +33,7 @@ def next_step(failure: Mapping[str, Any], run_id: str) -> str:
     """Return what a person can do about a failure record, "" when there is nothing better than reading on."""
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import next_steps
 
-    return next_steps.next_step(str(failure.get("error_kind")), run_id)
+    return next_steps.next_step(str(failure.get("error_kind")), run_id, str(failure.get("message") or ""))
 
 
 def _verdict(summary: Mapping[str, Any]) -> str:

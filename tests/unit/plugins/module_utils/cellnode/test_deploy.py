@@ -8,7 +8,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import deploy, lifetime, readiness, signs
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import (
+    deploy,
+    lifetime,
+    minder,
+    readiness,
+    signs,
+)
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context, RunRef
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.errors import CellError
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.mailbox import Mailbox
@@ -128,6 +134,21 @@ def caller(engine, probes):
         event.set()
     made.mailbox.close()
     made.end()
+
+
+JOB = {"service": "a", "kind": "completed"}
+
+
+@pytest.mark.parametrize(("check", "why"), [("a", NO.detail), (JOB, "not completed yet")], ids=["server", "job"])
+def test_a_service_that_is_not_ready_says_why_now_and_then(caller, engine, probes, monkeypatch, check, why):
+    monkeypatch.setattr(minder, "FIRST_WORD_S", 0.05)
+    engine.add("a")
+    caller.begin(check)
+    caller.start("a")
+    waited = [caller.hears("a", "waiting", detail=why)["waited_s"] for _ in range(3)]
+    assert waited == sorted(waited) and waited[2] >= 0.2, "each word comes after twice the time"
+    caller.mailbox.put({"finish": True})
+    assert caller.end()["states"]["a"]["state"] == "running", "a word of waiting is no state"
 
 
 def test_a_service_runs_once_started_and_is_ready_once_its_probe_succeeds(caller, engine, probes):

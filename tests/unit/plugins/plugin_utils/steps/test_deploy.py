@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -134,6 +135,18 @@ def test_a_failed_service_is_named_with_its_last_log_lines_and_its_dependants_ne
     assert str(failure) == "service a on n1: exited with code 3; b, c cannot start" and log == ["a"]
     assert (ended["n2"].kind, str(ended["n2"])) == ("dependency_failed", "c on n2 cannot start: a failed on n1")
     assert cells["n1"].board.read("service.a")["state"] == "failed"
+
+
+WAITING = {"state": "waiting", "waited_s": 30.0, "detail": "HTTP 503"}
+
+
+def test_why_a_service_is_not_ready_is_said_while_it_starts(run, build):
+    _ended, _log, cells = run([build.service("a")], {"a": [[WAITING, {"state": "ready"}, WAITING]]})
+    entries = map(json.loads, (cells["n1"].plan.run_dir / "journal.jsonl").read_text().splitlines())
+    told = [(entry["message"], entry.get("state")) for entry in entries]
+    words, ready = ("a is not ready after 30 s: HTTP 503", None), (told[-1][0], "ready")
+    assert told == [("a started", "started"), words, ready]
+    assert cells["n1"].board.read("service.a")["state"] == "ready"
 
 
 def test_a_retry_starts_the_failed_service_alone(run, build):
