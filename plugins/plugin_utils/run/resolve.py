@@ -147,9 +147,9 @@ def _retry(retry: RetrySpec) -> dict[str, Any]:
 
 def _unheld(scenario: Scenario) -> list[Problem]:
     """Return what the scenario asks of readiness and cannot be asked of it."""
-    if scenario.health.strategy != "thorough" or scenario.benchmark.service:
+    if scenario.health.strategy != "thorough" or scenario.benchmark.asked:
         return []
-    message = "names no service, so `thorough` asks nobody for a token and is like `standard`"
+    message = "names no service with a port, so `thorough` asks nobody for a token and is like `standard`"
     return [Problem(str(scenario.metadata_file), key="benchmark.service", message=message, severity="warning")]
 
 
@@ -174,7 +174,7 @@ def _test(scenario: Scenario, case: matrix.Case, placed: Mapping[str, str]) -> T
         result_paths=tuple(spec.result_paths),
         config_file=benchmark.config_file,
         client=benchmark.client,
-        service=benchmark.service or "",
+        service=(benchmark.service or "") if benchmark.asked else "",
         port=benchmark.port or 0,
         path=matrix.path_of(scenario, case),
     )

@@ -112,6 +112,11 @@ def benchmark_problems(
         near, allowed = nearest(name, by_name), listing(list(by_name))
         message = f"unknown service {show(name)}"
         yield document.problem(("benchmark", "service"), message, allowed=allowed, suggestion=near)
+    if name in by_name and port is None and not by_name[name].ports:
+        message = (
+            f"service {show(name)} publishes no port, so nothing says where it is asked; give benchmark.port as well"
+        )
+        yield document.problem(("benchmark", "service"), message)
     ports = by_name[name].ports if name in by_name else [port for one in services for port in one.ports]
     if port is not None and ports and port not in ports:
         message = f"port is not published by {'service ' + show(name) if name else 'any service'}"

@@ -196,6 +196,11 @@ class BenchmarkSpec:
     config_file: str = "test_config.json"
     from_labels: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def asked(self) -> bool:
+        """Return whether it is known where requests go."""
+        return bool(self.service and self.port)
+
 
 @dataclass(frozen=True)
 class ValiditySpec:

@@ -55,6 +55,17 @@ def test_a_note_and_a_warning_say_what_they_are_once(project):
     assert json.dumps(view.as_data(plan)).count("asks nobody for a token") == 1
 
 
+@pytest.mark.parametrize(("benchmark", "asked"), [("", ("", 0)), ("  port: 18100\n", ("engine", 18100))])
+def test_an_entry_service_without_a_port_is_not_asked(project, benchmark, asked):
+    metadata, compose = project / FOLDER / "metadata.yml", project / FOLDER / "docker-compose.yml"
+    compose.write_text("services:\n  engine:\n    image: testcell/engine-sim:1\n    network_mode: host\n")
+    change(metadata, "  service: engine\n  port: 18100\n", benchmark)
+    metadata.write_text(metadata.read_text() + "service_health_check: {strategy: thorough}\n")
+    (case,) = decide(project).cases
+    assert (case.test.service, case.test.port) == asked
+    assert any("asks nobody for a token" in warning for warning in case.warnings) == (not benchmark)
+
+
 # --- the settings of a deployment ---------------------------------------------------------------------------------
 
 

@@ -221,6 +221,8 @@ WRONG = [
     ("benchmark-service", NAME + "benchmark: {service: ruter}\n", ["benchmark.service: unknown service 'ruter'", "did you mean router?"]),
     ("benchmark-port", NAME + "benchmark: {service: router, port: 8000}\n",
      ["benchmark.port: port is not published by service 'router'; got integer 8000; allowed: 18008"]),
+    ("benchmark-no-port", NAME + "benchmark: {service: worker}\n",
+     ["benchmark.service: service 'worker' publishes no port, so nothing says where it is asked; give benchmark.port as well"]),
     ("label-unknown", NAME + "matrix: {users: [1]}\nbenchmark: {from_labels: {max_concurrency: user}}\n",
      ["from_labels.max_concurrency: unknown label 'user'; allowed: users; did you mean users?"]),
     ("label-key", NAME + "matrix: {users: [1]}\nbenchmark: {from_labels: {max_concurency: users}}\n",
