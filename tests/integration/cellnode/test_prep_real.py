@@ -70,8 +70,7 @@ def reasons(tmp_path, cell, composes):
         starting.start(tmp_path / "project")
         folder = tmp_path / "project" / FOLDER
         (folder / "docker-compose.yml").write_text(f"services:\n  engine:\n    image: e:1\n{compose}")
-        written = (folder / "metadata.yml").read_text().replace("  port: 18100\n", "")
-        (folder / "metadata.yml").write_text(written + metadata)
+        (folder / "metadata.yml").write_text((folder / "metadata.yml").read_text() + metadata)
         (case,) = opening.decide(opening.Asked("example", {}), tmp_path / "project", 0.0, "me").cases
         facts = cell.call("facts", paths=[], deep=True, **needs.wanted(case, "local"))
         facts["compose"] = [one for one in facts["compose"] if one["kind"] in kinds]
