@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+
+from ..run.plan import ServicePlan
 
 LOCAL = "local"
 AUTO = "auto"
@@ -51,27 +52,7 @@ def variable_name(service: str) -> str:
     return "TESTCELL_HOST_" + re.sub(r"[^A-Za-z0-9]", "_", service).upper()
 
 
-class Placed(Protocol):
-    """A service on its node."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def node(self) -> str:
-        """Its node."""
-
-    @property
-    def depends_on(self) -> tuple[str, ...]:
-        """The services that it needs."""
-
-    @property
-    def host_network(self) -> bool:
-        """Whether it has the network of its node."""
-
-
-def compose_addresses(viewer: str, services: Sequence[Placed], address: Mapping[str, str]) -> dict[str, str]:
+def compose_addresses(viewer: str, services: Sequence[ServicePlan], address: Mapping[str, str]) -> dict[str, str]:
     """Return the address variables for compose on node viewer: the service's own name there, else its node's address.
 
     On the network of the node there are no names: neither has a service there one, nor does it find those it depends on.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 _NAMED = "correct what the message names"
-_LOGS = "read the logs of the services in nodes/<node>/services/ of the case"
+_LOG = "read the service's log in nodes/<node>/services/ of the case"
 _NCCL = "check that the nodes reach each other where NCCL talks (NCCL_SOCKET_IFNAME, NCCL_IB_HCA); NCCL_DEBUG=INFO says where"
 # RUN stands for the id of the run that is concerned.
 NEXT_STEPS = {
@@ -24,7 +24,7 @@ NEXT_STEPS = {
     "docker_api_mismatch": "install the Compose that fits the engine of that node; `testcell_install=true` installs what is missing",
     "docker_leftover": "`testcell cleanup --all` removes what dead runs have left",
     "name_conflict": "`testcell cleanup --all` removes what dead runs have left; leave `container_name` out of the compose file",
-    "network_exhausted": "remove networks that nobody uses on the node (`docker network prune`), or give its engine more address pools",
+    "network_exhausted": "remove networks that nobody uses on the node (`docker network ls`), or give its engine more address pools",
     "mount_invalid": "make the folder on the node, or correct its path in the compose file",
     "compose_invalid": f"{_NAMED} in the compose file, then `testcell validate`",
     "gpu_runtime_missing": "install the NVIDIA container toolkit on the node, configure Docker by `nvidia-ctk`, and restart it",
@@ -37,11 +37,11 @@ NEXT_STEPS = {
     "nccl_timeout": _NCCL,
     "nccl_error": _NCCL,
     "nccl_config": f"{_NAMED}; NCCL_DEBUG=INFO says what NCCL has taken",
-    "kv_transfer_failed": f"check that prefill and decode reach each other's transfer ports, and {_LOGS}",
+    "kv_transfer_failed": f"check that prefill and decode reach each other's transfer ports, and {_LOG}",
     "model_not_found": "check the model's name or path; a folder of the node must be mounted into the service",
     "model_access": "give the token (HF_TOKEN) in the scenario's .env or by testcell_environment, and accept the licence at the hub",
-    "engine_start_failed": _LOGS,
-    "engine_dead": _LOGS,
+    "engine_start_failed": _LOG,
+    "engine_dead": _LOG,
     "resource_limit": "raise the limit that the message names, on that machine or in the compose file (`ulimits`)",
     "node_oom": "see what takes the memory of that node (`dmesg`), and let the services take less",
     "fs_readonly": "look at `dmesg` on that machine: a file system turns read-only after an error of its disk",
@@ -59,10 +59,10 @@ NEXT_STEPS = {
     "dns_failure": "check the host name in the inventory, or use an address",
     "interpreter_missing": "install python3 (3.9 or newer) on the node, or set ansible_python_interpreter",
     "cleanup_failed": "look at what is left on the node, then `testcell cleanup RUN`",
-    "service_died": "read the service's log in nodes/<node>/services/ of the case",
-    "container_exited": "read the service's log in nodes/<node>/services/ of the case",
+    "service_died": _LOG,
+    "container_exited": _LOG,
     "container_oom": "give the service more memory (`mem_limit`), or let it load less",
-    "service_unhealthy": "read the service's log in nodes/<node>/services/ of the case, or try its healthcheck there",
+    "service_unhealthy": f"{_LOG}, or try its healthcheck there",
     "health_timeout": "read the service's log; raise startup_timeout, or health_check_timeout, when it only needs longer",
     "test_failed": "read test_artifacts/ and the script's log of the case",
     "test_timeout": "read the script's log; raise test_execution.timeout when it only needs longer",
