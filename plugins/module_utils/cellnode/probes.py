@@ -31,7 +31,8 @@ LOG_LIMIT = 64 << 20
 class Check:
     """How a service proves that it is ready. timeout_s: limit of one probe. expect_status: empty stands for any 2xx.
 
-    interval_s: the longest pause between two probes; the pace of the node is shorter by itself.
+    interval_s: the longest pause between two probes; the pace of the node is shorter by itself. port: of a `container` that
+    has no health check it must take connections, where one is given.
     """
 
     service: str
@@ -180,6 +181,11 @@ def ask_http(places: list[tuple[str, int]], check: Check) -> Answer:
         finally:
             connection.close()
     return answer
+
+
+def ask_port(record: dict[str, Any], check: Check) -> Answer:
+    """Return whether the check's port of an inspected container takes connections."""
+    return ask_tcp(targets(record, check.port), check, direct_targets(record, check.port))
 
 
 def ask_tcp(places: list[tuple[str, int]], check: Check, direct: Sequence[tuple[str, int]] = ()) -> Answer:

@@ -74,13 +74,15 @@ def before_probe(check: Check, found: Container, end: Callable[[], Death]) -> St
         return State("failed", f"container {found.name} is restarted by the engine", "service_flapping")
     if check.kind in _WHILE_RUNNING:
         return _WHILE_RUNNING[check.kind]
-    return _by_health(found) if check.kind == "container" else None
+    return _by_health(check, found) if check.kind == "container" else None
 
 
-def _by_health(found: Container) -> State | None:
-    """Return the state that the engine's health check decides; None while it has not decided."""
+def _by_health(check: Check, found: Container) -> State | None:
+    """Return the state that the engine's health check decides; None while it has not, or where only a port can tell."""
     if found.health == "unhealthy":
         return State("failed", f"container {found.name} is unhealthy", "service_unhealthy")
+    if not found.health and check.port:
+        return None
     return State("ready", found.health or "running") if found.health in ("", "healthy") else None
 
 
@@ -233,7 +235,9 @@ def ask(engine: Engine, check: Check, found: Container, memory: Memory) -> Answe
     if check.kind == "http":
         return probes.ask_http(probes.targets(record, check.port), check)
     if check.kind == "tcp":
-        return probes.ask_tcp(probes.targets(record, check.port), check, probes.direct_targets(record, check.port))
+        return probes.ask_port(record, check)
+    if check.kind == "container" and not found.health:
+        return probes.ask_port(record, check) if probes.targets(record, check.port) else Answer(True, "running")
     if check.kind == "log" and check.pattern is not None:
         tty = bool((record.get("Config") or {}).get("Tty"))
         return probes.ask_log(engine, found.id, tty, check.pattern, memory)

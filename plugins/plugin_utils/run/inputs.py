@@ -18,9 +18,10 @@ from ..scenario import catalog, layers, run_settings
 from ..scenario.catalog import Catalog
 from ..scenario.known import Known
 from ..scenario.layers import Layers
+from ..scenario.model import Scenario
 from ..scenario.variables import SOAK_PROFILE
 from ..soak.settings import profile_problem
-from . import inventory, inventory_files
+from . import inventory, inventory_files, reach
 from .access import access_problems
 from .asked import Asked
 from .folder import RUN_ID
@@ -98,7 +99,11 @@ def validate(asked: Asked, project: Path) -> tuple[int, tuple[Problem, ...]]:
         count = len(catalog.discover(inputs.root))
     except InputError:
         count = 0  # validate tells why
-    found = catalog.validate(inputs.root, inputs.layers, inputs.known, dict(asked.environment))
+
+    def beyond(scenario: Scenario) -> list[Problem]:
+        return reach.problems(scenario, inputs.inventory.nodes) if inputs.known else []
+
+    found = catalog.validate(inputs.root, inputs.layers, inputs.known, dict(asked.environment), beyond)
     return count, in_order([*inputs.problems, *found])
 
 

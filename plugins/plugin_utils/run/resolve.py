@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..deploy import estimates, placement
-from ..problems import InputError, Problem
+from ..problems import Problem, raise_if_errors
 from ..scenario import matrix
-from ..scenario.model import CollectionSpec, DeploymentLimits, HealthCheck, RetrySpec, Scenario, Service
-from . import soaking
+from ..scenario.model import CollectionSpec, DeploymentLimits, RetrySpec, Scenario, Service
+from . import reach, soaking
 from .folder import CaseRef
 from .inventory import NodeEntry
 from .plan import CasePlan, ServicePlan, TestPlan
@@ -48,9 +48,8 @@ def cases(
     makes soaks of them.
     """
     names = [node.name for node in nodes]
-    problems = [problem for scenario in scenarios for problem in _node_problems(scenario, nodes)]
-    if problems:
-        raise InputError(problems)
+    found = {scenario.name: reach.problems(scenario, nodes) for scenario in scenarios}
+    raise_if_errors(problem for of_one in found.values() for problem in of_one)
     plans: list[CasePlan] = []
 
     def add(scenario: Scenario) -> None:
@@ -61,7 +60,8 @@ def cases(
             for attempt in range(1, attempts + 1):
                 wait = between.wait_s if plans else 0.0
                 made = _case(len(plans), scenario, case, attempt, placed, names, wait, past.get(scenario.name, ()))
-                plans.append(soaks.dress(scenario, replace(made, spares=spares)))
+                warnings = (*made.warnings, *(problem.render() for problem in found[scenario.name]))
+                plans.append(soaks.dress(scenario, replace(made, spares=spares, warnings=warnings)))
 
     soaking.each(scenarios, add)
     return tuple(plans)
@@ -181,7 +181,7 @@ def _test(scenario: Scenario, case: matrix.Case, placed: Mapping[str, str]) -> T
 
 
 def _service(service: Service, node: str, scenario: Scenario, past: Starts) -> ServicePlan:
-    check = _check(service.health_check, scenario)
+    check = _check(service, scenario)
     allowed_s = 0.0 if check["kind"] in NO_HEALTH else service.start_period_s
     estimate = estimates.estimate(service.name, service.image, allowed_s, past)
     return ServicePlan(
@@ -211,29 +211,21 @@ def _ports(service: Service, scenario: Scenario) -> tuple[int, ...]:
     return tuple(dict.fromkeys(port for port in asked if port))
 
 
-def _check(check: HealthCheck | None, scenario: Scenario) -> dict[str, Any]:
-    """Return the arguments of the node's probe; `quick` only wants the container to run, but a job still to complete."""
+def _check(service: Service, scenario: Scenario) -> dict[str, Any]:
+    """Return the arguments of the node's probe; `quick` only wants the container to run, but a job still to complete.
+
+    A service under test that has no check of its own is not asked for work before its port takes connections.
+    """
+    check = service.health_check
     if check is not None and check.kind == "completed":
         return {"kind": "completed"}
     if not scenario.health.enabled or scenario.health.strategy == "quick":
         return {"kind": "running"}
     if check is None:
-        return {"kind": "container"}
+        port = scenario.benchmark.port if scenario.benchmark.service == service.name else None
+        return {"kind": "container", **({"port": port} if port else {})}
     limits = {
         "timeout_s": min(check.timeout_s, LONGEST_PROBE_S),
         "interval_s": min(max(check.interval_s, SHORTEST_PAUSE_S), LONGEST_PROBE_S),
     }
     return {**asdict(check), "argv": list(check.argv), **limits}
-
-
-def _node_problems(scenario: Scenario, nodes: Sequence[NodeEntry]) -> list[Problem]:
-    found: list[Problem] = []
-    placed = placement.place(
-        {service.name: service.node for service in scenario.services}, [node.name for node in nodes]
-    )
-    spread = len(set(placed.values())) > 1 and placement.LOCAL in placed.values()
-    reached = next((node.address for node in nodes if node.name == placement.LOCAL), "127.0.0.1")
-    if spread and reached.startswith("127."):
-        message = "services on the controller are used from other nodes, which need its address; set testcell_address for the host `local`"
-        found.append(Problem(str(scenario.metadata_file), key="deployment.services", message=message))
-    return found

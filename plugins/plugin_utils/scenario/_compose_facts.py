@@ -40,7 +40,7 @@ class ComposeHealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class ComposeService:
-    """One service. port_map: every published port; ports: those on the host; gpus: ALL_GPUS when all are asked for."""
+    """One service. port_map: every published port; gpus: ALL_GPUS when all are asked for."""
 
     name: str
     image: str = ""
@@ -62,8 +62,15 @@ class ComposeService:
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """The host ports it takes, in order."""
-        return tuple(p for entry in self.port_map if entry.first for p in range(entry.first, entry.last + 1))
+        """The TCP ports of the host that it takes, in order: those at which it may be asked."""
+        taken = [entry for entry in self.port_map if entry.first and entry.protocol == "tcp"]
+        return tuple(port for entry in taken for port in range(entry.first, entry.last + 1))
+
+    @property
+    def loopback_ports(self) -> tuple[int, ...]:
+        """Those of its ports that only its own host reaches."""
+        far = {port for entry in self.port_map if not entry.is_loopback for port in range(entry.first, entry.last + 1)}
+        return tuple(port for port in self.ports if port not in far)
 
     @property
     def binds(self) -> tuple[str, ...]:

@@ -43,6 +43,11 @@ class PortRange:
     host_ip: str = ""
     protocol: str = "tcp"
 
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether only the host itself reaches them."""
+        return self.host_ip.startswith("127.") or self.host_ip == "::1"
+
     def clashes(self, other: PortRange) -> bool:
         """Tell whether both want the same host port."""
         same_address = self.host_ip == other.host_ip or {"", "0.0.0.0"} & {self.host_ip, other.host_ip} != set()

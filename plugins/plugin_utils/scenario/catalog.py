@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,15 +134,20 @@ def validate(
     layers: Layers,
     known: Known | None = None,
     environ: Mapping[str, str] | None = None,
+    beyond: Callable[[Scenario], Iterable[Problem]] = lambda scenario: (),
 ) -> list[Problem]:
-    """Return every problem of the tree, errors, warnings and notes: the files, the clashes, the configured order."""
+    """Return every problem of the tree, errors, warnings and notes: the files, the clashes, the configured order.
+
+    beyond: what is wrong with a scenario whose files are right.
+    """
     try:
         catalog = read(root, layers, known=known, environ=environ)
     except InputError as exc:
         return list(exc.problems)
     order = [] if catalog.broken else order_problems(custom_order(layers), catalog.scenarios)
     order += [] if catalog.broken else _filter_problems(layers, catalog.scenarios)
-    return list(in_order([*catalog.problems, *order]))
+    found = [problem for scenario in catalog.scenarios for problem in beyond(scenario)]
+    return list(in_order([*catalog.problems, *order, *found]))
 
 
 def _clashes(looks: Sequence[Examined]) -> dict[str, list[Problem]]:

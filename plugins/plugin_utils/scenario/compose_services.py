@@ -107,6 +107,7 @@ def _declared(service: ComposeService, name: str, facts: ComposeFacts, is_job: b
         compose_file=name,
         image=service.image,
         ports=service.ports,
+        loopback_ports=service.loopback_ports,
         depends_on=service.depends_on,
         health_check=HealthCheck("completed") if is_job else health_check_of(service.healthcheck),
         file=facts.file,

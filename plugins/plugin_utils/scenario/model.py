@@ -75,7 +75,9 @@ class Needs:
 
 @dataclass(frozen=True)
 class Service:
-    """One service: node is `auto`, `local` or a node's name; ports are those published on the node.
+    """One service: node is `auto`, `local` or a node's name; ports are those published on the node, for TCP.
+
+    loopback_ports: those of them that only the node itself reaches.
 
     start_period_s: how long its health check in compose lets it start, 0 where it does not say.
     host_network: it has the network of its node, where nobody finds it by its name.
@@ -90,6 +92,7 @@ class Service:
     critical: bool = True
     image: str = ""
     ports: tuple[int, ...] = ()
+    loopback_ports: tuple[int, ...] = ()
     needs: Needs = Needs()
     start_period_s: float = 0.0
     host_network: bool = False

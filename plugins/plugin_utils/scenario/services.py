@@ -42,6 +42,7 @@ class Declared:
     needs: Needs = field(default_factory=Needs)
     start_period_s: float = 0.0
     host_network: bool = False
+    loopback_ports: tuple[int, ...] = ()
 
 
 def join(
@@ -113,6 +114,7 @@ def _joined(entry: Mapping[str, Any], declared: Declared | None) -> Service:
         critical=entry.get("critical", Service.critical),
         image=base.image,
         ports=base.ports,
+        loopback_ports=base.loopback_ports,
         needs=base.needs,
         start_period_s=base.start_period_s,
         host_network=base.host_network,

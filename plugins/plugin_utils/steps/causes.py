@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..classify.decide import Result
 from ..classify.facts import Fact, Facts
 from ..classify.rules import GENERIC, SPECIFIC, SYMPTOM, Rules
 from ..classify.stream import Scan
-from ..report.escape import one_line
+from ..report.escape import log_line, one_line
 from ..run.plan import CasePlan
 from ..verdict import kinds, verdicts
 from ..verdict.failure import Failure
@@ -39,6 +40,10 @@ OF_SERVICES = frozenset(
     }
 )
 OF_THE_TEST = frozenset({"test_failed", "bench_failed"})
+# Kinds that say how the test ended: what it wrote last tells more.
+ENDS_OF_THE_TEST = OF_THE_TEST | {"test_timeout", "bench_no_data"}
+LAST_LINES = 5
+LAST_BYTES = 16 << 10
 # Of words of the engine or of Compose that the node does not know; the rules know more of them.
 UNNAMED = "unknown"
 # What a service's log may tell of. Its refused or late requests are not among it: services ask each other before all are up.
@@ -77,7 +82,8 @@ def refine(
 ) -> CaseVerdict:
     """Return the verdict with the cause as its failure, where that only wraps one and the files of the case tell it.
 
-    A failure whose words nobody has named yet is named by the rules.
+    A failure whose words nobody has named yet is named by the rules. Where nothing tells why a test ended as it did, its
+    last lines stand beside it.
 
     The verdict never gets better by it: it stays, or becomes that of the cause where this is graver. rules: loads them.
     probes: node -> what was seen there after the failure.
@@ -85,12 +91,24 @@ def refine(
     found = decided.failure
     if found is not None and found.error_kind == UNNAMED:
         return _named(decided, found, rules())
-    if found is None or found.error_kind not in OF_SERVICES | OF_THE_TEST:
-        return decided
-    for node, service, result in _told(found, case, case_dir, rules(), probes):
-        if _is_cause(found, result):
-            return _by(decided, found, replace(result, node=node, service=service))
+    if found is not None and found.error_kind in OF_SERVICES | OF_THE_TEST:
+        for node, service, result in _told(found, case, case_dir, rules(), probes):
+            if _is_cause(found, result):
+                return _by(decided, found, replace(result, node=node, service=service))
+    if found is not None and found.error_kind in ENDS_OF_THE_TEST and not found.evidence:
+        return replace(decided, failure=replace(found, evidence=_last_lines(case_dir / LOG)))
     return decided
+
+
+def _last_lines(path: Path) -> tuple[str, ...]:
+    """Return the last lines of a log that say something, as they come to stand on a screen; of one that is not there none."""
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LAST_BYTES))
+            lines = log.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return ()
+    return tuple(filter(None, map(log_line, lines)))[-LAST_LINES:]
 
 
 def _named(decided: CaseVerdict, found: Failure, rules: Rules) -> CaseVerdict:

@@ -41,7 +41,8 @@ def report_case(plan: RunPlan, case: CasePlan, board: Board, shared: Board, now:
             document = _prevented(document, failure.of(skip["error_kind"], skip["reason"], step="open", at=now))
     else:
         proving.prove(plan, case, board, shared, now)
-        document = {**record.build(plan, case, board, now), **_verdict(plan, case, board, now)}
+        decided = _verdict(plan, case, board, now)
+        document = {**record.build(plan, case, board, now, decided["reasons"]), **decided}
         case_files.write(case.ref.folder(plan.run_dir), document)
         shared.post("case-ended", {"t": now})
     dirty = [] if skip else record.dirty_nodes(case.nodes, board)

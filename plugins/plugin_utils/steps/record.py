@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from . import moments
 from .cell import LOST, RECONNECTED
 
 
-def build(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[str, Any]:
-    """Return the record without its verdict; write_manifest has been called before."""
+def build(plan: RunPlan, case: CasePlan, board: Board, now: float, reasons: Collection[str] = ()) -> dict[str, Any]:
+    """Return the record without its verdict; write_manifest has been called before. reasons: what the verdict has told."""
     began = (board.read("opened") or {"t": now})["t"]
     entries = _journal(plan, case)
     found = services(case, board, began, moments.recoveries(entries, began))
@@ -41,7 +41,7 @@ def build(plan: RunPlan, case: CasePlan, board: Board, now: float) -> dict[str, 
         "artifacts": artifacts(case.ref.folder(plan.run_dir), board),
         "cleaning": cleaning.of_case(board.notes("cleaned.")),
         "verify": verification(case, board),
-        "warnings": [*warnings(case, board), *moments.retries(found)],
+        "warnings": [*warnings(case, board, reasons), *moments.retries(found)],
         "versions": versions(board),
         "environment": environment(plan, case, board),
     }
@@ -141,8 +141,8 @@ def artifacts(case_dir: Path, board: Board) -> dict[str, Any]:
     }
 
 
-def warnings(case: CasePlan, board: Board) -> list[str]:
-    """Return what a reader of the result should know: of the files, the nodes, and Compose."""
+def warnings(case: CasePlan, board: Board, reasons: Collection[str] = ()) -> list[str]:
+    """Return what a reader of the result should know, beside the reasons: of the files, the nodes, and Compose."""
     found = [*case.warnings, *(text for facts in board.notes("facts.").values() for text in facts["warnings"])]
     found += [note["message"] for note in board.notes("warning.").values()]
     for node, note in board.notes("containers.").items():
@@ -159,7 +159,7 @@ def warnings(case: CasePlan, board: Board) -> list[str]:
     found += [
         f"later: {note['message']}"
         for note in board.notes("later-failure.").values()
-        if note["error_kind"] != "dependency_failed"
+        if note["error_kind"] != "dependency_failed" and note["message"] not in reasons
     ]
     return found
 

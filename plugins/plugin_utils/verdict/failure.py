@@ -12,6 +12,8 @@ from typing import Any
 
 from . import kinds
 
+MAX_ALSO = 8
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -63,6 +65,21 @@ def from_dict(data: Mapping[str, Any]) -> Failure:
     """Return the failure that as_dict() gave, also one of an earlier version; keys that a failure does not have are left out."""
     known = {field.name: data[field.name] for field in fields(Failure) if field.name in data}
     return Failure(**{**known, "evidence": tuple(known["evidence"])})
+
+
+def also(root: Failure, failures: Iterable[Failure]) -> list[str]:
+    """Return what other nodes said that failed at the same step in the same way, in order of time, in MAX_ALSO lines at most.
+
+    Who mends only what the first of them lacks comes to the next one with each run.
+    """
+    same = [
+        one for one in failures if (one.step, one.error_kind) == (root.step, root.error_kind) and one.node != root.node
+    ]
+    said = list(
+        dict.fromkeys(one.message for one in sorted(same, key=lambda one: one.at) if one.message != root.message)
+    )
+    more = len(said) - MAX_ALSO
+    return said if more <= 0 else [*said[: MAX_ALSO - 1], f"{more + 1} more like these; see the case's warnings"]
 
 
 def first(failures: Iterable[Failure]) -> Failure | None:

@@ -30,7 +30,10 @@ STEPS_BEFORE_THE_ENGINE = ("lease", "install", "prep", "upload")
 
 @dataclass(frozen=True)
 class CaseVerdict:
-    """The verdict of one attempt of a case. failure: the first error, kept; reasons: sentences, the main one first."""
+    """The verdict of one attempt of a case. failure: the first error, kept; reasons: sentences, the main one first.
+
+    The same failure of other nodes comes next to the main one.
+    """
 
     verdict: str
     control_ok: bool
@@ -50,7 +53,7 @@ def combine(
     root = failures_of.first(f for f in failures if f.error_kind not in CONCLUSIONS)
     if root is not None:
         verdict = of_failure(root)
-        reasons = (root.message, *(judgement.reasons if judgement else ()))
+        reasons = (root.message, *failures_of.also(root, failures), *(judgement.reasons if judgement else ()))
         return CaseVerdict(verdict, control_ok, False, root, reasons)
     if not control_ok:
         found = failures_of.of("internal_error", "a step of the cell failed without naming an error", at=at)

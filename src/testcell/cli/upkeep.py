@@ -127,7 +127,7 @@ def incomplete(
 ) -> None:
     """Say which cases have not simply passed: since when, how often, whose fault, and what is next."""
     settings = of(ctx, form, target)
-    with desk(settings, where, inventory) as work:
+    with desk(settings, where, inventory, without_nodes=not inventory) as work:
         seen = work.look()
         found = _chosen(ctx, lambda: seen.incomplete(_choice(labels)))
     decided = {decision.case.id: decision for decision in seen.decisions}

@@ -14,6 +14,18 @@ def service(command: str, more: str = "") -> str:
     return f"services:\n  a:\n    image: IMAGE\n    command: ['sh', '-c', {command!r}]\n{more}"
 
 
+HEALTH = """    healthcheck:
+      test: ["CMD-SHELL", "COMMAND"]
+      interval: INTERVAL
+      timeout: 2s
+      retries: 2
+"""
+
+
+def health(command: str, interval: str) -> str:
+    return HEALTH.replace("COMMAND", command).replace("INTERVAL", interval)
+
+
 def test_a_port_that_only_the_proxy_answers_is_not_ready(cell, any_compose, free_port):
     text = service("sleep 2; nc -ll -p 80 -e cat", f"    ports: ['127.0.0.1:{free_port}:80']\n")
     cell.up(text, any_compose)
@@ -22,6 +34,24 @@ def test_a_port_that_only_the_proxy_answers_is_not_ready(cell, any_compose, free
     late = cell.state(service="a", kind="tcp", port=free_port)
     assert late["state"] == "ready"
     assert late["since_s"] >= 1.9
+
+
+def test_a_container_without_a_health_check_is_ready_when_its_port_takes_connections(cell, any_compose, free_port):
+    text = service("sleep 2; nc -ll -p 80 -e cat", f"    ports: ['127.0.0.1:{free_port}:80']\n")
+    cell.up(text, any_compose)
+    early = cell.state(service="a", kind="container", port=free_port, wait_s=0.7)
+    assert (early["state"], "refused" in early["detail"]) == ("starting", True)
+    late = cell.state(service="a", kind="container", port=free_port)
+    assert late["state"] == "ready"
+    assert late["since_s"] >= 1.9
+
+
+@pytest.mark.parametrize(
+    "more", [health("true", "1s"), "    network_mode: none\n"], ids=["its check decides", "no address to connect to"]
+)
+def test_a_port_is_asked_only_where_nothing_else_can_tell(cell, any_compose, more):
+    cell.up(service("sleep 60", more), any_compose)
+    assert cell.state(service="a", kind="container", port=80)["state"] == "ready"
 
 
 @pytest.mark.parametrize(
@@ -62,18 +92,6 @@ def test_a_service_that_shall_complete_is_ready_when_it_did(cell, any_compose, c
     cell.up(service(f"sleep 0.3; exit {code}"), any_compose)
     answer = cell.state(service="a", kind="completed")
     assert (answer["state"], answer["exit_code"]) == (state, code)
-
-
-HEALTH = """    healthcheck:
-      test: ["CMD-SHELL", "COMMAND"]
-      interval: INTERVAL
-      timeout: 2s
-      retries: 2
-"""
-
-
-def health(command: str, interval: str) -> str:
-    return HEALTH.replace("COMMAND", command).replace("INTERVAL", interval)
 
 
 def test_a_health_check_with_a_long_interval_is_asked_by_us(cell, compose):

@@ -54,6 +54,13 @@ def test_incomplete_says_whose_fault_and_what_is_next(filled, cli):
     assert "a retry cannot help; the engine is to blame" in page and "image_not_found" not in page
 
 
+def test_incomplete_needs_no_inventory_unless_one_is_named(filled, cli):
+    shutil.rmtree(filled / "inventories")
+    found = cli("incomplete", "--format", "json")
+    assert len(found.json) == 5 and "read without the variables of an inventory" in found.err
+    assert cli("incomplete", "-i", "gone").code == Exit.INVALID_INPUT
+
+
 def test_a_scenario_that_cannot_be_read_keeps_no_others_from_being_run(project, cli):
     """A run that names a broken scenario, or one of another project, refuses all of its cases."""
     other = project / "scenarios" / "002_other"

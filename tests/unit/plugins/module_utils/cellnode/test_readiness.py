@@ -57,6 +57,14 @@ def test_the_containers_state_decides_before_any_probe(kind, state, health, endi
     assert (found and (found.state, found.error_kind)) == expected
 
 
+@pytest.mark.parametrize(
+    ("health", "expected"), [("", None), ("healthy", "ready"), ("starting", None), ("unhealthy", "failed")]
+)
+def test_a_port_decides_for_a_container_without_a_health_check(health, expected):
+    found = readiness.before_probe(Check("a", "container", port=80), container("running", health), never)
+    assert (found and found.state) == expected
+
+
 def test_a_failed_state_carries_exit_code_and_last_words():
     state = readiness.from_death(end(137, True)).as_dict()
     assert (state["exit_code"], state["oom"], state["log_tail"]) == (137, True, ["last words"])

@@ -130,6 +130,24 @@ def test_a_probe_is_given_an_interval_that_a_node_can_keep(project, written, ask
     assert engine.check["interval_s"] == asked
 
 
+@pytest.mark.parametrize(
+    ("compose", "metadata", "check"),
+    [
+        ("", "", {"kind": "container", "port": 18100}),
+        ("    healthcheck: {disable: true}\n", "", {"kind": "container", "port": 18100}),
+        ("", "service_health_check: {enabled: false}\n", {"kind": "running"}),
+    ],
+)
+def test_a_service_under_test_without_a_check_is_waited_for_at_its_port(project, compose, metadata, check):
+    text = f"services:\n  engine:\n    image: testcell/engine-sim:1\n    ports: ['18100:18100']\n{compose}"
+    path = project / FOLDER / "metadata.yml"
+    change(path, "deployment:\n  services:\n", "deployment:\n  services:\n    - name: other\n")
+    path.write_text(path.read_text() + metadata)
+    (project / FOLDER / "docker-compose.yml").write_text(f"{text}  other:\n    image: testcell/engine-sim:1\n{compose}")
+    checks = {service.name: service.check for service in decide(project).cases[0].services}
+    assert checks == {"engine": check, "other": {"kind": check["kind"]}}
+
+
 ASKED_AT = "      health_check: {kind: tcp, port: 18101}\n"
 
 

@@ -84,6 +84,30 @@ def test_without_a_clear_cause_the_failure_stays(tmp_path, build, kind, files):
     assert refined(tmp_path, build, kind, **files).failure.error_kind == kind
 
 
+ENDS = [
+    (
+        "test_failed",
+        "one\n\n  \x1b[31mtwo\x1b[0m\n" + "".join(f"{number}\n" for number in range(4)),
+        ("  two", *"0123"),
+    ),
+    ("test_timeout", "10%\r100%\nwaiting for the rest", ("100%", "waiting for the rest")),
+    ("bench_no_data", "x" * 20_000 + "\n", ("x" * 200,)),
+    ("bench_failed", b"caf\xff\n", ("caf\ufffd",)),
+    ("test_failed", "", ()),
+    ("test_failed", None, ()),
+    ("service_died", "hello\n", ()),
+]
+
+
+@pytest.mark.parametrize(("kind", "log", "said"), ENDS)
+def test_what_a_test_wrote_last_stands_beside_its_failure(tmp_path, build, kind, log, said):
+    if log is not None:
+        (tmp_path / "test.log").write_bytes(log if isinstance(log, bytes) else log.encode())
+    found = failure.of(kind, "it ended", at=5.0, step="test", node="n1")
+    decided = causes.refine(CaseVerdict("fail", True, False, found, ("it ended",)), build.case(services=[]), tmp_path)
+    assert (decided.failure.error_kind, decided.failure.evidence, decided.reasons) == (kind, said, ("it ended",))
+
+
 def test_without_a_service_all_their_logs_are_read_and_the_one_that_tells_is_named(tmp_path, build):
     cause = refined(tmp_path, build, "engine_dead", service="", log={"a": "fine\n", "b": OOM}).failure
     assert (cause.error_kind, cause.service, cause.node) == ("gpu_oom", "b", "n1")

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import clear
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import clear, record
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 
 NOTHING = {
@@ -71,6 +71,13 @@ def test_f25_a_node_is_told_of_failures_that_are_its_own(make_cell, build, failu
     assert [args["kind"] for op, args in node.calls if op == "quarantine"] == blamed
     told = [line for line in cell.say.__self__ if "3 runs failed" in line]
     assert bool(told) == bool(held and blamed)
+
+
+def test_a_node_on_which_nothing_was_made_is_clean(make_cell, build):
+    cell = make_cell(build.case(services=[build.service("a")]), client=build.node())
+    assert clear.verify(cell)["clean"] and record.verification(cell.case, cell.board) == {
+        "n1": {"clean": True, "untouched": True}
+    }
 
 
 LEAK = {"error_kind": "process_leak", "what": "process 7", "error": "sleep 9: ignores KILL in state D"}

@@ -105,6 +105,20 @@ def test_the_first_error_is_never_overwritten(tmp_path, build):
     assert "later: then cleanup_failed" in document["warnings"]
 
 
+def test_what_the_reasons_tell_is_no_warning_again(tmp_path, build):
+    alike = failure.of("mount_invalid", "it was so on n2", at=98.0, step="prep", node="n2").as_dict()
+    _, document, _ = report(
+        tmp_path,
+        build,
+        fail="mount_invalid",
+        step="prep",
+        later=("ssh_dropped",),
+        notes={"later-failure.prep.n2": alike},
+    )
+    assert document["reasons"] == ["it was mount_invalid", "it was so on n2"]
+    assert document["warnings"] == ["later: then ssh_dropped"]
+
+
 def test_a_failure_that_wraps_another_is_told_by_what_the_collected_log_says(tmp_path, build):
     run, document, shared = report(tmp_path, build, fail="container_exited", logs={"a": "CUDA out of memory\n"})
     assert (document["verdict"], document["failure"]["error_kind"]) == ("fail", "gpu_oom")

@@ -76,6 +76,22 @@ def test_the_first_failure_is_kept_whatever_follows() -> None:
     assert combine(None, None, late, early, control_ok=False).failure is early
 
 
+def test_all_nodes_that_failed_in_the_same_way_are_told() -> None:
+    """Who is told of one node alone mends that one, and comes to the next with the next run."""
+    lacks = [
+        of("mount_invalid", f"n{node} lacks /data", at=float(9 - node), step="prep", node=f"n{node}") for node in (1, 2)
+    ]
+    other = of("cleanup_failed", "late", at=9.0, step="clean", node="n2")
+    twice = of("mount_invalid", "n2 lacks /models", at=9.5, step="prep", node="n2")
+    assert combine(None, None, *lacks, twice, other).reasons == ("n2 lacks /data", "n1 lacks /data")
+    many = [
+        of("mount_invalid", f"n{node} lacks /data", at=float(node), step="prep", node=f"n{node}") for node in range(64)
+    ]
+    told = combine(None, None, *many).reasons
+    assert told[:8] == tuple(f"n{node} lacks /data" for node in range(8))
+    assert told[8:] == ("56 more like these; see the case's warnings",)
+
+
 @pytest.mark.parametrize("kind", verdicts.CONCLUSIONS)
 def test_conclusions_drawn_from_the_data_do_not_outrank_it(kind: str) -> None:
     failure = of(kind, "the client ended with 1", at=1.0)
