@@ -5,8 +5,8 @@
 """The services of one node while they are deployed: orders go there, and what becomes of them comes back.
 
 Over a link the node tells at once what happens. Without one it is asked again and again, which is slower and no less
-right. Events are mappings with `service`, `state` (running, ready, failed) and what the node knows of it. Over a link it
-also says now and then why a service is not ready: `waiting`, after `waited_s` seconds.
+right. Events are mappings with `service`, `state` (running, ready, failed) and what the node knows of it. Now and then one
+says why a service is not ready: `waiting`, after `waited_s` seconds.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .link import Link, LinkError
 Event = dict[str, Any]
 T = TypeVar("T")
 POLL_S = 0.1
+FIRST_WORD_S = 30.0  # as minder.FIRST_WORD_S of the node's program
 
 
 class Deployment(Protocol):
@@ -139,6 +140,7 @@ class _Asked:
         self._limit_s = limit_s
         self._states: dict[str, dict[str, Any]] = {}
         self._news: list[Event] = []
+        self._next_word_s: dict[str, float] = {}
 
     def order(self, start: list[str], again: list[str]) -> None:
         for names, anew in ((start, False), (again, True)):
@@ -178,9 +180,17 @@ class _Asked:
                     {**event, "state": "failed", "error_kind": "health_timeout", "detail": _late(event, self._limit_s)}
                 )
             else:
-                self._states[name]["detail"] = state["detail"]
+                self._wait(self._states[name], state)
+
+    def _wait(self, known: dict[str, Any], state: Mapping[str, Any]) -> None:
+        """Keep why a service is not ready, and say it when it is time, each time after twice as long."""
+        known["detail"] = state["detail"]
+        if state["since_s"] >= self._next_word_s.get(known["service"], FIRST_WORD_S):
+            self._next_word_s[known["service"]] = 2 * state["since_s"]
+            self._news.append({**known, "state": "waiting", "waited_s": state["since_s"]})
 
     def _note(self, event: Event) -> None:
+        self._next_word_s.pop(event["service"], None)
         self._states[event["service"]] = event
         self._news.append(event)
 

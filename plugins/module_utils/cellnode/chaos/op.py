@@ -109,17 +109,17 @@ def status(ctx: Context, args: Json) -> Json:
 
 
 def _unit(ctx: Context, name: str) -> Json | None:
-    """Return the state of a unit, None where it was never started."""
+    """Return the state of a unit, None where it was never started, also by a request that was killed at that."""
     try:
         folder_fd = unit.open_unit(ctx, name)
+        try:
+            return supervise.summary(supervise.current(folder_fd))
+        finally:
+            os.close(folder_fd)
     except CellError as exc:
         if exc.kind != "artifact_missing":
             raise
         return None
-    try:
-        return supervise.summary(supervise.current(folder_fd))
-    finally:
-        os.close(folder_fd)
 
 
 def end(ctx: Context, args: Json) -> Json:

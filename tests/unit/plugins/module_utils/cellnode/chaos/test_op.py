@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import unit
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos import kinds, op
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.chaos.fault import Aim
 from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context, RunRef
@@ -47,6 +50,16 @@ def test_whether_a_node_itself_can_be_hit_is_known_before_the_run(
     answer = op.check(ctx, {"kinds": [{"kind": "network_loss", "params": PARAMS, "whole": whole}]})
     assert answer["lacking"] == {"network_loss": said}
     assert fault.prepared == [Aim("", "", 0, PARAMS)] * prepared
+
+
+@pytest.mark.parametrize("begun", [(), (op.GUARD,), (op.RUNNER,), (op.GUARD, op.RUNNER)])
+def test_a_request_that_was_killed_before_its_units_began_is_as_if_it_had_not_been(tmp_path, begun):
+    """F63: found by the sweep of faults: the folder of a unit is made before its status is written."""
+    ctx = Context(tmp_path, RunRef("r", "s", "c"), environ={})
+    tmp_path.chmod(0o700)
+    for name in begun:
+        os.close(unit.open_unit(ctx, name, create=True))
+    assert op.status(ctx, {})["units"] == {op.RUNNER: None, op.GUARD: None}
 
 
 def test_a_kind_that_no_node_knows_is_lacking(tmp_path):
