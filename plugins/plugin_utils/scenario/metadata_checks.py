@@ -117,6 +117,12 @@ def benchmark_problems(
             f"service {show(name)} publishes no port, so nothing says where it is asked; give benchmark.port as well"
         )
         yield document.problem(("benchmark", "service"), message)
+    if name in declared and name in by_name and port and not (by_name[name].ports or by_name[name].host_network):
+        message = (
+            f"service {show(name)} publishes no TCP port of its node, where it is asked at {port};"
+            f' unless it has another way to that port, publish it: ports: ["{port}:{port}"]'
+        )
+        yield document.problem(("benchmark", "port"), message, severity="warning")
     ports = by_name[name].ports if name in by_name else [port for one in services for port in one.ports]
     if port is not None and ports and port not in ports:
         message = f"port is not published by {'service ' + show(name) if name else 'any service'}"

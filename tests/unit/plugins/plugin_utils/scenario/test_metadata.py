@@ -241,6 +241,26 @@ def test_wrong_metadata_is_named_with_its_place(make_scenario, text, expected):
     assert not Path("ran").exists()
 
 
+ASKED = NAME + "benchmark: {service: a, port: 80}\n"
+PORTS = {
+    "none": ("", True),
+    "one that the engine chooses": ('ports: ["80"]', True),
+    "one of UDP": ('ports: ["80:80/udp"]', True),
+    "its own": ('ports: ["80:8000"]', False),
+    "those of its node": ("network_mode: host", False),
+}
+
+
+@pytest.mark.parametrize(("ports", "told"), PORTS.values(), ids=PORTS)
+def test_a_service_that_is_asked_where_it_publishes_nothing_is_warned_of(make_scenario, ports, told):
+    compose = f'services:\n  a:\n    image: "e:1"\n    {ports}\n'
+    said = [line for line in rendered(make_scenario(ASKED, compose=compose)) if "benchmark.port" in line]
+    assert bool(said) == told
+    if told:
+        assert "service 'a' publishes no TCP port of its node, where it is asked at 80;" in said[0]
+        assert said[0].endswith('publish it: ports: ["80:80"]')
+
+
 def test_B24_not_executable_names_path_and_remedy(make_scenario):
     folder = make_scenario()
     (folder / "run_test.sh").chmod(0o644)
