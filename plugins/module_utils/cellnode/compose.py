@@ -9,7 +9,8 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ from .params import number, refuse, text, texts
 from .request import choice, mapping
 
 OVERRIDE = "testcell.override.yml"
+LOCK = "compose.lock"
 PROJECT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,200}\Z")
 PULLS = ("missing", "never", "always")
 STDERR_KEPT = 4096
@@ -79,6 +81,30 @@ def compose(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
             "would_run": up,
             "compose": call.compose.as_dict(),
         }
+    with _alone(ctx, call):
+        return _made_by(call, ctx, args, began)
+
+
+@contextmanager
+def _alone(ctx: Context, call: Call) -> Iterator[None]:
+    """Wait until no other call makes the containers of the case: one whose caller was cut off goes on to its end."""
+    folder_fd = beneath.case_folder(ctx)
+    try:
+        fd = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder_fd)
+    finally:
+        os.close(folder_fd)
+    try:
+        durable.take_lock(fd, call.deadline - ctx.clock.monotonic(), "the containers are made by an earlier call")
+        yield
+    except CellError as exc:
+        if exc.kind != "lock_held":
+            raise
+        raise CellError("docker_timeout", exc.message) from exc
+    finally:
+        os.close(fd)
+
+
+def _made_by(call: Call, ctx: Context, args: dict[str, Any], began: float) -> dict[str, Any]:
     _write_override(ctx, args)
     said = _have_images(call, mapping(args, "images"), choice(args, "pull", PULLS, "missing"))
     said += _make(call).err

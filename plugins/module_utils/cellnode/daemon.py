@@ -22,6 +22,7 @@ from .cgroup import Group
 from .context import error_kind, os_error_kind
 from .deadman import DeadMan
 from .durable import WRITE_FLAGS, write_all
+from .errors import OS_ERROR_KINDS
 from .logfile import CappedLog
 from .outcome import Limits, judge, on_disk
 from .output import Output
@@ -36,16 +37,22 @@ STRIKE_S = 0.2
 START_LIMIT_S = 30.0
 SAVE_LIMIT_S = 60.0
 RESERVE = ".reserve"
+# Errors of a start that say nothing about what was asked for: too many files or processes, or no memory.
+LIMITS = {number: OS_ERROR_KINDS[number] for number in (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a supervisor needs. cwd_fd and folder_fd are open; cwd is the same folder's path, for messages."""
+    """All that a supervisor needs. cwd_fd and folder_fd are open; cwd is the same folder's path, for messages.
+
+    lock_fd: open, and closed once the first status is on disk.
+    """
 
     spec: Spec
     root: Path
     folder_fd: int
     cwd_fd: int
+    lock_fd: int
     cwd: Path
     env: Mapping[str, str]
     dead_man: DeadMan | None
@@ -96,6 +103,7 @@ class Supervisor:
         stat = procs.read_stat(os.getpid())
         self.status = replace(self.status, supervisor_pid=os.getpid(), supervisor_start=stat.start if stat else 0)
         write_status(self.plan.folder_fd, self.status)
+        os.close(self.plan.lock_fd)
         self._reserve()
 
     def _on_stop(self, number: int, frame: object) -> None:
@@ -161,7 +169,8 @@ class Supervisor:
 
     def _never_started(self, fault: dict[str, Any]) -> None:
         """Record and report a command that could not be executed."""
-        kind = "work_dir_error" if fault["stage"] == "chdir" else "config_invalid"
+        asked = "work_dir_error" if fault["stage"] == "chdir" else "config_invalid"
+        kind = LIMITS.get(fault["errno"], asked)
         message = child.explain(self.spec.argv[0], self.plan.cwd, self.plan.env, fault["stage"], fault["errno"])
         self._end_all()
         code = 127 if fault["errno"] == errno.ENOENT else 126

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Callable
 
+from .context import os_error_kind
 from .errors import CellError
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
@@ -74,10 +75,14 @@ def as_cell_error(path: str, what: str) -> Iterator[None]:
     """Turn what the socket raises into the error kinds of the engine."""
     try:
         yield
-    except (TimeoutError, socket.timeout) as exc:
+    except (TimeoutError, socket.timeout, BlockingIOError) as exc:  # an engine that takes nobody in has a full queue
         raise CellError("docker_timeout", f"{what}: the engine did not answer in time", socket=path) from exc
     except PermissionError as exc:
         raise CellError("docker_permission", f"{what}: no permission to use {path}", socket=path) from exc
     except (ConnectionError, FileNotFoundError, http.client.HTTPException) as exc:
         text = f"{type(exc).__name__}: {exc}"
         raise CellError("docker_daemon_down", f"{what}: no engine answers at {path} ({text})", socket=path) from exc
+    except OSError as exc:
+        raise CellError(
+            os_error_kind(exc), f"{what}: {path} cannot be used: {exc.strerror or exc}", socket=path
+        ) from exc

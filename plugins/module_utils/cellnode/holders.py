@@ -104,6 +104,10 @@ class Holders:
         mine = [lease for lease in self.leases if lease.run == run and epoch in (None, lease.epoch)]
         return mine[-1] if mine else None
 
+    def gave_back(self, run: str, epoch: int | None) -> bool:
+        """Return whether the lease of a run's epoch was given and is over, without one of another epoch in its place."""
+        return epoch is not None and epoch <= self.epoch and self.of(run, None) is None
+
     def carrying(self, run: str, epoch: int) -> Lease | None:
         """Return the lease of a run under which the work of an epoch may go on."""
         found = (one for one in self.leases if one.run == run and (one.carries or one.epoch) <= epoch <= one.epoch)

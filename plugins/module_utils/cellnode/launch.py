@@ -15,13 +15,13 @@ from .procs import MARK
 from .unit import Spec, Status
 
 
-def launch(ctx: Context, spec: Spec, folder_fd: int, cwd_fd: int) -> dict[str, Any]:
+def launch(ctx: Context, spec: Spec, folder_fd: int, cwd_fd: int, lock_fd: int) -> dict[str, Any]:
     """Start the supervisor of a unit and return its report once the command runs, or what kept it from that as `error`."""
-    supervisor = daemon.Supervisor(_plan(ctx, spec, folder_fd, cwd_fd))
-    return spawn.launch(supervisor.run, {folder_fd, cwd_fd})
+    supervisor = daemon.Supervisor(_plan(ctx, spec, folder_fd, cwd_fd, lock_fd))
+    return spawn.launch(supervisor.run, {folder_fd, cwd_fd, lock_fd})
 
 
-def _plan(ctx: Context, spec: Spec, folder_fd: int, cwd_fd: int) -> daemon.Plan:
+def _plan(ctx: Context, spec: Spec, folder_fd: int, cwd_fd: int, lock_fd: int) -> daemon.Plan:
     """Return what the supervisor needs to know."""
     run, now = ctx.needed_run, lease.present(ctx)
     token = unit.new_token(ctx.root, run, spec.name)
@@ -41,4 +41,4 @@ def _plan(ctx: Context, spec: Spec, folder_fd: int, cwd_fd: int) -> daemon.Plan:
     env = child.environment(ctx.environ, dict(spec.env), {MARK: token})
     env["PATH"] = labelling.put(folder_fd, ctx.case_dir / "unit" / spec.name, run.id, env["PATH"])
     cwd = ctx.root.joinpath(*case_parts(ctx), *spec.cwd)
-    return daemon.Plan(spec, ctx.root, folder_fd, cwd_fd, cwd, env, guard, status)
+    return daemon.Plan(spec, ctx.root, folder_fd, cwd_fd, lock_fd, cwd, env, guard, status)

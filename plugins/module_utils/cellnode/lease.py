@@ -276,11 +276,13 @@ def taken(ctx: Context) -> float | None:
 
 
 def release(ctx: Context, args: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the node back; a second release of the same run changes nothing."""
+    """Give the node back; a second release of the same run changes nothing, whoever has the node by now."""
     run = ctx.needed_run
     with changing(ctx.root) as root_fd:
         record, now = load(root_fd), present(ctx)
         if record is None or (isinstance(record, Holders) and all(lease.released for lease in record.leases)):
+            return {**_standing(record, now), "previous": None}
+        if isinstance(record, Holders) and record.gave_back(run.id, run.epoch):
             return {**_standing(record, now), "previous": None}
         holders, lease = _owned(record, run.id, run.epoch, now)
         lease = replace(lease, released=True)

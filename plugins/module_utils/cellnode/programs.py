@@ -14,7 +14,8 @@ from pathlib import Path
 from . import procs
 
 UNUSED_S = 7 * 86400.0
-NAME = re.compile(r"(?:cellnode|cellload)-[0-9a-f]{12}\.pyz\Z")
+# With the end that a copy has which was broken off.
+NAME = re.compile(r"(?:cellnode|cellload)-[0-9a-f]{12}\.pyz(?:\.[a-z0-9_]{8})?\Z")
 
 
 def tidy(root: Path, running: Path, now: float) -> None:

@@ -25,6 +25,7 @@ from .request import choice
 from .unit import Spec, Status
 
 POLL_FIRST_S, POLL_LAST_S = 0.01, 0.1
+START_LIMIT_S = 35.0  # as who asks for a start waits for it
 MAX_WAIT_S = 600.0
 
 
@@ -47,18 +48,30 @@ def start(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
     cwd_fd = unit.cwd_folder(ctx, spec)
     folder_fd = unit.open_unit(ctx, spec.name, create=True)
     try:
-        with unit.locked(folder_fd):
-            known = unit.read_status(folder_fd)
-            if known is not None and (known.live or known.pid):
+        with unit.locked(folder_fd) as lock_fd:
+            known = _begun(ctx, folder_fd)
+            if known is not None and not known.pid and unit.lost(known):
+                end_token(ctx.root, known)  # nobody was told that it had begun
+            elif known is not None and (known.live or known.pid):
                 return _existing(known, spec)
             # A large part of the program, which only the node that runs the script needs.
-            report = importlib.import_module(".launch", __package__).launch(ctx, spec, folder_fd, cwd_fd)
+            report = importlib.import_module(".launch", __package__).launch(ctx, spec, folder_fd, cwd_fd, lock_fd)
     finally:
         os.close(folder_fd)
         os.close(cwd_fd)
     if "error" in report:
         raise CellError(report["error"]["kind"], report["error"]["message"], unit=spec.name)
     return {"started": True, "existing": False}
+
+
+def _begun(ctx: Context, folder_fd: int) -> Status | None:
+    """Return a unit's status, None before its first start; one that is being started is waited for until it runs or is lost."""
+    deadline = ctx.clock.monotonic() + START_LIMIT_S
+    known = unit.read_status(folder_fd)
+    while known is not None and known.state == "starting" and not unit.lost(known) and ctx.clock.monotonic() < deadline:
+        ctx.clock.sleep(0.02)
+        known = unit.read_status(folder_fd)
+    return known
 
 
 def _existing(known: Status, spec: Spec) -> dict[str, Any]:
@@ -86,7 +99,12 @@ def current(folder_fd: int) -> Status:
         status = unit.read_status(folder_fd)  # the supervisor may have written its last word and gone in between
     if status is None:
         raise CellError("artifact_missing", "this unit was never started")
-    return as_lost(status) if unit.lost(status) else status
+    return as_lost(status) if unit.lost(status) or _ended_by_shutdown(status) else status
+
+
+def _ended_by_shutdown(status: Status) -> bool:
+    """Return whether a unit was asked to end before the node was restarted: by the system as it went down, unless by us."""
+    return status.error_kind == "cancelled" and status.boot_id != procs.boot_id()
 
 
 def as_lost(status: Status) -> Status:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -28,6 +27,7 @@ from .request import flag, mapping
 STATUS = "status.json"
 LOCK = "lock"
 NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,31}$")
+ATTEMPT = re.compile(r"^a[0-9]+\Z")
 ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 DEFAULT_LOG_CAP_BYTES = 64 << 20
 LIVE = ("starting", "running")
@@ -155,13 +155,16 @@ def open_unit(ctx: Context, name: str, create: bool = False) -> int:
 
 
 @contextmanager
-def locked(folder_fd: int, limit_s: float = 30.0) -> Iterator[None]:
-    """Hold the unit's start lock; raise lock_held when another start takes longer than limit_s."""
+def locked(folder_fd: int, limit_s: float = 30.0) -> Iterator[int]:
+    """Hold the unit's start lock, and give its descriptor; raise lock_held when another start takes longer than limit_s.
+
+    It is free once all who have the descriptor have closed it: a supervisor keeps it until its status is on disk, so that
+    nobody starts the unit once more when who asked for it has died meanwhile.
+    """
     fd = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder_fd)
     try:
         take_lock(fd, limit_s, "another start of this unit has not finished")
-        yield
-        fcntl.flock(fd, fcntl.LOCK_UN)
+        yield fd
     finally:
         os.close(fd)
 
@@ -190,9 +193,14 @@ def lost(status: Status) -> bool:
 
 
 def units_of_run(ctx: Context, run_id: str) -> list[Path]:
-    """Return the unit folders of every case and attempt of a run."""
+    """Return the unit folders of every case and attempt of a run.
+
+    They lie where the cases are, of a scenario or below it; files of the same name that a scenario brings or a test writes
+    are none.
+    """
     top = ctx.runs_dir / run_id
-    return sorted(path.parent for path in top.glob(f"**/unit/*/{STATUS}")) if top.is_dir() else []
+    found = [path for cases in ("*", "*/*") for path in top.glob(f"{cases}/a*/unit/*/{STATUS}")]
+    return sorted(path.parent for path in found if ATTEMPT.match(path.parts[-4]) and NAME.match(path.parts[-2]))
 
 
 def open_path(ctx: Context, path: Path) -> int:

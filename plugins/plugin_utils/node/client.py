@@ -56,10 +56,14 @@ with zipfile.ZipFile(program, "a", zipfile.ZIP_DEFLATED) as archive:
         code = compile(source, os.path.join(root, name, entry), "exec", dont_inherit=True)
         unchecked = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source)
         archive.writestr(entry + "c", unchecked + marshal.dumps(code))
-handle, temporary = tempfile.mkstemp(dir=root)
-with os.fdopen(handle, "wb") as stream:
-    stream.write(program.getvalue())
-os.replace(temporary, os.path.join(root, name))
+handle, temporary = tempfile.mkstemp(dir=root, prefix=name + ".")
+try:
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(program.getvalue())
+    os.replace(temporary, os.path.join(root, name))
+except BaseException:
+    os.unlink(temporary)
+    raise
 """
 
 
@@ -346,7 +350,10 @@ def _answer(op: str, output: Output, hear: Hear) -> dict[str, Any]:
     for line in output.stdout.splitlines():
         if not line.startswith(MARK):
             continue
-        message: dict[str, Any] = json.loads(line[len(MARK) :])
+        try:
+            message: dict[str, Any] = json.loads(line[len(MARK) :])
+        except ValueError:  # the program was ended while it wrote
+            continue
         if "event" in message:
             hear(message["event"])
         if not LAST.isdisjoint(message):

@@ -41,6 +41,8 @@ class Report:
 
 def what(told: Json) -> str:
     """Return a fault as people call it, with its owner and age."""
+    if not told["id"]:
+        return f"the faults of run {told['run']}"
     aim = told["service"] or "the node"
     return f"fault {told['id']} ({told['kind']} of {aim}) of run {told['run']}, {told['age_s']:g} s old"
 
@@ -52,14 +54,24 @@ def undo(ctx: Context, engine: Engine, runs: Iterable[str]) -> Report:
     """
     report = Report()
     kept = [Records(ctx.root, run) for run in runs]
-    waiting = [(one, name) for one in kept for name in _in_order(one)]
+    waiting, unknown = [], []
+    for one in kept:
+        try:
+            waiting += [(one, name) for name in _in_order(one)]
+        except (CellError, OSError) as exc:
+            unknown.append(
+                {"id": "", "kind": "", "run": one.folder.name, "service": "", "age_s": 0.0, "left": [str(exc)]}
+            )
+    report.left = unknown
     while waiting:
-        report.left = []
+        report.left = list(unknown)
         left = [(one, name) for one, name in waiting if not _undo_one(ctx, engine, one, name, report)]
         if len(left) == len(waiting):
             break
         waiting = left
     for one in kept:
+        if any(told["run"] == one.folder.name for told in unknown):
+            continue
         _tell_rest(ctx, one)
         if not any(told["run"] == one.folder.name for told in report.left):
             one.forget()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from pathlib import Path
 
 from .. import procs, supervise, unit
@@ -38,33 +37,30 @@ class Guard:
         self._ctx, self._plan = ctx, plan
         self._kept = Records(ctx.root, ctx.needed_run.id)
         self._engine = connect(ctx.environ, CALL_S)
-        self._asked = threading.Event()
+        self._asked = False
         for event in plan.events:
             kinds.find(event.kind)  # while the program is there to be read
 
     def end(self) -> None:
-        """Have it end; may be called by a signal's handler."""
-        self._asked.set()
+        """Have it end; may be called by a signal's handler, and so takes no lock."""
+        self._asked = True
 
     def run(self) -> None:
         """Look again and again until the soak is over and nothing is open."""
         while True:
-            for record in self._open():
+            for record in self._open() or ():
                 if self._is_due(record):
                     self._undo(record)
-            if (self._asked.is_set() or self._is_over()) and not self._open():
+            if (self._asked or self._is_over()) and self._open() == []:
                 return
-            self._rest()
-
-    def _rest(self) -> None:
-        if self._asked.is_set():
             self._ctx.clock.sleep(LOOK_S)
-        else:
-            self._asked.wait(LOOK_S)
 
-    def _open(self) -> list[Record]:
-        """Return the open records that can be read; one that cannot is found by the next contact."""
-        return [record for record in self._kept.readable() if record.open]
+    def _open(self) -> list[Record] | None:
+        """Return the open records that can be read; one that cannot is found by the next contact. None: it cannot be told."""
+        try:
+            return [record for record in self._kept.readable() if record.open]
+        except (CellError, OSError):
+            return None
 
     def _undo(self, record: Record) -> None:
         journal = Journal(self._ctx.root, record.log, GUARD, self._ctx.clock)
@@ -79,7 +75,7 @@ class Guard:
 
     def _is_forsaken(self, record: Record) -> bool:
         """Return whether the runner is gone without whom the end of this fault is not known, or must not be waited for."""
-        return (record.state == ARMED or self._asked.is_set()) and not self._runner_lives()
+        return (record.state == ARMED or self._asked) and not self._runner_lives()
 
     def _runner_lives(self) -> bool:
         try:

@@ -78,8 +78,16 @@ def begin(ctx: Context, args: Json) -> Json:
     limit = BEGIN_WITHIN_S + plan.duration_s + RUNNER_GRACE_S
     asked = plans.digest(args)
     guarded = _start(ctx, GUARD, [main.GUARD, str(path)], asked, limit + GUARD_GRACE_S, GUARD_GRACE_S)
+    _prove_guarded(ctx)
     started = _start(ctx, RUNNER, [main.CHAOS, str(path)], asked, limit, RUNNER_GRACE_S)
     return {"started": True, "existing": guarded["existing"] and started["existing"]}
+
+
+def _prove_guarded(ctx: Context) -> None:
+    """Raise where the runner would make faults that nobody undoes when it dies."""
+    guard = _unit(ctx, GUARD) or {"state": "lost", "message": ""}
+    if guard["state"] not in unit.LIVE and _unit(ctx, RUNNER) is None:
+        raise CellError("internal_error", f"the guard of the faults has ended before they began: {guard['message']}")
 
 
 def _start(ctx: Context, name: str, words: list[str], asked: str, timeout_s: float, grace_s: float) -> Json:

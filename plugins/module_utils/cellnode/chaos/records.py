@@ -135,11 +135,15 @@ class Records:
                 self.save(how(record))
 
     def names(self) -> list[str]:
-        """Return the events that have a record."""
-        with suppress(CellError), self._opened() as folder_fd:
-            found = [entry[: -len(SUFFIX)] for entry in os.listdir(folder_fd) if entry.endswith(SUFFIX)]
-            return sorted(name for name in found if SAFE_NAME.match(name))
-        return []
+        """Return the events that have a record; raise where it cannot be told."""
+        try:
+            with self._opened() as folder_fd:
+                found = [entry[: -len(SUFFIX)] for entry in os.listdir(folder_fd) if entry.endswith(SUFFIX)]
+        except CellError as exc:
+            if exc.kind != "artifact_missing":
+                raise
+            return []
+        return sorted(name for name in found if SAFE_NAME.match(name))
 
     def readable(self) -> list[Record]:
         """Return the records that can be read, the one to be undone first before the others."""

@@ -21,7 +21,6 @@ def play(scene, monkeypatch):
         (scene.ctx.case_dir / "soak" / "begin.json").write_text(json.dumps(begin))
         made = Guard(scene.ctx, plan.parse({"duration_s": duration_s}))
         monkeypatch.setattr(Guard, "_runner_lives", lambda _self: runner)
-        monkeypatch.setattr(Guard, "_rest", lambda _self: scene.clock.sleep(guard.LOOK_S))
         if asked:
             made.end()
         made.run()
