@@ -59,7 +59,7 @@ class Memory:
     """What the probes of one container keep: its record, how far its log was read, the command that runs in it."""
 
     record: dict[str, Any] = field(default_factory=dict)
-    log_since: str = "0"
+    log_since: str = ""
     exec_id: str = ""
 
 
@@ -246,7 +246,8 @@ def kill_command(engine: Engine, container: str, memory: Memory) -> None:
 
 
 def ask_log(engine: Engine, container: str, tty: bool, pattern: re.Pattern[str], memory: Memory) -> Answer:
-    """Return whether a log line matches; only what is new since the last look is read."""
+    """Return whether a log line matches; only what is new since the container's start, and then since the last look, is read."""
+    memory.log_since = memory.log_since or _life(memory.record)
     rest, read = b"", 0
     for chunk in engine.logs(container, tty, since=memory.log_since, timestamps="1"):
         read += len(chunk)
@@ -259,6 +260,17 @@ def ask_log(engine: Engine, container: str, tty: bool, pattern: re.Pattern[str],
         if read > LOG_LIMIT:
             break
     return Answer(False, f"no line matches {pattern.pattern!r} yet")
+
+
+def _life(record: dict[str, Any]) -> str:
+    """Return from when on lines are of the container's present life, in the form of `since`.
+
+    A first line may be a moment older than the start that the engine notes, and a last one a moment younger than the end; so
+    the middle between both parts them.
+    """
+    state = record.get("State") or {}
+    ended, started = (unix_time(str(state.get(name))) for name in ("FinishedAt", "StartedAt"))
+    return f"{(ended + started) / 2:.9f}" if ended and started and ended < started else "0"
 
 
 def _since(stamp: str) -> str:

@@ -57,6 +57,14 @@ def digest_of(folder: Path) -> str:
     return whole.hexdigest()
 
 
+def touched_at(folder: Path) -> float:
+    """Return when something in a scenario was changed last on this machine (Unix time), whatever times its files were given.
+
+    A run between that and the first look at it has had the files as they are.
+    """
+    return max(os.lstat(Path(above) / name).st_ctime for above, _, files in os.walk(folder) for name in (".", *files))
+
+
 def _content(path: Path) -> bytes:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").digest()
@@ -79,7 +87,9 @@ def note(store: Store, scenarios: Sequence[Scenario], broken: Sequence[str] = ()
     news = {key: asked for key, asked in now_wanted.items() if known.get(key) != asked}
     changed = {name: digest for name, digest in digests.items() if before.get(name) != digest}
     if news or changed:
-        store.transact(lambda connection: _write(connection, news, changed, set(before), wanted, store.clock()))
+        # A scenario that is seen for the first time has not been changed since any attempt.
+        moments = {s.name: touched_at(s.directory) if s.name in before else 0.0 for s in scenarios if s.name in changed}
+        store.transact(lambda connection: _write(connection, news, changed, moments, wanted, store.clock()))
     return wanted
 
 
@@ -94,7 +104,7 @@ def _write(
     connection: sa.Connection,
     news: dict[tuple[str, str], bool],
     changed: dict[str, str],
-    seen: set[str],
+    moments: dict[str, float],
     wanted: dict[tuple[str, str], Wanted],
     now: float,
 ) -> None:
@@ -105,8 +115,7 @@ def _write(
         number = put.put_case(plain, row, labels) if asked else _number(connection, scenario, name)
         plain.run(texts.upsert("expected"), {"case_id": number, "wanted": int(asked), "since": now})
     for scenario, digest in sorted(changed.items()):
-        # A scenario that is seen for the first time has not been changed since any attempt.
-        at = now if scenario in seen else 0.0
+        at = min(now, moments[scenario])
         plain.run(texts.upsert("scenario_changes"), {"scenario": scenario, "digest": digest, "changed_at": at})
 
 

@@ -16,7 +16,8 @@ WANTED, PACKAGES = "testcell_install", "testcell_install_packages"
 VARIABLES = (WANTED, PACKAGES)
 # What Ansible takes for true and false.
 _TRUE = frozenset({"true", "yes", "on", "1", "t", "y"})
-_WORDS = _TRUE | {"false", "no", "off", "0", "f", "n"}
+FALSE = frozenset({"false", "no", "off", "0", "f", "n"})
+WORDS = _TRUE | FALSE
 
 
 def wanted(extra: Mapping[str, Any], host: Mapping[str, Any]) -> bool:
@@ -27,7 +28,7 @@ def wanted(extra: Mapping[str, Any], host: Mapping[str, Any]) -> bool:
 def problems(variables: Mapping[str, Any], origin: str, prefix: str = "") -> Iterator[Problem]:
     """Yield what is wrong with the variables among others. prefix: what stands before their names, such as a host's."""
     install, packages = variables.get(WANTED), variables.get(PACKAGES)
-    if install is not None and str(install).lower() not in _WORDS:
+    if install is not None and str(install).lower() not in WORDS:
         yield Problem(origin, 0, 0, prefix + WANTED, "must be true or false", describe(install))
     try:
         named({} if packages is None else packages)

@@ -26,7 +26,7 @@ RULE_ADDRESS = "a host name of ASCII letters, digits, '-', '_', '.', or an IP ad
 HOST_KEYS = ("ansible_host", "ansible_ssh_host")
 PORT_KEYS = ("ansible_port", "ansible_ssh_port")
 USER_KEYS = ("ansible_user", "ansible_ssh_user")
-_OFF = ("false", "no", "0")
+ENABLED = "testcell_enabled"
 
 Hosts = Mapping[str, Mapping[str, Any]]
 
@@ -93,7 +93,7 @@ def addresses(nodes: Sequence[NodeEntry]) -> dict[str, str]:
 
 def is_enabled(facts: Mapping[str, Any]) -> bool:
     """Tell whether an inventory host takes part as a node."""
-    return str(facts.get("testcell_enabled", True)).lower() not in _OFF
+    return str(facts.get(ENABLED, True)).lower() not in install_variables.FALSE
 
 
 def is_local(facts: Mapping[str, Any]) -> bool:
@@ -164,6 +164,9 @@ def _host_problems(name: str, facts: Mapping[str, Any]) -> Iterator[Problem]:
     for key in PORT_KEYS:
         yield from _checked(name, facts, key, _wrong_port, f"{PORTS[0]}..{PORTS[-1]}")
     known = {key: value for key, value in facts.items() if not is_template(value)}
+    enabled = known.get(ENABLED)
+    if enabled is not None and str(enabled).lower() not in install_variables.WORDS:
+        yield _problem(name, ENABLED, "must be true or false", describe(enabled), "true, false")
     yield from install_variables.problems(known, INVENTORY, f"{name}.")
 
 

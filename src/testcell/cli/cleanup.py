@@ -13,7 +13,7 @@ import typer
 
 from testcell import exits
 from testcell.cli import execution, extra, inputs, jobs
-from testcell.cli.errors import usage
+from testcell.cli.errors import CliError, usage
 from testcell.cli.output import Table
 from testcell.cli.settings import FormatOption, InventoryOption, OutputOption, ResultsDirOption, of, results_dir
 from testcell.exits import Exit
@@ -51,6 +51,9 @@ def cleanup(
     found = inputs.inventory(lambda: inventories.load(project, inventory or ()))
     folder = results_dir(settings, where)
     used = closing.nodes_of(folder / run_id) if run_id else []
+    absent = [name for name in used if name not in (*found.names, jobs.LOCAL)]
+    if absent and absent == used:
+        raise CliError(f"run {run_id}: {inputs.not_there(absent)}", Exit.INVALID_INPUT)
     work = jobs.Work(project, found, with_local=jobs.needs_local(used, found), verbose=settings.verbose)
     answers, outcome = work.ask(
         "cleanup",
@@ -62,6 +65,10 @@ def cleanup(
     answers += [
         {"name": name, "ok": False, "removed": {}, "runs": [], "errors": ["gave no answer"]}
         for name in jobs.silent(answers, found.names)
+    ]
+    answers += [
+        {"name": name, "ok": False, "removed": {}, "runs": [run_id], "errors": ["is not in the inventory"]}
+        for name in absent
     ]
     settings.emit(answers, lambda: [_table(answers)])
     if outcome.signal:

@@ -36,6 +36,11 @@ def checked(load: Callable[[], T]) -> T:
         raise CliError(str(exc), code, problems=[problem.as_dict() for problem in exc.problems]) from None
 
 
+def not_there(absent: Sequence[str]) -> str:
+    """Return that an inventory lacks nodes of a run, and what to do."""
+    return f"the inventory does not have {', '.join(absent)}; give the one that the run had, with -i"
+
+
 def inventory(load: Callable[[], T]) -> T:
     """Return what load makes of an inventory; one that cannot be read, or is wrong, is a CliError with exit code 3."""
     from testcell.inventory import InventoryError

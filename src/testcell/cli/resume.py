@@ -52,6 +52,7 @@ def resume(
 
 def go_on(settings: Settings, run_dir: Path, inventory: Sequence[str], given: Mapping[str, str]) -> int:
     """Go on with a run to its end, show its verdict and return the exit code; CliError where it cannot go on."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import plan
     from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import resuming
 
     from testcell import inventory as inventories
@@ -60,6 +61,9 @@ def go_on(settings: Settings, run_dir: Path, inventory: Sequence[str], given: Ma
         if said := why(run_dir):
             raise CliError(f"{run_dir}: {said}", code)
     found = inputs.inventory(lambda: inventories.load(settings.project(), inventory))
+    absent = resuming.missing(plan.load(run_dir), found.names)
+    if absent:
+        raise CliError(f"{run_dir}: {inputs.not_there(absent)}", Exit.INVALID_INPUT)
     asked, nodes = prepared(settings, found, run_dir, given)
     return execution.attend(settings, found, run_dir, asked, nodes=nodes)
 

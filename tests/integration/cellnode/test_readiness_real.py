@@ -87,6 +87,16 @@ def test_a_log_line_decides(cell, any_compose):
     assert answer["since_s"] >= 0.9
 
 
+def test_a_log_line_of_an_earlier_life_decides_nothing(cell, any_compose, docker_cli):
+    line = "test -e /tmp/again || { touch /tmp/again; echo READY; exit 0; }; echo second; sleep 60"
+    container = cell.up(service(line), any_compose)["a"]["containers"][0]
+    docker_cli("wait", container)
+    docker_cli("start", container)
+    answer = cell.state(service="a", kind="log", pattern="^READY", wait_s=1)
+    assert (answer["state"], "READY" in docker_cli("logs", container)) == ("starting", True)
+    assert cell.state(service="a", kind="log", pattern="^second")["state"] == "ready"
+
+
 @pytest.mark.parametrize(("code", "state"), [(0, "ready"), (4, "failed")])
 def test_a_service_that_shall_complete_is_ready_when_it_did(cell, any_compose, code, state):
     cell.up(service(f"sleep 0.3; exit {code}"), any_compose)

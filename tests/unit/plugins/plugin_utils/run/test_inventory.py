@@ -121,3 +121,19 @@ def test_nodes_that_are_left_out_are_known_with_the_reason():
 
 def test_a_limit_that_names_the_controller_keeps_it():
     assert "local" not in examine({"n1": {}}, Scope("all", frozenset({"n1", "local"}))).left_out
+
+
+WORDS = [
+    (True, True), (False, False), ("yes", True), ("off", False), ("F", False), (0, False), ("0", False), ("n", False),
+    ("fasle", None), ("maybe", None), ("", None), (2, None), ("{{ it }}", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("word", "enabled"), WORDS)
+def test_whether_a_host_takes_part_is_a_word_of_ansible_s(word, enabled):
+    found = inventory.examine({"n1": {}, "n2": {"testcell_enabled": word}})
+    wrong = [problem for problem in found.problems if "testcell_enabled" in problem.key]
+    assert [node.name for node in found.nodes] == (["n1"] if enabled is False else ["n1", "n2"])
+    assert bool(wrong) == (enabled is None)
+    if wrong:
+        assert "must be true or false" in wrong[0].message and wrong[0].allowed == "true, false"
