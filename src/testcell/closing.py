@@ -19,7 +19,7 @@ from ansible_collections.enginelab.testcell.plugins.plugin_utils.report import (
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, plan, reserve
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.folder import point_latest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.run.plan import CasePlan, RunPlan
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import proving, record
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import judging, proving, record
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import case_board, run_board
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.verdict import failure
 
@@ -88,7 +88,7 @@ def _failure(number: int, now: float) -> dict[str, Any]:
 
 
 def _records(decided: RunPlan, why: dict[str, Any], now: float) -> list[dict[str, Any]]:
-    """Return the record of each attempt that ended, and one for the attempt that was cut short."""
+    """Return the record of each attempt that ended, of the one that was cut short, and of each case that was not begun."""
     ended = run_board(decided.boards).notes("case-record.")
     found = []
     for case in decided.cases:
@@ -96,6 +96,8 @@ def _records(decided: RunPlan, why: dict[str, Any], now: float) -> list[dict[str
             found.append(ended[str(case.index)])
         elif case_board(decided.boards, case.index).read("opened"):
             found.append(_cut_short(decided, case, why, now))
+        elif case.ref.attempt == 1:
+            found.append(judging.skipped(decided, case, f"it was not begun: {why['message']}", now))
     return found
 
 

@@ -104,7 +104,17 @@ def validate(asked: Asked, project: Path) -> tuple[int, tuple[Problem, ...]]:
         return reach.problems(scenario, inputs.inventory.nodes) if inputs.known else []
 
     found = catalog.validate(inputs.root, inputs.layers, inputs.known, dict(asked.environment), beyond)
-    return count, in_order([*inputs.problems, *found])
+    return count, in_order([*inputs.problems, *found, *_upkeep_problems(project)])
+
+
+def _upkeep_problems(project: Path) -> tuple[Problem, ...]:
+    """Return what is wrong with the configuration of maintenance, which no run reads."""
+    upkeep_config = importlib.import_module("..memory.upkeep_config", __package__)
+    try:
+        upkeep_config.load(upkeep_config.find(project))
+    except InputError as exc:
+        return tuple(exc.problems)
+    return ()
 
 
 def with_errors(errors: tuple[Problem, ...], choose: Callable[[], T]) -> T:

@@ -36,7 +36,7 @@ def report_case(plan: RunPlan, case: CasePlan, board: Board, shared: Board, now:
     """Judge the attempt, write its files, note the result for later cases, and return its record."""
     skip = board.read("skip")
     if skip:
-        document = _skipped(plan, case, skip["reason"], now)
+        document = skipped(plan, case, skip["reason"], now)
         if skip.get("error_kind"):
             document = _prevented(document, failure.of(skip["error_kind"], skip["reason"], step="open", at=now))
     else:
@@ -194,7 +194,7 @@ def _helped(board: Board) -> list[str]:
 def _never_run(plan: RunPlan, case: CasePlan, now: float) -> dict[str, Any]:
     """Return the record of a case that Ansible never came to, such as one without any of its hosts: no run is green by it."""
     why = failure.of("internal_error", f"{case.ref.title} was never run; were its nodes in the inventory?", at=now)
-    return _prevented(_skipped(plan, case, why.message, now), why)
+    return _prevented(skipped(plan, case, why.message, now), why)
 
 
 def _prevented(record: dict[str, Any], why: failure.Failure) -> dict[str, Any]:
@@ -202,7 +202,8 @@ def _prevented(record: dict[str, Any], why: failure.Failure) -> dict[str, Any]:
     return {**record, "verdict": "error", "failure": why.as_dict(), "control": {"ok": False}}
 
 
-def _skipped(plan: RunPlan, case: CasePlan, reason: str, now: float) -> dict[str, Any]:
+def skipped(plan: RunPlan, case: CasePlan, reason: str, now: float) -> dict[str, Any]:
+    """Return the record of a case that was not run."""
     return {
         "run_id": plan.run_id,
         "scenario": case.ref.scenario,

@@ -91,6 +91,26 @@ def test_cases_that_had_ended_keep_their_verdict(opened: plan.RunPlan) -> None:
     assert [(case["attempt"], case["verdict"]) for case in found["cases"]] == [(1, "fail"), (2, "cancelled")]
 
 
+@pytest.mark.parametrize(("number", "why"), [(15, "the run was stopped by SIGTERM"), (0, "Ansible ended before")])
+def test_cases_that_were_not_begun_are_told_as_skipped(project: Path, number: int, why: str) -> None:
+    """A suite is not shorter because it was stopped; a repeat that nobody has asked for yet is no case."""
+    metadata = project / "scenarios" / "001_example" / "metadata.yml"
+    metadata.write_text(metadata.read_text() + "matrix: {users: [1, 2, 3]}\n")
+    asked = opening.Asked(
+        scenario="example", hosts={}, overrides={"inter_scenario.retry_count": "1"}, run_id="20260102_030405"
+    )
+    decided = opening.open_run(opening.decide(asked, project, 1000.0, "me"))
+    plan.save(decided)
+    case_board(decided.boards, 0).post("opened", {"t": 1001.0})
+    found = closing.close(decided.run_dir, number, clean=True, now=1011.0)
+    told = [(case["case"], case["attempt"], case["verdict"]) for case in found["cases"]]
+    cut = "cancelled" if number else "error"
+    assert told == [("users-1", 1, cut), ("users-2", 1, "skipped"), ("users-3", 1, "skipped")]
+    assert found["cases"][1]["reasons"][0].startswith(f"it was not begun: {why}")
+    assert found["counts"] == {cut: 1, "skipped": 2}
+    assert verify.folder(decided.run_dir).findings == ()
+
+
 def test_the_state_of_the_nodes_is_told_of_all_cases(opened: plan.RunPlan) -> None:
     record = {"scenario": "example", "case": "", "attempt": 1, "verdict": "fail", "nodes": ["local"]}
     run_board(opened.boards).post("case-record.0", {**record, "verify": {"local": {"clean": True}}})

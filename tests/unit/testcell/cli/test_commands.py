@@ -148,6 +148,18 @@ def test_validate_names_all_problems_at_once(project: Path, cli: Cli) -> None:
     }
 
 
+def test_validate_reads_the_configuration_of_maintenance(project: Path, cli: Cli) -> None:
+    config = project / "config" / "auto_maintenance_config.yaml"
+    config.write_text("auto_retest: {max_retries: 99, max_retires: 1}\n")
+    found = cli("validate", "--format", "json")
+    assert found.code == 3
+    keys = {one["key"] for one in found.json["problems"] if one["file"] == str(config)}
+    assert keys == {"auto_retest.max_retries", "auto_retest.max_retires"}
+    (project / "config" / "auto_maintenance_config.json").write_text("{")
+    told = [one["message"] for one in cli("validate", "--format", "json").json["problems"]]
+    assert any("is also written as" in message and "keep one of them" in message for message in told)
+
+
 def test_validate_checks_nodes_that_scenarios_name(project: Path, cli: Cli) -> None:
     """B23"""
     path = project / "scenarios" / "001_example" / "metadata.yml"
