@@ -137,7 +137,7 @@ from ..plugin_utils.artifacts.errors import ArtifactError
 from ..plugin_utils.artifacts.policy import COMPRESS, INTEGRITY, Failure, Policy
 from ..plugin_utils.artifacts.transfer import Wanted
 from ..plugin_utils.node.errors import NodeError
-from ..plugin_utils.report.transfers import told
+from ..plugin_utils.report.transfers import left_out, told
 from ..plugin_utils.run import limits
 from ._inventory import plain
 from ._node import NodeAction
@@ -173,6 +173,8 @@ class ActionModule(NodeAction):
         wanted = Wanted(destination, {"base": args["src"]}, patterns, args["max_files"], args["max_bytes"])
         policy = Policy(args["retries"], args["timeout"], args["integrity"], args["compress"])
         result, failure = self._fetched(variables, wanted, policy)
+        if result.get("refused"):
+            result["warnings"] = [left_out(result["refused"], "`refused` in the result")]
         if failure is not None:
             return {**result, "failed": True, "msg": str(failure), "error_kind": _kind(failure)}
         if result["missing"] and args["fail_on_missing"]:

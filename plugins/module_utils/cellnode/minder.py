@@ -73,6 +73,8 @@ class Life:
 class Minder(threading.Thread):
     """One service. Its events say running, ready or failed, and now and then waiting, with what its probes were answered.
 
+    life: which of its starts an event is about, from 1 on.
+
     limit_s: seconds from its start to ready, 0 for no limit.
 
     A death is told twice. At once as failed, as far as the engine's event goes, with complete false; and as explained,
@@ -92,6 +94,7 @@ class Minder(threading.Thread):
         self._lives: dict[str, Life] = {}
         self._minding = False
         self._was_ready = False
+        self._life_number = 0
 
     # -- from other threads --------------------------------------------------------------------------------------
 
@@ -135,6 +138,7 @@ class Minder(threading.Thread):
     def _live(self, again: bool) -> Order:
         """Mind the service from a start to the next order."""
         self._lives, self._minding, self._was_ready = {}, True, False
+        self._life_number += 1
         self._deadline = self._word_at = None
         self._attempt(self._start, again)
         while True:
@@ -303,6 +307,7 @@ class Minder(threading.Thread):
 
     def _tell(self, word: str, state: State, t: float, **more: Any) -> None:
         event: dict[str, Any] = {"service": self.check.service, "state": word, "t": round(t, 3)}
+        event["life"] = self._life_number
         event.update(detail=state.detail, error_kind=state.error_kind, exit_code=state.exit_code, oom=state.oom)
         event.update(log_tail=list(state.log_tail), after_ready=self._was_ready and word != "ready", complete=True)
         self._ward.tell({**event, **more})

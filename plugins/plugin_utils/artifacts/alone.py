@@ -123,6 +123,12 @@ def _result(wanted: Wanted, fetched: Fetched, brought: Brought, node: str) -> di
     path = manifest_of(fetched.folder)
     if fetched.partial and not fetched.files:
         return {**found, "changed": False, "manifest": ""}
+    if fetched.missing and not fetched.files and path.exists():
+        return {
+            **found,
+            "changed": False,
+            "manifest": str(path),
+        }  # what the node has no more stays, and so does its proof
     facts = {key: value for key, value in found.items() if key != "files"}
     content = {"schema_version": partial.SCHEMA, "node": node, "source": dict(wanted.base), **facts}
     rewritten = fetched.changed or not _says(partial.read(path), content, len(fetched.files))

@@ -81,9 +81,8 @@ def note(store: Store, scenarios: Sequence[Scenario], broken: Sequence[str] = ()
         known = _known(connection)
         before = pairs(connection, "SELECT scenario, digest FROM scenario_changes")
     keep = {*broken, *({scenario for scenario, _ in known} - {s.name for s in scenarios} if broken else ())}
-    now_wanted = {
-        key: key in wanted for key in {*known, *wanted} if key in wanted or (key[0] in before and key[0] not in keep)
-    }
+    ours = {*before, *digests} - keep  # of a scenario that this project never had nobody knows whether it is wanted
+    now_wanted = {key: key in wanted for key in {*known, *wanted} if key in wanted or key[0] in ours}
     news = {key: asked for key, asked in now_wanted.items() if known.get(key) != asked}
     changed = {name: digest for name, digest in digests.items() if before.get(name) != digest}
     if news or changed:

@@ -61,16 +61,21 @@ class _Told:
         self._broken = False
         self._name = ""
         self._states: Mapping[str, Mapping[str, Any]] | None = None
+        self._lives: dict[str, int] = {}
 
     def order(self, start: list[str], again: list[str]) -> None:
         self._started += [name for name in start if name not in self._started]
         self._tell({"start": start} if start else {})
         self._tell({"again": again} if again else {})
+        for name in again:
+            self._lives[name] = self._lives.get(name, 1) + 1
 
     def events(self) -> list[Event]:
-        return self._client.persist(
+        """Return what has happened; what the node said of a life before it was told to begin another is over."""
+        heard = self._client.persist(
             lambda: self._on_link(lambda link: [self._event(message) for message in link.heard(self._name, 0.0)])
         )
+        return [event for event in heard if event.get("life", 1) >= self._lives.get(str(event.get("service")), 1)]
 
     def watched(self) -> list[Link]:
         return [self._client.persist(lambda: self._on_link(lambda link: link))]
@@ -126,7 +131,7 @@ class _Told:
             self._client.persist(lambda: self._on_link(lambda link: link.tell(self._name, message)))
 
     def _lose(self) -> None:
-        self._link, self._broken = None, True
+        self._link, self._broken, self._lives = None, True, {}
         if self._client.line is not None:
             self._client.line.lose()
 

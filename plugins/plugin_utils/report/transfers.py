@@ -34,13 +34,13 @@ def told(transfer: Mapping[str, Any]) -> str:
     return ", ".join([*parts, _proof(transfer)])
 
 
-def left_out(refused: Sequence[Mapping[str, Any]]) -> str:
+def left_out(refused: Sequence[Mapping[str, Any]], listed_in: str = "manifest.json") -> str:
     """Return what is said of files that a node has and that were not taken, "" for none. refused: {path, why} each."""
     if not refused:
         return ""
     named = [f"{text(one.get('path'))!r} ({text(one.get('why'))})" for one in refused[:SHOWN]]
     more = [f"{_count(len(refused) - SHOWN, 'more', 'more')}"] if len(refused) > SHOWN else []
-    return f"not all files came home: {', '.join([*named, *more])}; manifest.json names each one"
+    return f"not all files came home: {', '.join([*named, *more])}; {listed_in} names each one"
 
 
 def of_nodes(record: Mapping[str, Any]) -> list[str]:

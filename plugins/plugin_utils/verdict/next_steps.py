@@ -65,6 +65,9 @@ NEXT_STEPS = {
     "service_unhealthy": f"{_LOG}, or try its healthcheck there",
     "health_timeout": "read the service's log; raise startup_timeout, or health_check_timeout, when it only needs longer",
     "test_failed": "read test_artifacts/ and the script's log of the case",
+    "bench_no_data": "read test.log of the case: whom the client has asked for which model, and what it was answered",
+    "bench_partial": "read test.log of the case; `min_completed_ratio` and `max_error_ratio` of `validity` say what still counts",
+    "controller_died": "see what ended or held up Testcell on the controller (its memory, `dmesg`), then run again",
     "test_timeout": "read the script's log; raise test_execution.timeout when it only needs longer",
 }
 

@@ -103,7 +103,9 @@ _add(_config, "show", config.show)
 _add(app, "run", run.run, numbered.WaitCommand)
 _add(app, "soak", soak.soak, numbered.WaitCommand)
 _results = _group(
-    "results", "List runs, show one (RUN or `latest`), keep, archive or remove them.", results.ResultsGroup
+    "results",
+    "List runs, show one (RUN or `latest`), keep, archive or remove them. Without a command it is `results show`.",
+    results.ResultsGroup,
 )
 _add(_results, results.SHOW, results.show)
 _add(_results, "prune", keeping.prune)

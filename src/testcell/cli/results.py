@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from testcell.cli import inputs, keeping, proving, verdict_page
+from testcell.cli import inputs, keeping, output, proving, verdict_page
 from testcell.cli.errors import CliError, usage
 from testcell.cli.output import Line, Part, Table
 from testcell.cli.settings import (
@@ -100,7 +101,25 @@ def _show(settings: Settings, folder: Path, run_id: str) -> None:
     if summary is None:
         raise proving.without_summary(run_dir)
     document: Mapping[str, Any] = summary
+    if _is_altered(run_dir):
+        output.note(
+            f"{run_dir / 'summary.json'} is not as it was when the run ended; next: testcell verify {run_dir.name}"
+        )
     settings.emit(document, lambda: verdict_page.page(document, run_dir))
+
+
+def _is_altered(run_dir: Path) -> bool:
+    """Return whether a summary is not the one that the proof of its run names."""
+    from ansible_collections.enginelab.testcell.plugins.plugin_utils.artifacts import sums
+
+    try:
+        listed = sums.parse((run_dir / sums.NAME).read_bytes())
+        digest = hashlib.sha256((run_dir / "summary.json").read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return False  # runs of earlier versions have no proof
+    except (OSError, sums.SumsError):
+        return True
+    return listed.get("summary.json", digest) != digest
 
 
 def _rows(folder: Path) -> tuple[RunRow, ...]:

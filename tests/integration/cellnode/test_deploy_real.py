@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from deployments import pause
+from deployments import pause, wait_until
 from served import Served
 
 pytestmark = pytest.mark.docker
@@ -186,13 +186,15 @@ def test_a_container_killed_for_memory_says_so(deploying):
 
 @pytest.mark.tries(3)
 @pytest.mark.parametrize("ready", [True, False], ids=["after-ready", "before-ready"])
-def test_a_killed_first_process_is_the_services_death(deploying, pid_of, ready):
+def test_a_killed_first_process_is_the_services_death(deploying, pid_of, looks, docker_cli, ready):
     """F30: container PID 1 killed"""
     deployment = deploying(services(a=f"echo begin; {HTTP if ready else 'sleep 60'}"))
     deployment.tell(start=["a"])
     deployment.hears("a", "running")
     if ready:
         deployment.hears("a", "ready")
+    container = looks("a", "{{.Id}}")
+    wait_until(lambda: "begin" in docker_cli("logs", container), "its first line")
     os.kill(pid_of("a"), signal.SIGKILL)
     kind = "service_died" if ready else "container_exited"
     known = {"error_kind": kind, "exit_code": 137, "oom": False, "after_ready": ready}

@@ -172,6 +172,18 @@ def test_a_pinned_run_stays_until_it_is_let_go(project: Path, run: Path, cli: Cl
     assert "1 run(s) removed" in cli("results", "prune", "--keep", "0").out and not run.exists()
 
 
+def test_a_summary_that_was_changed_is_told_so(run: Path, cli: Cli) -> None:
+    assert cli("results", sealed.RUN_ID).err == ""
+    path = run / "summary.json"
+    path.write_text(path.read_text().replace("{", '{"verdict": "pass", ', 1))
+    found = cli("results", sealed.RUN_ID)
+    assert f"{path} is not as it was when the run ended; next: testcell verify {sealed.RUN_ID}" in found.err
+    (run / "SHA256SUMS").write_text("nonsense")
+    assert "is not as it was" in cli("results", sealed.RUN_ID).err
+    (run / "SHA256SUMS").unlink()
+    assert cli("results", sealed.RUN_ID).err == ""
+
+
 def test_a_run_that_could_go_on_stays_unless_it_is_given_up(
     project: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

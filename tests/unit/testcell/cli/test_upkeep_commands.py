@@ -76,6 +76,18 @@ def test_a_scenario_that_cannot_be_read_keeps_no_others_from_being_run(project, 
     assert said == ["scenario other cannot be read, so its cases are taken as they were; next: testcell validate"]
 
 
+def test_a_scenario_that_was_disabled_before_maintenance_saw_it_is_left(filled, cli):
+    """Of one that no project here has, nobody knows whether it is wanted."""
+    assert {one["scenario"] for one in cli("incomplete", "--format", "json").json} == {"example", "s"}
+    other = filled / "scenarios" / "002_s"
+    shutil.copytree(filled / "scenarios" / "001_example", other)
+    text = (other / "metadata.yml").read_text().replace("name: example", "name: s")
+    assert "enabled: true" in text
+    (other / "metadata.yml").write_text(text.replace("enabled: true", "enabled: false"))
+    assert {one["scenario"] for one in cli("maintain", "--dry-run", "--format", "json").json} == {"example"}
+    assert {one["scenario"] for one in cli("incomplete", "--format", "json").json} == {"example"}
+
+
 def test_status_tells_groups_by_any_label(filled, cli):
     found = cli("status", "--format", "json").json["maintenance"]
     by_model = {group["labels"]["model"]: group for group in found["groups"]}

@@ -73,6 +73,18 @@ def test_the_list_of_a_part_goes_with_the_part(tmp_path, monkeypatch, kept):
     assert listed.exists() is kept
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_what_the_node_has_no_more_stays_with_its_proof(tmp_path, there):
+    wanted = Wanted(tmp_path / "home", {"base": "/x"}, ("**",), 1, 1)
+    path = alone.manifest_of(wanted.destination)
+    if there:
+        path.write_text(json.dumps(WRITTEN))
+    none = Fetched(wanted.destination, (), "", missing=("**",), changed=True)
+    found = alone._result(wanted, none, Brought(fetched=[none], failures=[]), "n1")
+    assert (found["manifest"], found["changed"], found["missing"]) == (str(path), not there, ["**"])
+    assert len(json.loads(path.read_text())["files"]) == (len(FILES) if there else 0)
+
+
 def fetched(tmp_path, node):
     """Return what a fetch to `home` fails with; the way brings nothing."""
     with pytest.raises(ArtifactError) as caught:

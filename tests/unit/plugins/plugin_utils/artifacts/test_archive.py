@@ -172,6 +172,19 @@ def info(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, **fields: obje
     return member
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_link_in_a_run_is_found_as_what_nothing_names_or_is_not_as_it_was(
+    run: Path, tmp_path: Path, listed: bool
+) -> None:
+    path = run / "summary.json" if listed else run / "notes"
+    assert path.exists() is listed
+    path.unlink(missing_ok=True)
+    path.symlink_to("/etc/hostname")
+    found = archive.pack(run, tmp_path / "run.tar.gz").findings
+    assert [(one.kind, one.path) for one in found] == [(CORRUPT, path.name)]
+    assert not (tmp_path / "run.tar.gz").exists()
+
+
 def add(name: str, content: bytes = b"", **fields: object) -> Change:
     return lambda entries: entries.append((info(name, len(content), **fields), content))  # type: ignore[arg-type]
 
