@@ -94,12 +94,9 @@ def _alone(ctx: Context, call: Call) -> Iterator[None]:
     finally:
         os.close(folder_fd)
     try:
-        durable.take_lock(fd, call.deadline - ctx.clock.monotonic(), "the containers are made by an earlier call")
+        left_s = call.deadline - ctx.clock.monotonic()
+        durable.take_lock(fd, left_s, "the containers are made by an earlier call", "docker_timeout")
         yield
-    except CellError as exc:
-        if exc.kind != "lock_held":
-            raise
-        raise CellError("docker_timeout", exc.message) from exc
     finally:
         os.close(fd)
 

@@ -109,13 +109,13 @@ def read_json(folder_fd: int, name: str) -> Any:
     return json.loads(raw.decode("utf-8"))
 
 
-def take_lock(fd: int, limit_s: float, why: str) -> None:
-    """Take the exclusive lock of an open file within limit_s; raise lock_held otherwise."""
+def take_lock(fd: int, limit_s: float, why: str, kind: str = "lock_held") -> None:
+    """Take the exclusive lock of an open file within limit_s; raise an error of this kind otherwise."""
     deadline = time.monotonic() + limit_s
     while True:
         try:
             return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise CellError("lock_held", f"{why}, for {limit_s:g} s now") from None
+                raise CellError(kind, f"{why}, for {limit_s:g} s now") from None
         time.sleep(0.005)

@@ -15,9 +15,9 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from .context import error_kind
+from .unit import START_LIMIT_S
 
 PR_SET_CHILD_SUBREAPER = 36
-START_LIMIT_S = 35.0
 
 
 def launch(work: Callable[[int], None], keep: set[int]) -> dict[str, Any]:

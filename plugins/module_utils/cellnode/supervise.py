@@ -25,7 +25,6 @@ from .request import choice
 from .unit import Spec, Status
 
 POLL_FIRST_S, POLL_LAST_S = 0.01, 0.1
-START_LIMIT_S = 35.0  # as who asks for a start waits for it
 MAX_WAIT_S = 600.0
 
 
@@ -66,7 +65,7 @@ def start(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
 
 def _begun(ctx: Context, folder_fd: int) -> Status | None:
     """Return a unit's status, None before its first start; one that is being started is waited for until it runs or is lost."""
-    deadline = ctx.clock.monotonic() + START_LIMIT_S
+    deadline = ctx.clock.monotonic() + unit.START_LIMIT_S
     known = unit.read_status(folder_fd)
     while known is not None and known.state == "starting" and not unit.lost(known) and ctx.clock.monotonic() < deadline:
         ctx.clock.sleep(0.02)

@@ -29,6 +29,7 @@ LOCK = "lock"
 NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,31}$")
 ATTEMPT = re.compile(r"^a[0-9]+\Z")
 ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+START_LIMIT_S = 35.0  # for so long who asks for a start waits until the command runs
 DEFAULT_LOG_CAP_BYTES = 64 << 20
 LIVE = ("starting", "running")
 
@@ -156,14 +157,14 @@ def open_unit(ctx: Context, name: str, create: bool = False) -> int:
 
 @contextmanager
 def locked(folder_fd: int, limit_s: float = 30.0) -> Iterator[int]:
-    """Hold the unit's start lock, and give its descriptor; raise lock_held when another start takes longer than limit_s.
+    """Hold the unit's start lock, and give its descriptor; raise io_error when another start has it for longer.
 
     It is free once all who have the descriptor have closed it: a supervisor keeps it until its status is on disk, so that
     nobody starts the unit once more when who asked for it has died meanwhile.
     """
     fd = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder_fd)
     try:
-        take_lock(fd, limit_s, "another start of this unit has not finished")
+        take_lock(fd, limit_s, "another start of this unit has not finished", "io_error")
         yield fd
     finally:
         os.close(fd)

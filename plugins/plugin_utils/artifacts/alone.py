@@ -124,11 +124,8 @@ def _result(wanted: Wanted, fetched: Fetched, brought: Brought, node: str) -> di
     if fetched.partial and not fetched.files:
         return {**found, "changed": False, "manifest": ""}
     if fetched.missing and not fetched.files and path.exists():
-        return {
-            **found,
-            "changed": False,
-            "manifest": str(path),
-        }  # what the node has no more stays, and so does its proof
+        # What the node has no more stays, and so does its proof.
+        return {**found, "changed": False, "manifest": str(path)}
     facts = {key: value for key, value in found.items() if key != "files"}
     content = {"schema_version": partial.SCHEMA, "node": node, "source": dict(wanted.base), **facts}
     rewritten = fetched.changed or not _says(partial.read(path), content, len(fetched.files))

@@ -67,8 +67,9 @@ def verify(cell: Cell) -> dict[str, Any]:
     """Compare the node with its snapshot; a StepFailure lists what is left, with owner and age."""
     before = cell.board.read(f"snapshot.{cell.node}")
     if before is None:
-        cell.board.post(f"verified.{cell.node}", {"clean": True, "untouched": True})
-        return {"clean": True, "untouched": True}
+        untouched = {"clean": True, "untouched": True}
+        cell.board.post(f"verified.{cell.node}", untouched)
+        return untouched
     result = engine_life.with_engine(cell, lambda: cell.client.call("verify", before=before), _lacks_engine)
     cell.board.post(f"verified.{cell.node}", result)
     for line in differences.told(result):

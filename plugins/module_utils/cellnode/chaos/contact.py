@@ -69,9 +69,8 @@ def undo(ctx: Context, engine: Engine, runs: Iterable[str]) -> Report:
         if len(left) == len(waiting):
             break
         waiting = left
-    for one in kept:
-        if any(told["run"] == one.folder.name for told in unknown):
-            continue
+    unread = {told["run"] for told in unknown}
+    for one in (one for one in kept if one.folder.name not in unread):
         _tell_rest(ctx, one)
         if not any(told["run"] == one.folder.name for told in report.left):
             one.forget()
