@@ -67,7 +67,7 @@ def cleanup(
         for name in jobs.silent(answers, found.names)
     ]
     answers += [
-        {"name": name, "ok": False, "removed": {}, "runs": [run_id], "errors": ["is not in the inventory"]}
+        {"name": name, "ok": False, "removed": {}, "runs": [run_id], "errors": [inputs.not_there([name])]}
         for name in absent
     ]
     settings.emit(answers, lambda: [_table(answers)])

@@ -59,5 +59,5 @@ def test_what_is_not_in_the_inventory_any_more_is_not_clean(dead, project, cli, 
     assert found.code == Exit.NOT_CLEAN
     assert {one["name"]: (one["ok"], one["errors"]) for one in found.json} == {
         "local": (True, []),
-        "n1": (False, ["is not in the inventory"]),
+        "n1": (False, ["the inventory does not have n1; give the one that the run had, with -i"]),
     }
