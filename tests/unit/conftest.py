@@ -91,6 +91,7 @@ class FakeNode:
     """A node that answers each op from a table of functions and remembers what it was asked."""
 
     python = "/usr/bin/python3"
+    line = None
 
     def __init__(self, **answers):
         self.answers = answers
@@ -100,6 +101,9 @@ class FakeNode:
 
     def leave(self):
         self.left = True
+
+    def hearing(self, _on_event):
+        return self
 
     def many(self, *asked):
         return [self.call(op, **args) for op, args in asked]

@@ -179,7 +179,7 @@ def _have_images(call: Call, known: dict[str, Any], pull: str) -> str:
     to_pull = list(wanted) if pull == "always" else absent
     if not to_pull:
         return ""
-    call.ctx.emit({"what": "pull", "services": to_pull, "images": sorted({wanted[service] for service in to_pull})})
+    call.ctx.emit({"services": to_pull, "images": sorted({wanted[service] for service in to_pull})})
     try:
         said = call.run("pull", "--quiet", *to_pull).err
     except CellError as exc:

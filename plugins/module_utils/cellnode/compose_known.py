@@ -24,6 +24,7 @@ FILE = "compose.json"
 # Where the docker command looks for its plugins beside the user's own folder (docker/cli, cli-plugins/manager).
 PLUGIN_FOLDERS = tuple(f"/usr/{place}/docker/cli-plugins" for place in ("local/lib", "local/libexec", "lib", "libexec"))
 PLUGIN = "docker-compose"
+LIMIT_S = 10.0
 
 
 def detect(root: Path, environ: Mapping[str, str], *, keep: bool) -> tuple[Compose, ...]:
@@ -32,18 +33,34 @@ def detect(root: Path, environ: Mapping[str, str], *, keep: bool) -> tuple[Compo
     known = _kept(root, programs)
     if known:
         return known
-    found = compose_cli.detect(environ)
+    found = tuple(_direct(one, environ) for one in compose_cli.detect(environ))
     if keep and _explained(found, environ):
         _write(root, {"programs": programs, "compose": [one.as_dict() for one in found]})
     return found
 
 
+def _direct(found: Compose, environ: Mapping[str, str]) -> Compose:
+    """Return the plugin as a program by itself, where it is one: called by `docker` it is asked what it is before each call.
+
+    It is the one that `docker` takes if it is the first in its folders and has the same version.
+    """
+    if found.argv[0] != "docker":
+        return found
+    first = next((path for path in _plugins(environ) if path.exists()), None)
+    itself = compose_cli.probe([str(first)], environ, LIMIT_S) if first else None
+    return itself if itself and itself.version == found.version else found
+
+
+def _plugins(environ: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the files that the plugin may be, in the order in which `docker` looks for it."""
+    for folder in (_configuration(environ) / "cli-plugins", *map(Path, PLUGIN_FOLDERS)):
+        yield folder / PLUGIN
+
+
 def _programs(environ: Mapping[str, str]) -> Iterator[Path]:
     """Yield the files on which the answer depends, whether they are there or not."""
-    own = _configuration(environ)
-    yield own / "config.json"  # it may name further folders
-    for folder in (own / "cli-plugins", *map(Path, PLUGIN_FOLDERS)):
-        yield folder / PLUGIN
+    yield _configuration(environ) / "config.json"  # it may name further folders
+    yield from _plugins(environ)
     for name in ("docker", "docker-compose"):
         path = which(name, environ)
         if path:
@@ -74,8 +91,7 @@ def _identity(path: Path) -> list[Any]:
 
 def _explained(found: tuple[Compose, ...], environ: Mapping[str, str]) -> bool:
     """Return whether each answer came from files that are looked at."""
-    folders = (_configuration(environ) / "cli-plugins", *map(Path, PLUGIN_FOLDERS))
-    plugged = any((folder / PLUGIN).exists() for folder in folders)
+    plugged = any(path.exists() for path in _plugins(environ))
     return bool(found) and all(one.argv[0] != "docker" or plugged for one in found)
 
 

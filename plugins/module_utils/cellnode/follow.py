@@ -34,6 +34,8 @@ class Calm:
 def follow(ctx: Context, args: dict[str, Any]) -> dict[str, Any]:
     """Return {unit, died, unhealthy} as soon as one of them is new, the caller says {"wake": true}, or after wait_s.
 
+    Events: {service, exit_code} of a service that has just died.
+
     When a unit has ended, the services are as they were after its end.
 
     args: those of `supervise poll`, name "" for no unit (its answer is null then); services that should run, and

@@ -242,27 +242,27 @@ def renew(ctx: Context, args: Mapping[str, Any]) -> dict[str, Any]:
     return {**_told(lease, holders.changed(lease), now), "previous": None}
 
 
-def keep(ctx: Context) -> None:
+def keep(ctx: Context, *, carried: bool = True) -> None:
     """Renew the lease under which the work of the request's epoch goes on, once half of its time is over.
 
-    That is also the lease of a controller which has taken the run on since. One that was given back, or that another
-    run has, is left alone.
+    One that was given back, or that another run has, is left alone. carried: that of a controller which has taken the run on
+    since is renewed as well.
     """
-    if _to_keep(_read(ctx.root), ctx) is None:
+    if _to_keep(_read(ctx.root), ctx, carried) is None:
         return
     with changing(ctx.root) as root_fd:
-        found = _to_keep(load(root_fd), ctx)
+        found = _to_keep(load(root_fd), ctx, carried)
         if found is not None:
             holders, lease = found
             _save(root_fd, holders.changed(lease.renewed(present(ctx))))
 
 
-def _to_keep(record: Holders | Corrupt | None, ctx: Context) -> tuple[Holders, Lease] | None:
+def _to_keep(record: Holders | Corrupt | None, ctx: Context, carried: bool) -> tuple[Holders, Lease] | None:
     """Return the holders and the lease that should be renewed now, None where none should."""
     run, now = ctx.needed_run, present(ctx)
     if not isinstance(record, Holders) or run.epoch is None:
         return None
-    lease = record.carrying(run.id, run.epoch)
+    lease = record.carrying(run.id, run.epoch) if carried else record.of(run.id, run.epoch)
     if lease is None or lease.released or lease.expires_in(now) > lease.ttl_s / 2:
         return None
     return record, lease

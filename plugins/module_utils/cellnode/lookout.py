@@ -23,11 +23,15 @@ AGAIN = "was started again with its engine"
 class Lookout:
     """The services that should run. The engine's list is asked at first and every LOOK_S; its events lie between.
 
+    A death of a moment ago is told to the caller at once, as far as its event goes; the answer comes when the engine has put
+    the container away, which takes it tens of milliseconds.
+
     wake: set when there is an event. life: of the engine under which they were started (see lifetime), "" when not known.
     """
 
     def __init__(self, ctx: Context, wanted: set[str], wake: threading.Event, life: str = "") -> None:
-        self._clock = ctx.clock
+        self._clock, self._emit = ctx.clock, ctx.emit
+        self._began = ctx.clock.unix()
         self._life = life
         self._wanted = wanted
         self._wake = wake
@@ -58,6 +62,7 @@ class Lookout:
             sign = self._seen.popleft()
             if sign.container not in told:
                 told.add(sign.container)
+                self._tell_at_once(sign)
                 self._judge(sign, answer)
         return answer
 
@@ -79,6 +84,11 @@ class Lookout:
             if exc.kind != "container_gone":
                 raise
             return 0.0
+
+    def _tell_at_once(self, sign: Sign) -> None:
+        """Tell of a death since this lookout began; an earlier one may be that of a life before."""
+        if sign.dead and sign.t >= self._began and sign.container in self._known:
+            self._emit({"service": sign.service, "exit_code": sign.exit_code})
 
     def _judge(self, sign: Sign, answer: dict[str, Any]) -> None:
         """Put the container of an event into the answer when it is not as it should be now."""
@@ -119,7 +129,8 @@ def look(engine: Engine, shown: tuple[Container, ...], wanted: set[str], clock: 
 def judge(engine: Engine, service: str, container: Container, answer: dict[str, Any], clock: Clock) -> None:
     """Put a container that is not as it should be into the answer {died, unhealthy}."""
     if container.state not in ("running", "paused", "restarting"):
-        end = store.blamed(engine, death(engine, container, clock))
+        end = death(engine, container, clock)
+        end = store.blamed(end.engine_folder, end)
         kind = "service_died" if end.error_kind in ("container_exited", "container_gone") else end.error_kind
         answer["died"].append({"service": service, "container": container.name, **end.as_dict(), "error_kind": kind})
     elif container.state == "restarting":

@@ -16,6 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -100,7 +101,7 @@ def main(argv: list[str] | None = None, stdin: BinaryIO | None = None, stdout: B
         elif len(words) == 2 and words[0] in UNITS:
             importlib.import_module(UNITS[words[0]], __package__).main(Path(words[1]))
         elif words == [SERVE]:
-            importlib.import_module(".serve", __package__).serve(source, answers.line, answer_to)
+            importlib.import_module(".serve", __package__).serve(source, answers.line, answer_to, keep)
         else:
             _answer_one(b"\n".join(lines(source, lambda: answers.line(heard=True))), answers)
     except BrokenPipeError:
@@ -140,6 +141,13 @@ def answer_to(request: object, emit: Callable[[dict[str, Any]], None], mailbox: 
         kind = error_kind(exc)
         trace = traceback.format_exc().splitlines()[-12:]
         raise CellError(kind, f"{known['op']} failed: {type(exc).__name__}: {exc}", traceback=trace) from exc
+
+
+def keep(request: dict[str, Any]) -> None:
+    """Renew the lease of a request's run where that is due; whatever hinders it, the run's next request tells."""
+    lease = importlib.import_module(".lease", __package__)
+    with suppress(CellError, OSError):
+        lease.keep(context_of(checked(request), lambda event: None, closed()), carried=False)
 
 
 def _within_lease(operation: Operation, context: Context, request: dict[str, Any]) -> dict[str, Any]:

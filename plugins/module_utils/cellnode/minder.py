@@ -18,7 +18,18 @@ from .containers import start_service
 from .context import Clock
 from .engine import Engine
 from .errors import CellError
-from .objects import SERVICE, Container, by_service, containers, death, ended, log_tail, parse_record, started_at
+from .objects import (
+    SERVICE,
+    Container,
+    by_service,
+    containers,
+    death,
+    ended,
+    engine_folder,
+    log_tail,
+    parse_record,
+    started_at,
+)
 from .prober import Gate
 from .probes import Check, Memory
 from .readiness import STARTING, Candidate, State, before_probe, combined, from_death
@@ -95,6 +106,7 @@ class Minder(threading.Thread):
         self._minding = False
         self._was_ready = False
         self._life_number = 0
+        self._engine_folder = ""
 
     # -- from other threads --------------------------------------------------------------------------------------
 
@@ -199,6 +211,7 @@ class Minder(threading.Thread):
         """Return the life of a container that has just been started, with its first state."""
         ward = self._ward
         record = ward.engine.inspect(container, INSPECT_LIMIT_S)
+        self._engine_folder = engine_folder(record)
         candidate = Candidate(
             ward.engine,
             container,
@@ -292,7 +305,7 @@ class Minder(threading.Thread):
 
     def _named(self, state: State) -> State:
         """Return a failed state; an exit of a service that had been ready is its death, one on a full disk the disk's."""
-        state = store.blamed(self._ward.engine, state)
+        state = store.blamed(self._engine_folder, state)
         died = self._was_ready and state.error_kind == "container_exited"
         return replace(state, error_kind="service_died") if died else state
 

@@ -4,7 +4,8 @@
 """Many requests over one pair of streams: one after another, each answered under its id, until the input ends.
 
 A line on standard input is a request with an `id`; `{"to": ID, "message": {...}}` for the operation that works on the
-request ID; or `{"gone": true}`: nobody waits any more for the answers to what was asked so far.
+request ID; `{"gone": true}`: nobody waits any more for the answers to what was asked so far; or `{"alive": true}`: the
+controller lives, and the run that asked last goes on to hold the node, however long it asks for nothing or waits for an answer.
 """
 
 from __future__ import annotations
@@ -21,13 +22,19 @@ from .intake import lines
 from .mailbox import Mailbox
 
 Answer = Callable[..., None]
+Keep = Callable[["dict[str, Any]"], None]
 Work = Callable[["dict[str, Any]", Answer, Mailbox], "dict[str, Any]"]
 
 
 class Desk:
-    """Takes in lines: requests wait in order, messages go to the mailbox of the request that they name."""
+    """Takes in lines: requests wait in order, messages go to the mailbox of the request that they name.
 
-    def __init__(self) -> None:
+    keep: is given the last request of a run that holds the node, at each sign that its controller lives.
+    """
+
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
+        self._holding: dict[str, Any] | None = None
         self._requests: queue.Queue[tuple[dict[str, Any], Mailbox] | None] = queue.Queue()
         self._boxes: dict[str, Mailbox] = {}
         self._lock = threading.Lock()
@@ -42,6 +49,9 @@ class Desk:
             return
         if content.get("gone"):
             self.close()
+        elif content.get("alive"):
+            if self._holding is not None:
+                self._keep(self._holding)
         elif "to" in content:
             self._deliver(str(content["to"]), content.get("message"))
         elif "id" in content:
@@ -63,8 +73,16 @@ class Desk:
         """Return the next request that somebody still waits for, None at the end."""
         while True:
             item = self._requests.get()
-            if item is None or not item[1].closed:
+            if item is None:
+                return None
+            if not item[1].closed:
+                self._note(item[0])
                 return item
+
+    def _note(self, request: dict[str, Any]) -> None:
+        run = request.get("run")
+        if isinstance(run, dict) and run.get("epoch") is not None:
+            self._holding = request
 
     def done(self, name: str) -> None:
         """Forget the mailbox of a request that is answered."""
@@ -84,9 +102,9 @@ class Desk:
             box.put(dict(message))
 
 
-def serve(stdin: BinaryIO, answer: Answer, work: Work) -> None:
-    """Answer the requests of stdin until it ends. answer: writes one line; work: does one request."""
-    desk = Desk()
+def serve(stdin: BinaryIO, answer: Answer, work: Work, keep: Keep) -> None:
+    """Answer the requests of stdin until it ends. answer: writes one line; work: does one request; keep: see Desk."""
+    desk = Desk(keep)
     reader = threading.Thread(target=_read, args=(stdin, desk, answer), daemon=True)
     reader.start()
     while True:

@@ -10,27 +10,28 @@ from dataclasses import replace
 from typing import TypeVar
 
 from . import room
-from .engine import Engine
-from .errors import CellError
 from .objects import Death
 from .readiness import State
 
 End = TypeVar("End", Death, State)
 
 
-def blamed(engine: Engine, end: End) -> End:
-    """Return how a service ended; an exit with an error, where the engine's disk takes nothing more, is the disk's."""
-    if end.error_kind != "container_exited" or not end.exit_code:
+def blamed(folder: str, end: End) -> End:
+    """Return how a service ended; an exit with an error, where the engine's disk takes nothing more, is the disk's.
+
+    folder: the engine's own, "" where it is not known.
+    """
+    if not folder or end.error_kind != "container_exited" or not end.exit_code:
         return end
-    fault = _fault(engine)
+    fault = _fault(folder)
     if fault is None:
         return end
     return replace(end, error_kind=fault.kind, detail=f"{end.detail}; the disk of its engine {fault.what}")
 
 
-def _fault(engine: Engine) -> room.Fault | None:
+def _fault(folder: str) -> room.Fault | None:
     """Return what is wrong with the disk, None for one that takes data or that is not of this machine."""
     try:
-        return room.judged(os.statvfs(engine.info()["DockerRootDir"]))
-    except (CellError, OSError, KeyError):
+        return room.judged(os.statvfs(folder))
+    except OSError:
         return None

@@ -10,7 +10,7 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from .errors import NodeError
@@ -160,6 +160,10 @@ class NodeClient:
     reconnect: Callable[[], None] = unmoved
     streamed: Callable[[str], list[str]] | None = None
     same_machine: bool = False
+
+    def hearing(self, on_event: Callable[[dict[str, Any]], None]) -> NodeClient:
+        """Return the same client, whose calls hand the events of their ops to on_event."""
+        return replace(self, on_event=on_event)
 
     def call(self, op: str, **args: Any) -> dict[str, Any]:
         """Return the result of one op; raise NodeError with the node's own kind and message."""

@@ -7,36 +7,42 @@
 from __future__ import annotations
 
 import select
+from collections.abc import Callable
 from typing import Any
 
 from ..deploy.bell import Bell
 from .client import NodeClient, lost
 from .link import Link, LinkError
 
+Hear = Callable[[dict[str, Any]], None]
 
-def follow(client: NodeClient, bell: Bell, args: dict[str, Any]) -> dict[str, Any]:
-    """Return what the op `follow` answers. Without a link nobody can be told to come back early: ask for shorter."""
+
+def follow(client: NodeClient, bell: Bell, args: dict[str, Any], hear: Hear) -> dict[str, Any]:
+    """Return what the op `follow` answers; hear takes its events. Without a link nobody can be told to come back early, and
+    events come with the answer, which has all that they have: ask for shorter.
+    """
     if client.line is None:
         return client.call("follow", **args)
-    return client.persist(lambda: _over_link(client, bell, args))
+    return client.persist(lambda: _over_link(client, bell, args, hear))
 
 
-def _over_link(client: NodeClient, bell: Bell, args: dict[str, Any]) -> dict[str, Any]:
+def _over_link(client: NodeClient, bell: Bell, args: dict[str, Any], hear: Hear) -> dict[str, Any]:
     line = client.line
     assert line is not None
     try:
-        return _answer(client, client.open(), bell, args)
+        return _answer(client, client.open(), bell, args, hear)
     except LinkError as exc:
         line.lose()
         raise lost(exc) from None
 
 
-def _answer(client: NodeClient, link: Link, bell: Bell, args: dict[str, Any]) -> dict[str, Any]:
+def _answer(client: NodeClient, link: Link, bell: Bell, args: dict[str, Any], hear: Hear) -> dict[str, Any]:
     name = link.send(client.request("follow", args))
     while True:
         for message in link.heard(name, 0.0):
             if "event" not in message:
                 return client.result(message)
+            hear(message["event"])
         rung = select.select([link.fileno(), bell.fileno()], [], [])[0]
         if bell.fileno() in rung:
             bell.hush()

@@ -34,6 +34,8 @@ CHUNK = 1 << 16
 UNREADY = "unready"
 WAITING_AT_MOST = 8
 HOLDER_WITHIN_S = 20.0
+# A sixth of the shortest lease: the node renews one when half of its time is over, and one sign may be late.
+BEAT_S = 5.0
 END_WITHIN_S = 10.0
 LOOK_S = 0.005
 
@@ -69,6 +71,7 @@ class Beginning:
                     start_new_session=True,
                 )
             given = {"argv": list(argv), "socket": str(self.place), "listener": listener.fileno(), "owner": owner}
+            given["beat_s"] = BEAT_S
             with suppress(BrokenPipeError):
                 telling.write(json.dumps(given).encode())
         assert starter.stdout and starter.stderr

@@ -6,8 +6,8 @@
 
 It is started as a script with the number of a descriptor, from which it reads its settings as JSON: argv (the command that
 runs the program there), listener (the descriptor of the socket at which tasks of this run connect, one at a time), socket
-(its path) and owner (the pid of the controller). It passes lines both ways and ends when the command ends, when the
-controller is gone, or when a client says CLOSE.
+(its path), owner (the pid of the controller) and beat_s. It passes lines both ways, says every beat_s that the controller lives,
+and ends when the command ends, when the controller is gone, or when a client says CLOSE.
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ import selectors
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
 CLOSE = b"@close\n"
 GONE = b'\n{"gone":true}\n'
+ALIVE = b'{"alive":true}\n'
 ENDED = "@ended "
 READY = b"ready\n"
 CHUNK = 1 << 16
 LEAVE_WITHIN_S = 3.0
 FIRST_WITHIN_S = 10.0
+STOPPED = (b"T", b"t", b"Z")
 OWNER_LOOK_S = 1.0
 STDERR_KEPT = 4096
 
@@ -35,12 +38,14 @@ STDERR_KEPT = 4096
 class Holder:
     """One command, one listening socket, one client at a time; the others wait, but any of them may say CLOSE."""
 
-    def __init__(self, argv: list[str], listener: socket.socket, owner: int) -> None:
+    def __init__(self, argv: list[str], listener: socket.socket, owner: int, beat_s: float) -> None:
         self._child = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
         self._listener = listener
         self._owner = owner
+        self._beat_s, self._next_beat = beat_s, time.monotonic() + beat_s
+        self._between_lines = True
         self._client: socket.socket | None = None
         self._waiting: list[socket.socket] = []
         self._served = False
@@ -60,13 +65,21 @@ class Holder:
         if watched is not None:
             self._on(watched, self._leave)
         while not self._over and not self._silent:
-            for key, _mask in self._wait.select(OWNER_LOOK_S):
+            for key, _mask in self._wait.select(min(OWNER_LOOK_S, self._beat_s)):
                 key.data()
+            self._beat()
             if watched is None and not os.path.exists(f"/proc/{self._owner}"):
                 self._leave()
 
     def _on(self, descriptor: int, work: Callable[[], None]) -> None:
         self._wait.register(descriptor, selectors.EVENT_READ, work)
+
+    def _beat(self) -> None:
+        """Say when it is time that the controller lives, by which the node goes on to be the run's; one that is frozen does not."""
+        now = time.monotonic()
+        if now >= self._next_beat and self._between_lines and not self._over and _works(self._owner):
+            self._next_beat = now + self._beat_s
+            self._to_node(ALIVE)
 
     def _accept(self) -> None:
         comer, _address = self._listener.accept()
@@ -121,6 +134,7 @@ class Holder:
 
     def _to_node(self, data: bytes) -> None:
         assert self._child.stdin
+        self._between_lines = data.endswith(b"\n")
         try:
             self._child.stdin.write(data)
             self._child.stdin.flush()
@@ -198,6 +212,15 @@ def _ended(child: subprocess.Popen[bytes]) -> int:
         return child.wait()
 
 
+def _works(pid: int) -> bool:
+    """Return whether a process lives and is not stopped."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stream:
+            return stream.read().rpartition(b")")[2].split()[0] not in STOPPED
+    except OSError:
+        return False
+
+
 def _watch(pid: int) -> int | None:
     """Return a descriptor that is readable when the process is gone, None where this kernel cannot give one."""
     try:
@@ -215,7 +238,7 @@ def main() -> None:
     place = str(settings["socket"])
     with socket.socket(fileno=settings["listener"]) as listener:
         try:
-            holder = Holder(settings["argv"], listener, int(settings["owner"]))
+            holder = Holder(settings["argv"], listener, int(settings["owner"]), float(settings["beat_s"]))
             with suppress(BrokenPipeError):
                 os.write(1, READY)  # nobody may wait for it
             _forget_output()

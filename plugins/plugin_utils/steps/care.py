@@ -24,17 +24,32 @@ class Care:
         self._cell = cell
         self._critical = {service.name for service in cell.case.services_on(cell.node) if service.critical}
         self._restarts: dict[str, int] = {}
+        self._told: set[str] = set()
         self.ended = ""
+
+    def tell(self, entry: Mapping[str, Any]) -> None:
+        """Tell once that a service has died or turned unhealthy. entry: what is known of it at this moment."""
+        service = str(entry["service"])
+        if service not in self._told:
+            self._told.add(service)
+            level = {} if service in self._critical else {"level": "warning"}
+            self._cell.event(self._words(entry), service=service, state="died", **level)
+
+    def _words(self, entry: Mapping[str, Any]) -> str:
+        service = str(entry["service"])
+        if service in self._critical:
+            return f"{service} {end_of(entry)}"
+        return f"service {service} on {self._cell.node} {end_of(entry)} while the test ran; it is not critical"
 
     def mend(self, entry: Mapping[str, Any]) -> bool:
         """Return whether the service runs again; what became of it otherwise is told to the board."""
-        if self._restarted(entry):
-            return True
         service = str(entry["service"])
+        if self._restarted(entry):
+            self._told.discard(service)
+            return True
         if service not in self._critical:
-            message = f"service {service} on {self._cell.node} {end_of(entry)} while the test ran; it is not critical"
-            if self._cell.board.claim(f"warning.died-{service}", {"message": message}):
-                self._cell.event(message, service=service, state="died", level="warning")
+            if self._cell.board.claim(f"warning.died-{service}", {"message": self._words(entry)}):
+                self.tell(entry)
             return False
         ends_test = self._cell.case.on_service_death != CONTINUE
         kind = "service_died" if entry["error_kind"] == "container_exited" else entry["error_kind"]
@@ -43,7 +58,7 @@ class Care:
         if fault:
             note |= {"error_kind": fault.kind, "because": fault.words}
         if self._cell.board.claim(f"{DIED}{service}", note):
-            self._cell.event(f"{service} {end_of(entry)}", service=service, state="died")
+            self.tell(entry)
         self.ended = service if ends_test else ""
         return False
 

@@ -57,7 +57,7 @@ def _create(cell: Cell, mine: tuple[ServicePlan, ...]) -> dict[str, Any]:
     lease = cell.shared.read(f"lease.{cell.node}") or {}
     marks = override.labels(plan.run_id, ref.scenario, ref.case, lease.get("epoch", 0))
     documents = [strict_yaml.load(Path(cell.case.directory) / name).data for name in cell.case.compose_files]
-    created = cell.client.call(
+    created = cell.client.hearing(lambda event: _tell_pull(cell, event)).call(
         "compose",
         project=override.project_name(plan.run_id, ref.scenario),
         dir_rel=SCENARIO_FOLDER,
@@ -72,6 +72,11 @@ def _create(cell: Cell, mine: tuple[ServicePlan, ...]) -> dict[str, Any]:
     )
     cell.board.post(f"containers.{cell.node}", created)
     return created
+
+
+def _tell_pull(cell: Cell, event: Mapping[str, Any]) -> None:
+    """Tell what the node pulls: it may take longer than all else together."""
+    cell.event(f"{cell.node} pulls {', '.join(event['images'])} for {', '.join(event['services'])}")
 
 
 def _preloads(cell: Cell) -> dict[str, dict[str, Any]]:

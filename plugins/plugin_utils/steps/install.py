@@ -13,6 +13,7 @@ from typing import Any
 from ..node.packages import COMPOSE, ENGINE
 from ..problems import escape
 from .cell import Cell
+from .lease import ttl_s
 
 LIMIT_S = 900
 LONGEST_REASON = 500
@@ -32,7 +33,7 @@ def find_missing(cell: Cell) -> dict[str, Any]:
     if not parts:
         return {}
     cell.event(f"lacks {' and '.join(parts)}; installing")
-    cell.client.call("lease", action="renew", ttl_s=cell.plan.lease_ttl_s + LIMIT_S)
+    cell.client.call("lease", action="renew", ttl_s=ttl_s(cell, LIMIT_S))
     vendor = "Docker" if str(facts["engine"].get("platform", "")).startswith("Docker") else ""
     return {"parts": parts, "engine_vendor": vendor, "root": facts["uid"] == 0}
 
@@ -66,7 +67,7 @@ def note(
     message = f"{told(outcome)}; whatever was installed stays there"
     cell.event(message, level="warning")
     cell.board.post(f"warning.install.{cell.node}", {"message": f"{cell.node}: {message}"})
-    cell.client.call("lease", action="renew", ttl_s=cell.plan.lease_ttl_s)
+    cell.client.call("lease", action="renew", ttl_s=ttl_s(cell))
     return outcome
 
 

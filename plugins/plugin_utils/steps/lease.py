@@ -15,6 +15,7 @@ from .adopting import LEAVINGS
 from .cell import LOST, Cell, StepFailure
 from .waiting import Wait
 
+LONGEST_TTL_S = 86_400.0
 LIFT = "put it right, then `testcell cleanup --all --lift`"
 
 
@@ -66,14 +67,21 @@ def _reap(cell: Cell) -> dict[str, int]:
     return removed
 
 
+def ttl_s(cell: Cell, more_s: float = 0.0) -> float:
+    """Return for how long the node is the run's after each sign of life. more_s: of work that gives none.
+
+    Where no link says meanwhile that the controller lives, that is longer than any node is waited for in the deploy.
+    """
+    of_deploy_s = cell.case.deployment_timeout_s + cell.case.startup_timeout_s
+    return min(cell.plan.lease_ttl_s + (of_deploy_s if cell.client.line is None else 0) + more_s, LONGEST_TTL_S)
+
+
 def _take(cell: Cell, wait: Wait) -> dict[str, Any]:
     """Acquire the lease; holders whose controller is proved dead are finished first, any other is waited for."""
     finished: set[tuple[str, int]] = set()
     while True:
         try:
-            lease = cell.client.call(
-                "lease", action="acquire", ttl_s=cell.plan.lease_ttl_s, shared=cell.plan.shares(cell.node)
-            )
+            lease = cell.client.call("lease", action="acquire", ttl_s=ttl_s(cell), shared=cell.plan.shares(cell.node))
             _finish_dead(cell, [one for one in lease["holders"] if one["epoch"] != lease["epoch"]], finished)
             return lease
         except NodeError as exc:

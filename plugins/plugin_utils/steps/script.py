@@ -99,7 +99,7 @@ class _Watch:
         try:
             self._look_at_faults()
             question = {**unit, "services": self.services, "known": self.known, "life": self._life}
-            answer = follow(self._cell.client, self.bell, question)
+            answer = follow(self._cell.client, self.bell, question, self._hear_at_once)
         except NodeError as exc:
             patience_s = {**dict.fromkeys(REACH_KINDS, reach_s), "docker_daemon_down": ENGINE_PATIENCE_S}
             now = self._cell.clock()
@@ -111,6 +111,11 @@ class _Watch:
             return None
         self._silent_since = None
         return answer
+
+    def _hear_at_once(self, event: dict[str, Any]) -> None:
+        """Tell of a death before all that the answer says of it; where faults are made, it must be asked whether it is theirs."""
+        if not self.soaking.may_hit():
+            self._care.tell(event)
 
     def hear(self, answer: dict[str, Any]) -> bool:
         """Take in how the services are; return whether one of them ends the test, which the board is told."""

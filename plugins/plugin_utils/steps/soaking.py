@@ -142,12 +142,16 @@ class Soaking:
         self._cell.client.call("soak", action="mark", duration_s=duration_s, ago_s=ago_s)
         self._begun = True
 
+    def may_hit(self) -> bool:
+        """Return whether there are faults that may hit services here."""
+        return bool(self._schedule and self._begun and not self._spec["settings"]["negative_control"])
+
     def hit(self) -> frozenset[str]:
         """Return the services here that a fault has hit, or from which they still recover: their deaths are the gates' to judge.
 
         A negative control hits none.
         """
-        if not self._schedule or not self._begun or self._spec["settings"]["negative_control"]:
+        if not self.may_hit():
             return frozenset()
         felt = set(self._status()["felt"])
         if WHOLE_NODE in felt:

@@ -24,8 +24,8 @@ class Node:
         self.folder = folder
         self.environ = {"PATH": str(folder / "bin"), "HOME": str(folder / "home")}
 
-    def program(self, name, said, version):
-        path = self.folder / "bin" / name
+    def program(self, name, said, version, folder="bin"):
+        path = self.folder / folder / name
         path.write_text(f"#!/bin/sh\necho asked >> {self.folder}/asked\necho {said} version {version}\n")
         path.chmod(0o755)
 
@@ -96,6 +96,35 @@ def test_a_compose_of_which_no_file_is_known_is_asked_each_time(node):
     node.program("docker", "Docker Compose", "2.40.0")
     assert [node.detect() for _ in range(2)] == [[("plugin", ("docker", "compose"), "2.40.0")]] * 2
     assert node.asked == 2 and not (node.folder / "root" / "compose.json").exists()
+
+
+def _wrong(node):
+    (node.folder / "plugins" / "docker-compose").write_text("#!/bin/sh\nexit 1\n")
+    (node.folder / "plugins" / "docker-compose").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "direct"),
+    [
+        pytest.param(lambda node: node.program("docker-compose", "Compose", "2.40.0", "plugins"), True, id="same"),
+        pytest.param(lambda node: node.program("docker-compose", "Compose", "2.39.0", "plugins"), False, id="another"),
+        pytest.param(_wrong, False, id="does-not-run-by-itself"),
+    ],
+)
+def test_the_plugin_is_called_without_docker_where_it_is_the_same(node, plugin, direct):
+    node.program("docker", "Docker Compose", "2.40.0")
+    plugin(node)
+    argv = (str(node.folder / "plugins" / "docker-compose"),) if direct else ("docker", "compose")
+    assert node.detect() == [("plugin", argv, "2.40.0")]
+
+
+def test_the_first_plugin_is_the_one_that_docker_takes(node):
+    node.program("docker", "Docker Compose", "2.40.0")
+    node.program("docker-compose", "Compose", "2.40.0", "plugins")
+    own = node.folder / "home" / ".docker" / "cli-plugins"
+    own.mkdir(parents=True)
+    node.program("docker-compose", "Compose", "2.38.0", own)
+    assert node.detect() == [("plugin", ("docker", "compose"), "2.40.0")]
 
 
 def test_none_found_is_not_kept(node):

@@ -33,9 +33,9 @@ def engine(monkeypatch):
 def asking(engine):
     """Ask in a thread; act once the events are listened to; return the answer."""
 
-    def run(act, mailbox=None, **args):
+    def run(act, mailbox=None, emit=lambda _event: None, **args):
         told: list = []
-        more = {} if mailbox is None else {"mailbox": mailbox}
+        more = {"emit": emit} if mailbox is None else {"mailbox": mailbox}
         context = Context(Path("/x"), RunRef("r", "s"), **more)
         question = {"wait_s": LIMIT_S, "services": ["a"], **args}
         thread = threading.Thread(target=lambda: told.append(follow.follow(context, question)))
@@ -67,6 +67,23 @@ def test_a_death_is_told_with_code_and_last_words(asking, engine, code, oom, kin
         "log_tail": ["last words of a"],
     }
     assert (len(answer["died"]), answer["unhealthy"]) == (1, [])
+
+
+def test_a_death_is_told_before_the_engine_has_put_the_container_away(asking, engine, monkeypatch):
+    events, told_by_then, inspect = [], [], engine.inspect
+    monkeypatch.setattr(engine, "inspect", lambda *args: (told_by_then.append(list(events)), inspect(*args))[1])
+    asking(lambda: engine.die("a", 4), emit=events.append)
+    assert told_by_then[0] == events == [{"service": "a", "exit_code": 4}]
+
+
+def test_a_death_of_the_life_before_is_no_news(engine):
+    """The engine tells the events of the last second anew."""
+    engine.die("a", 4)
+    engine.start("id-a-1")
+    events = []
+    context = Context(Path("/x"), RunRef("r", "s"), emit=events.append)
+    assert follow.follow(context, {"services": ["a"], "wait_s": 0.3}) == CALM
+    assert engine.listening.acquire(timeout=0) and events == []
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,21 @@ def test_the_last_start_is_read_from_the_record(record, started):
     assert objects.started_at(record) == started
 
 
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [
+        ("/var/lib/docker/containers/9f/resolv.conf", "/var/lib/docker"),
+        ("/data/containers/1000.1000/containers/9f/resolv.conf", "/data/containers/1000.1000"),
+        ("/run/containers/storage/overlay-containers/9f/userdata/resolv.conf", ""),
+        ("", ""),
+        (None, ""),
+    ],
+    ids=["usual", "moved-with-user-namespaces", "of-another-engine", "never-started", "not-told"],
+)
+def test_the_engine_s_folder_is_read_from_the_record(path, folder):
+    assert objects.engine_folder({"ResolvConfPath": path}) == folder
+
+
 def test_a_record_without_labels_and_names_is_no_accident():
     found = objects.parse_container({"Id": "c", "Labels": None, "Ports": None})
     assert (found.service, found.name, found.ports) == ("", "", ())

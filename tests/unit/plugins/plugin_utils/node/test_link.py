@@ -111,6 +111,65 @@ def test_the_next_client_finds_the_link_whatever_the_one_before_left(start: Star
     assert ask(join(place), "echo", n=1)["n"] == 1
 
 
+# Answers each request with the lines that came before it.
+HEARS = """
+import json, sys
+lines = []
+for text in sys.stdin:
+    asked = json.loads(text)
+    if "id" in asked:
+        print("@cell " + json.dumps({"id": asked["id"], "result": lines}), flush=True)
+    else:
+        lines.append(asked)
+"""
+ALIVE = {"alive": True}
+
+
+def heard(end: link.Link) -> list[dict[str, Any]]:
+    *_, last = end.answers(end.send({"op": "what"}))
+    found: list[dict[str, Any]] = last["result"]
+    return found
+
+
+def test_the_node_hears_that_the_controller_lives_whether_a_task_is_there_or_not(
+    start: Start, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "BEAT_S", 0.05)
+    end = join(start(HEARS))
+    until(lambda: heard(end).count(ALIVE) > 1, "signs of life")
+    assert all(one == ALIVE for one in heard(end))
+
+
+def test_f10_a_frozen_controller_gives_no_sign_of_life(
+    start: Start, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "BEAT_S", 0.05)
+    with subprocess.Popen(["sleep", "60"]) as owner:
+        end = join(start(HEARS, owner.pid))
+        until(lambda: len(heard(end)) > 0, "signs of life")
+        owner.send_signal(signal.SIGSTOP)
+        until(lambda: " T " in Path(f"/proc/{owner.pid}/stat").read_text(), "it to stop")
+        heard(end)
+        before = len(heard(end))
+        time.sleep(0.3)
+        assert len(heard(end)) == before
+        owner.send_signal(signal.SIGCONT)
+        until(lambda: len(heard(end)) > before, "signs of life, again")
+        owner.kill()
+
+
+def test_no_sign_of_life_comes_in_the_middle_of_a_line(
+    start: Start, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "BEAT_S", 0.01)
+    end = join(start(HEARS))
+    until(lambda: len(heard(end)) > 0, "signs of life")
+    for piece in (b'{"half":', b" tru", b"e}\n"):
+        end._socket.sendall(piece)
+        time.sleep(0.05)
+    assert {"half": True} in heard(end)
+
+
 def test_an_operation_can_be_told_something_while_it_works(start: Start, join: Join) -> None:
     end = join(start())
     name = end.send({"op": "tell"})

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import care
 
 EXIT = {"service": "a", "error_kind": "container_exited", "exit_code": 3, "detail": "exited", "log_tail": ["bye"]}
@@ -48,6 +49,32 @@ def test_a_service_that_is_not_critical_gives_a_warning(cared):
     assert made.mend(EXIT) is False
     assert cell.board.read("warning.died-a")["message"].endswith("while the test ran; it is not critical")
     assert not care.must_end(cell) and cell.board.read("died.a") is None
+
+
+EVENT = {"service": "a", "exit_code": 3}
+
+
+def _told(cell):
+    return [(one["service"], one["message"]) for one in journal.read(cell.plan.run_dir) if one.get("state") == "died"]
+
+
+@pytest.mark.parametrize("critical", [True, False])
+def test_a_death_that_was_told_at_once_is_not_told_again(cared, critical):
+    made, cell = cared(critical=critical)
+    made.tell(EVENT)
+    first = _told(cell)
+    assert len(first) == 1 and "died with exit status 3" in first[0][1]
+    made.mend(EXIT)
+    made.tell(EVENT)
+    assert _told(cell) == first
+
+
+def test_each_death_of_a_service_that_is_started_again_is_told(cared):
+    made, cell = cared(recovery={"restart_services": 2})
+    for _ in range(2):
+        made.tell(EVENT)
+        assert made.mend(EXIT)
+    assert len(_told(cell)) == 2
 
 
 def test_a_service_is_started_again_as_often_as_wanted_and_no_more(cared):

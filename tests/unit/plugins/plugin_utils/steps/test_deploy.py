@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import deploy
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 
@@ -22,15 +23,22 @@ class Node:
     """The calls to a node besides the deployment itself."""
 
     python, line = "python3", None
+    pulls = ()
 
     def __init__(self):
         self.reaped = 0
+
+    def hearing(self, on_event):
+        self.on_event = on_event
+        return self
 
     def call(self, op, **args):
         return getattr(self, op)(**args)
 
     def compose(self, **args):
         self.composed = args
+        for event in self.pulls:
+            self.on_event(event)
         return {"containers": [{"service": name} for name in args["services"]], "images": [], "warnings": []}
 
     def reap(self):
@@ -191,6 +199,13 @@ def test_f29_an_error_of_the_node_names_it(make_cell, build):
         deploy.run(cell)
     assert (caught.value.kind, caught.value.detail) == ("docker_daemon_down", {"stderr": "gone"})
     assert str(caught.value.on("n1")) == "node n1: no engine answers"
+
+
+def test_what_is_pulled_is_told_before_it_is_there(run, build, monkeypatch):
+    monkeypatch.setattr(Node, "pulls", [{"services": ["a", "b"], "images": ["x:1", "y:2"]}])
+    _, _, cells = run([build.service("a")])
+    told = [entry["message"] for entry in journal.read(cells["n1"].plan.run_dir) if entry["phase"] == "event"]
+    assert told[0] == "n1 pulls x:1, y:2 for a, b"
 
 
 def test_a_node_without_services_has_nothing_to_deploy(make_cell, build):

@@ -67,6 +67,7 @@ def test_what_is_missing_is_said_with_what_installing_needs_to_know(cell_with, f
 
 def test_the_lease_lasts_as_long_as_installing_may_and_then_gets_its_own_length_back(cell_with):
     cell = cell_with(compose=[])
+    cell.client.line = "a link"
     install.find_missing(cell)
     install.note(cell, ["docker-compose"], {"changed": True})
     lengths = [args["ttl_s"] for op, args in cell.client.calls if op == "lease"]

@@ -25,7 +25,7 @@ NOTHING = {"removed": {"containers": 0}, "errors": []}
 class Node:
     """A node that holders have until they give it back. shared: they let others in; leaves: after so many questions all are gone."""
 
-    python, owner = "python3", "me"
+    python, owner, line = "python3", "me", None
 
     def __init__(self, *holders, reaped=NOTHING, shared=False, leaves=None):
         self.holders, self.reaped, self.run, self.calls = list(holders), reaped, {"id": "mine"}, []
@@ -369,7 +369,7 @@ def test_f10_a_lost_node_is_named_with_who_has_it_and_is_not_ours_to_clean(make_
 class Program:
     """The node's program on a root of its own, called without a connection."""
 
-    python, owner = "python3", "me"
+    python, owner, line = "python3", "me", None
 
     def __init__(self, root, run):
         self.root, self.run = root, {"id": run}
@@ -415,3 +415,18 @@ def test_two_runs_that_wait_for_the_same_nodes_never_hold_half_of_them_each(make
             worker.join(timeout=30)
         assert sorted(ended) == [("one", "n1"), ("one", "n2"), ("two", "n1"), ("two", "n2")]
         ended.clear()
+
+
+@pytest.mark.parametrize(
+    ("line", "limits", "more_s", "expected"),
+    [
+        pytest.param("a link", {}, 0, 60, id="said-to-be-alive"),
+        pytest.param(None, {"deployment_timeout_s": 600, "startup_timeout_s": 300}, 0, 960, id="nothing-says-so"),
+        pytest.param("a link", {}, 900, 960, id="long-work"),
+        pytest.param(None, {"deployment_timeout_s": 86_000, "startup_timeout_s": 86_000}, 900, 86_400, id="a-day"),
+    ],
+)
+def test_a_lease_outlasts_the_work_that_gives_no_sign_of_life(make_cell, build, line, limits, more_s, expected):
+    node = Node()
+    node.line = line
+    assert lease.ttl_s(make_cell(build.case(**limits), client=node), more_s) == expected
