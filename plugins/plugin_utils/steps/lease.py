@@ -150,8 +150,12 @@ def release(cell: Cell) -> None:
 
 
 def is_lost(cell: Cell, exc: Exception) -> bool:
-    """Return whether a node that this run held has refused to work for it, since it belongs to another now."""
-    return getattr(exc, "kind", "") == "lock_held" and cell.shared.read(f"lease.{cell.node}") is not None
+    """Return whether a node that this run held has refused to work for it, since it belongs to another now.
+
+    A refusal that names no holder is of a lock that somebody had for too long, on a slow disk for one.
+    """
+    refused = getattr(exc, "kind", "") == "lock_held" and "holder" in getattr(exc, "detail", {"holder": None})
+    return refused and cell.shared.read(f"lease.{cell.node}") is not None
 
 
 def lose(cell: Cell, exc: Exception) -> StepFailure:

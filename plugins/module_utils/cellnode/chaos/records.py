@@ -102,7 +102,7 @@ class Records:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             lock_fd = os.open(f"{_checked(name)}{LOCK}", flags, 0o600, dir_fd=folder_fd)
             try:
-                take_lock(lock_fd, LOCK_LIMIT_S, f"somebody else has been working on the fault {name}")
+                take_lock(lock_fd, LOCK_LIMIT_S, f"somebody else has been working on the fault {name}", "io_error")
                 yield
             finally:
                 os.close(lock_fd)

@@ -6,10 +6,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.node import own_line, package
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode import lease
+from ansible_collections.enginelab.testcell.plugins.module_utils.cellnode.context import Context
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.node import link, own_line, package
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.client import NodeClient, Output
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.link import LinkError
@@ -64,6 +67,24 @@ def test_the_program_is_brought_there_and_answers_many_questions_over_one_link(t
     finally:
         node.line.lose()
     assert running(f"{tmp_path}/root/cellnode-") == [], "the program on the node ends with the line"
+
+
+def test_a_node_stays_the_run_s_while_one_operation_lasts_longer_than_its_lease(tmp_path, monkeypatch):
+    monkeypatch.setattr(link, "BEAT_S", 0.1)
+    root = tmp_path / "root"
+    node = NodeClient(execute, package.build("cellnode"), sys.executable, root=str(root), run={"id": "r"})
+    node.line = own_line.OwnLine(lambda: ["sh", "-c", node.serving()], 20.0)
+    try:
+        epoch = node.run["epoch"] = node.call("lease", action="acquire", ttl_s=4.0)["epoch"]
+        with ThreadPoolExecutor(1) as pool:
+            work = pool.submit(node.call, "follow", services=[], wait_s=5.0)
+            seen = set()
+            while not work.done():
+                seen.add(lease.claim(root, "r", epoch, lease.present(Context(root)))[0])
+                time.sleep(0.02)
+        assert seen == {"ours"}
+    finally:
+        node.line.lose()
 
 
 def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_the_limit(line, tmp_path):

@@ -342,19 +342,23 @@ def test_a_quarantined_node_is_refused_by_the_quarantines_own_kind(make_cell, bu
     assert caught.value.kind == "disk_full"
 
 
+NEWER = {"holder": {"run": "x"}}
 LOST = {
-    "F10 refused after it was ours": ("lock_held", True, True),
-    "refused when it was asked for": ("lock_held", False, False),
-    "another error": ("docker_timeout", True, False),
+    "F10 refused after it was ours": (NodeError("lock_held", "no", NEWER), True, True),
+    "F10 given back by another": (NodeError("lock_held", "no", {"holder": None}), True, True),
+    "F10 told by a step": (StepFailure("lock_held", "no"), True, True),
+    "refused when it was asked for": (NodeError("lock_held", "no", NEWER), False, False),
+    "the file of the lease was busy": (NodeError("lock_held", "another process has it, for 10 s now"), True, False),
+    "another error": (NodeError("docker_timeout", "no"), True, False),
 }
 
 
-@pytest.mark.parametrize(("kind", "ours", "lost"), LOST.values(), ids=LOST)
-def test_only_a_node_that_was_ours_can_be_lost(make_cell, build, kind, ours, lost):
+@pytest.mark.parametrize(("refusal", "ours", "lost"), LOST.values(), ids=LOST)
+def test_only_a_node_that_was_ours_can_be_lost(make_cell, build, refusal, ours, lost):
     cell = cell_with(make_cell, build, Node())
     if ours:
         cell.shared.post("lease.n1", {"epoch": 8})
-    assert lease.is_lost(cell, NodeError(kind, "no")) == lost
+    assert lease.is_lost(cell, refusal) == lost
 
 
 def test_f10_a_lost_node_is_named_with_who_has_it_and_is_not_ours_to_clean(make_cell, build):
