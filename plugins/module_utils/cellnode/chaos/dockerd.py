@@ -132,10 +132,18 @@ class DockerdRestart:
         """Have whoever runs the engine start it; where that is nobody, nothing is done yet."""
         if undo["systemd"]:
             _systemctl(place, "start", undo["systemd"])
-        elif undo["minder"] and procs.send(Proc(*undo["minder"]), signal.SIGCONT):
+        elif undo["minder"] and procs.alive(Proc(*undo["minder"])):
+            self._bury(place, undo)
+            procs.send(Proc(*undo["minder"]), signal.SIGCONT)
             place.ctx.clock.until(lambda: not _silence(engine), MINDER_S)
         else:
             place.ctx.clock.until(lambda: not any(map(_is_there, undo["kin"])), REAP_S)
+
+    def _bury(self, place: Place, undo: Json) -> None:
+        """Leave nothing that the next daemon could take for the dead one, or for its containerd; the minder reaps the daemon."""
+        if not procs.alive(Proc(*undo["daemon"])):
+            place.ctx.clock.until(lambda: not any(map(procs.identify, undo["kin"])), REAP_S)
+            _forget_dead(undo["daemon"][0], undo["life"]["argv"])
 
     def _is_up(self, engine: Engine, undo: Json) -> bool:
         """Return whether the engine answers; start it where it does not and nobody else does that, also once more."""

@@ -32,6 +32,8 @@ CHECKS = {name: {"kind": "command", "argv": ["true"]} for name in ("web", "idle"
 ONCE = '"$@" >>"$LOG" 2>&1 &'
 MINDED = 'while [ ! -e "$END" ]; do "$@" >>"$LOG" 2>&1; sleep 0.2; done &'
 LIMIT_S = 60.0
+# A daemon that finds the number of a containerd which is no more waits in vain for it.
+TAKEN_FOR_LIVING = "timeout waiting for containerd"
 
 
 def ip(*words: str) -> None:
@@ -161,6 +163,7 @@ def test_the_engine_goes_down_and_comes_back_with_the_containers_of_the_run(daem
     assert soak.line("e", "undone")["b"] - soak.line("e", "injected")["b"] >= 1.5
     assert soak.line("e", "recovered")["rto_s"] < 60
     assert daemon.life() != life
+    assert TAKEN_FOR_LIVING not in (daemon.folder / "log").read_text()
     assert sorted(daemon.docker("ps", "-q").split()) == up
     assert details(lifetime.serving(daemon.socket).pid) == before
     assert soak.call("end")["left"] == []
