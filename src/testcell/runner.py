@@ -23,6 +23,7 @@ COLLECTION = "enginelab.testcell"
 LEAST_FORKS = 20
 POLL_S = 1
 OUTPUT_LINES = 40
+LATE = "timeout"
 # ansible-runner's own code for a run that it ended; a process that a signal ended has no code at all.
 ENDED_BY_SIGNAL = 254
 # What a folder that is kept begins with, so that nobody tidies it.
@@ -94,19 +95,20 @@ def run(job: Job, listener: Listener | None = None) -> Outcome:
 
 def _run_in(private: Path, job: Job, listener: Listener | None) -> Outcome:
     """Run a job with its files in a folder, and put that away."""
-    recorder = _Recorder(listener)
+    recorder = _Recorder(listener, job.keep)
     began = time.monotonic()
+    limit = _Limit(began + job.timeout_s if job.timeout_s else None)
     before = signals.children(os.getpid())
     stopper = signals.Stopper(lambda: signals.session_leader(os.getpid(), before), job.grace_s, time.monotonic)
     try:
         with stopper, ansible_process.clean_environ():
-            rc, status = _run(job, private, recorder, lambda: _must_end(stopper, before))
+            rc, status = _run(job, private, recorder, lambda: _must_end(stopper, limit, before))
     finally:
         signals.kill_sessions(stopper.sessions)
         kept = _put_away(private, job.keep)
     return Outcome(
         rc=rc,
-        status=status,
+        status=LATE if limit.passed else status,
         signal=stopper.signal,
         signals=len(stopper.received),
         seconds=time.monotonic() - began,
@@ -131,7 +133,6 @@ def _run(job: Job, private: Path, recorder: _Recorder, must_end: Callable[[], bo
         verbosity=job.verbosity or None,
         envvars={**ansible_process.environment(job.project, private), starter.VARIABLE: str(os.getpid())},
         settings={"pexpect_timeout": POLL_S},
-        timeout=job.timeout_s or None,
         quiet=True,
         event_handler=recorder,
         cancel_callback=must_end,
@@ -139,9 +140,22 @@ def _run(job: Job, private: Path, recorder: _Recorder, must_end: Callable[[], bo
     return ENDED_BY_SIGNAL if done.rc is None else int(done.rc), str(done.status)
 
 
-def _must_end(stopper: signals.Stopper, before: set[int]) -> bool:
+@dataclass
+class _Limit:
+    """When a job must have ended, None for never. passed: it had not, and was ended."""
+
+    at: float | None
+    passed: bool = False
+
+    def over(self) -> bool:
+        """Return whether the time is over."""
+        self.passed = self.passed or (self.at is not None and time.monotonic() >= self.at)
+        return self.passed
+
+
+def _must_end(stopper: signals.Stopper, limit: _Limit, before: set[int]) -> bool:
     """Decide whether Ansible must be killed now; its workers lead sessions of their own, so they are killed here."""
-    if not stopper.overdue():
+    if not stopper.overdue() and not limit.over():
         return False
     child = signals.session_leader(os.getpid(), before)
     if child is not None:
@@ -181,9 +195,10 @@ def _put_away(private: Path, keep: bool) -> Path | None:
 
 
 class _Recorder:
-    """Keeps of ansible-runner's events what an outcome needs."""
+    """Keeps of ansible-runner's events what an outcome needs. in_files: each becomes a file as well, for people to read."""
 
-    def __init__(self, listener: Listener | None) -> None:
+    def __init__(self, listener: Listener | None, in_files: bool) -> None:
+        self._in_files = in_files
         self.failures: list[TaskFailure] = []
         self.results: dict[str, Mapping[str, Any]] = {}
         self.output: list[str] = []
@@ -202,7 +217,7 @@ class _Recorder:
         del self.output[: -4 * OUTPUT_LINES]
         if self._listener is not None:
             self._listener(event)
-        return True
+        return self._in_files
 
 
 def _failure(facts: Mapping[str, Any], result: Mapping[str, Any], unreachable: bool) -> TaskFailure:

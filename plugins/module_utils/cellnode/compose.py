@@ -30,6 +30,8 @@ LOCK = "compose.lock"
 PROJECT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,200}\Z")
 PULLS = ("missing", "never", "always")
 STDERR_KEPT = 4096
+SLOW_PULL = "raise deployment_timeout, or pull it there beforehand"
+MAKE_S = 60.0  # what the making has at least, however long the pull took
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,20 @@ class Call:
     project: str
     deadline: float
 
-    def run(self, *words: str) -> Done:
-        """Run a Compose command within what is left of the time limit; raise what its words mean when it fails."""
+    def run(self, *words: str, least_s: float = 1.0) -> Done:
+        """Run a Compose command within what is left of the time limit, but least_s at least.
+
+        Raise what its words mean when it fails.
+        """
         left = self.deadline - self.ctx.clock.monotonic()
         argv = [*self.base, *words]
-        done = run(argv, self.env, max(left, 1.0), self.ctx.root)
+        done = run(argv, self.env, max(left, least_s), self.ctx.root)
         if done.ok:
             return done
         kept = plain(done.err or done.out)[-STDERR_KEPT:]
         if done.timed_out:
             message = f"compose {words[0]} did not end within {done.seconds:.0f} s"
-            raise CellError("docker_timeout", message, argv=argv, stderr=kept)
+            raise CellError("docker_timeout", message, argv=argv, stderr=kept, timed_out=True)
         found = meaning(done.err + "\n" + done.out)
         kind = "compose_invalid" if found.kind == "unknown" and words[0] == "config" else found.kind
         message = f"compose {words[0]} failed with exit code {done.code}: {found.line[:500]}"
@@ -149,7 +154,7 @@ def _up(call: Call) -> list[str]:
 def _make(call: Call) -> Done:
     """Make the containers; where Compose's words say nothing to us, ask whether its files are to blame."""
     try:
-        return call.run(*_up(call))
+        return call.run(*_up(call), least_s=MAKE_S)
     except CellError as exc:
         if exc.kind == "unknown":
             call.run("config")
@@ -185,7 +190,11 @@ def _have_images(call: Call, known: dict[str, Any], pull: str) -> str:
     except CellError as exc:
         missed = [service for service in to_pull if call.engine.image(wanted[service]) is None] or to_pull
         detail = {**exc.detail, "images": sorted({wanted[service] for service in to_pull})}
-        raise CellError(exc.kind, f"{_named(wanted, missed)} was not pulled: {exc.message}", **detail) from None
+        # A way to the registry that is too slow is no fault of the engine that waits for it.
+        late = exc.detail.get("timed_out")
+        kind = "registry_unreachable" if late else exc.kind
+        said = f"{exc.message}; {SLOW_PULL}" if late else exc.message
+        raise CellError(kind, f"{_named(wanted, missed)} was not pulled: {said}", **detail) from None
     absent = [service for service in wanted if call.engine.image(wanted[service]) is None]
     if absent:
         raise _no_image(wanted, absent, "after a pull that claims success")

@@ -30,6 +30,8 @@ from .waiting import RENEWALS
 
 # The longest sleep: bells and links wake a worker at once, this is for a ring that was lost.
 LOOK_S = 0.25
+# Notes of the board: what was made on a node.
+MADE = "containers."
 EXPLAINED_WITHIN_S = 2.0
 OF_AN_END = ("error_kind", "detail", "exit_code", "oom", "log_tail")
 
@@ -70,7 +72,7 @@ def _create(cell: Cell, mine: tuple[ServicePlan, ...]) -> dict[str, Any]:
         pull="missing",
         timeout_s=cell.case.deployment_timeout_s,
     )
-    cell.board.post(f"containers.{cell.node}", created)
+    cell.board.post(f"{MADE}{cell.node}", created)
     return created
 
 
@@ -111,7 +113,9 @@ class _Worker:
         )
         self._tries: dict[str, int] = {}
         self._notes: dict[str, dict[str, Any]] = {}
-        self._deadline = cell.clock() + cell.case.startup_timeout_s
+        # Until every node has made its containers, some of which may have to be pulled first.
+        self._deadline = cell.clock() + cell.case.deployment_timeout_s + cell.case.startup_timeout_s
+        self._all_made = False
         self._renew_at = 0.0
 
     def run(self) -> dict[str, float]:
@@ -120,6 +124,7 @@ class _Worker:
             while not self._over():
                 news = self._take(self._deployment.events())
                 self._obey()
+                self._await_containers()
                 self._stop_on_failure()
                 self._renew()
                 if not news:
@@ -133,6 +138,15 @@ class _Worker:
         if self._lead and self._lead.look():
             self._ring()
         return self._cell.board.read("deployed") is not None
+
+    def _await_containers(self) -> None:
+        """Let the time for getting ready begin when the containers of all nodes are there."""
+        if not self._all_made and not self._without_containers():
+            self._all_made = True
+            self._deadline = self._cell.clock() + self._cell.case.startup_timeout_s
+
+    def _without_containers(self) -> list[str]:
+        return [node for node in _workers(self._cell) if self._cell.board.read(f"{MADE}{node}") is None]
 
     def _obey(self) -> None:
         """Start what has been ordered since the last look; what ran before is started anew."""
@@ -231,6 +245,9 @@ class _Worker:
         return StepFailure("dependency_failed", f"{what}: {culprit} failed on {self._cell.case.placement[culprit]}")
 
     def _timed_out(self) -> StepFailure:
+        if not self._all_made:
+            late_nodes = ", ".join(self._without_containers())
+            return StepFailure("dependency_failed", f"the containers on {late_nodes} were not made in time")
         states = self._deployment.finish()
         late = [name for name in self._mine if self._notes.get(name, {}).get("state") != "ready"]
         if not late:

@@ -17,7 +17,7 @@ NEXT_STEPS = {
     "docker_permission": "let the user reach the Docker engine (group docker), or use a user who may",
     "image_not_found": "check the image's name, or load it on the node (`docker load`); `make images` builds ours",
     "image_auth": "log in to the registry on the node (`docker login`)",
-    "registry_unreachable": "load the image on the node (`docker load`), or give the node a way to the registry",
+    "registry_unreachable": "pull or load the image on the node beforehand, or give the node a way to the registry",
     "registry_rate_limited": "log in to the registry on the node (`docker login`), load the image there, or wait",
     "image_corrupt": "run again; when it comes back, remove the image on the node and load it anew",
     "docker_timeout": "see what keeps the Docker engine of that node busy: its log, its disk, `docker info`",

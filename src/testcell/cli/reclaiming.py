@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from testcell.inventory import Inventory
     from testcell.runner import Outcome
 
-COLLECT_WITHIN_S = 90
 CLEAN_WITHIN_S = 90
 CLEAN_IN_A_HURRY_S = 30
 OUTSIDE_OF_STEPS = ("open", "report")
@@ -57,11 +56,12 @@ def _cause(outcome: Outcome) -> Mapping[str, Any] | None:
 def collect(work: jobs.Work, variables: Mapping[str, str], run_dir: Path, *, spare: bool = False) -> int:
     """Bring home what the run has not collected; return how many signals came meanwhile, each of which ends it.
 
+    It takes as long as it takes while something comes: the nodes are cleaned next, and what is not here by then is lost.
     spare: leave a test alone that a resumed run can go on with.
     """
     output.note(f"run {run_dir.name} was cut short: collecting from its nodes; interrupt once more to leave that out")
     asked = {**variables, "collect_run_dir": str(run_dir), "collect_spare": str(spare).lower()}
-    outcome = replace(work, timeout_s=COLLECT_WITHIN_S).do("collect", asked)
+    outcome = work.do("collect", asked)
     for failed in outcome.failures:
         output.note(f"not collected: {failed.host}: {failed.message}")
     return outcome.signals

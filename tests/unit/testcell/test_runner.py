@@ -77,6 +77,13 @@ def test_a_job_gives_results_and_leaves_nothing_behind(small: Project, monkeypat
     assert os.environ["TESTCELL_SECRET"] == "x" and not list((small.root / "tmp").iterdir())
 
 
+def test_events_become_files_only_where_these_are_kept(small: Project) -> None:
+    """A test that writes for hours would fill the disk with them, since each line of it is an event."""
+    files: list[int] = []
+    runner.run(job(small), lambda _event: files.append(len(list(small.root.glob("tmp/**/job_events/*.json")))))
+    assert len(files) > 10 and max(files) <= 3, "one that is being read, and those of the moment"
+
+
 def test_a_failed_task_is_named_with_its_message(small: Project) -> None:
     done = runner.run(job(small, number=7))
     assert done.rc == 2 and [(f.host, f.message) for f in done.failures] == [("localhost", "it did not work")]
@@ -94,6 +101,7 @@ def test_kept_files_hold_no_environment_and_no_variables(small: Project) -> None
         )
     )
     assert done.kept is not None and list(done.kept.glob("artifacts/*/stdout"))
+    assert list(done.kept.glob("artifacts/*/job_events/*.json"))
     assert not list(done.kept.glob("artifacts/*/command")) and not (done.kept / "env" / "extravars").exists()
 
 
@@ -145,6 +153,16 @@ def test_a_signal_ends_ansible_and_its_workers(small: Project, number: signal.Si
         rc, received, count = json.loads(process.stdout.readline())
         assert process.wait(timeout=30) == 0
     assert rc != 0 and received == number and count == 1
+    assert not _sleeping_below(str(small.root))
+
+
+def test_a_job_that_takes_too_long_is_ended_with_all_its_processes(small: Project) -> None:
+    os.mkfifo(small.root / "fifo")
+    with subprocess.Popen(["cat", str(small.root / "fifo")], stdout=subprocess.PIPE) as reader:
+        hosts, variables = (str(small.root / "hosts"),), {"fifo": str(small.root / "fifo")}
+        done = runner.run(runner.Job("waiting.yml", small, hosts, variables, timeout_s=4))
+        reader.kill()
+    assert (done.status, done.signal) == ("timeout", 0) and done.rc != 0
     assert not _sleeping_below(str(small.root))
 
 

@@ -18,8 +18,9 @@ case "$*" in
   version) echo Docker Compose version v2.30.0; exit 0;;
   *"config --format json") echo '{{"services": {{"a": {{"image": "x:1"}}}}}}'; exit 0;;
   *" config") [ ! -e {bad} ] && exit 0; echo 'the file is bad' >&2; exit 15;;
+  *"pull --quiet slow") exec sleep 20;;
   *"pull --quiet a") touch {pulled}; exit 0;;
-  *"up --no-start --no-deps --no-build a") echo 'WARN[0000] mind the gap' >&2; exit 0;;
+  *"up --no-start --no-deps --no-build a") [ ! -e {slow} ] || sleep 1.5; echo 'WARN[0000] mind the gap' >&2; exit 0;;
 esac
 echo "unexpected: $*" >&2; exit 64
 """
@@ -62,7 +63,7 @@ def ask(monkeypatch, tmp_path):
     folder = tmp_path / "root/runs/r1/s/a1/scenario"
     folder.mkdir(parents=True)
     log, program = tmp_path / "log", tmp_path / "compose"
-    program.write_text(SCRIPT.format(log=log, pulled=tmp_path / "pulled", bad=tmp_path / "bad"))
+    program.write_text(SCRIPT.format(log=log, pulled=tmp_path / "pulled", bad=tmp_path / "bad", slow=tmp_path / "slow"))
     program.chmod(0o755)
 
     def run(engine, check=False, **more):
@@ -82,6 +83,7 @@ def ask(monkeypatch, tmp_path):
     run.folder = folder
     run.pulled = tmp_path / "pulled"
     run.bad = tmp_path / "bad"
+    run.slow = tmp_path / "slow"
     run.program = str(program)
     return run
 
@@ -118,6 +120,18 @@ def test_an_image_that_cannot_be_pulled_is_named_with_its_service(ask):
     with pytest.raises(CellError, match=r"^image y:1 \(service b\) was not pulled: compose pull failed") as caught:
         ask(Engine(ask.pulled), services=["b"], images={"b": "y:1"})
     assert caught.value.detail["images"] == ["y:1"] and "unexpected" in caught.value.detail["stderr"]
+
+
+def test_a_pull_that_takes_too_long_is_the_registry_s_and_not_the_engine_s(ask):
+    """Else the third of a day would quarantine the node."""
+    with pytest.raises(CellError, match=r"compose pull did not end within 1 s; raise deployment_timeout") as caught:
+        ask(Engine(ask.pulled), services=["slow"], images={"slow": "z:1"}, timeout_s=1)
+    assert caught.value.kind == "registry_unreachable"
+
+
+def test_the_making_has_its_time_however_long_the_pull_took(ask):
+    ask.slow.touch()
+    assert ask(Engine(), images={"a": "x:1"}, timeout_s=1)[1][-1] == "up"
 
 
 def test_a_pull_can_be_asked_for_always(ask):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
@@ -24,6 +25,7 @@ class Node:
 
     python, line = "python3", None
     pulls = ()
+    makes_s = MappingProxyType({})
 
     def __init__(self):
         self.reaped = 0
@@ -37,6 +39,7 @@ class Node:
 
     def compose(self, **args):
         self.composed = args
+        time.sleep(self.makes_s.get(tuple(args["services"]), 0.0))
         for event in self.pulls:
             self.on_event(event)
         return {"containers": [{"service": name} for name in args["services"]], "images": [], "warnings": []}
@@ -199,6 +202,24 @@ def test_f29_an_error_of_the_node_names_it(make_cell, build):
         deploy.run(cell)
     assert (caught.value.kind, caught.value.detail) == ("docker_daemon_down", {"stderr": "gone"})
     assert str(caught.value.on("n1")) == "node n1: no engine answers"
+
+
+TWO_NODES = {"deployment_timeout_s": 30, "startup_timeout_s": 1}
+
+
+def test_a_node_that_pulls_for_long_costs_the_others_none_of_their_time(run, build, monkeypatch):
+    monkeypatch.setattr(Node, "makes_s", {("prefill",): 1.6})
+    services = [build.service("decode", needs=["prefill"]), build.service("prefill", node="n2")]
+    ended, log, _ = run(services, **TWO_NODES)
+    assert log == ["prefill", "decode"]
+    assert {node: result["containers"] for node, result in ended.items()} == {"n1": 1, "n2": 1}
+
+
+def test_a_node_that_makes_no_containers_at_all_is_named_by_the_others(run, build, monkeypatch):
+    monkeypatch.setattr(Node, "makes_s", {("prefill",): 4.0})
+    services = [build.service("decode", needs=["prefill"]), build.service("prefill", node="n2")]
+    ended, _, _ = run(services, deployment_timeout_s=1, startup_timeout_s=1)
+    assert (ended["n1"].kind, str(ended["n1"])) == ("dependency_failed", "the containers on n2 were not made in time")
 
 
 def test_what_is_pulled_is_told_before_it_is_there(run, build, monkeypatch):
