@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Collection, Mapping
 from contextlib import closing
 from typing import Any
@@ -15,7 +16,7 @@ from ..deploy.bell import Bell, ring
 from ..node.errors import NodeError
 from ..node.following import follow
 from ..report import escape
-from ..run import reserve
+from ..run import reserve, starter
 from . import engine_life, environment
 from .care import DIED, Care, end_of, must_end
 from .cell import Cell, StepFailure
@@ -223,7 +224,12 @@ class _Test:
         self._cell.board.post("test", {"state": "not ended", "t": self._cell.clock()})
 
     def _show(self, chunk: bytes) -> None:
-        """Show the last lines of a piece of the log, without what would do something to a terminal."""
+        """Show the last lines of a piece of the log, without what would do something to a terminal.
+
+        The command line shows the log's file by itself, and would keep all that Ansible has said in memory.
+        """
+        if starter.VARIABLE in os.environ:
+            return
         *lines, self._rest = (self._rest + chunk.decode("utf-8", "replace")).split("\n")
         for line in lines[-20:]:
             self._cell.say(f"| {escape.log_line(line)}")

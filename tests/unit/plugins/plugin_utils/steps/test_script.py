@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.node.errors import NodeError
-from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, reserve, steady
+from ansible_collections.enginelab.testcell.plugins.plugin_utils.run import journal, reserve, starter, steady
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps import script
 from ansible_collections.enginelab.testcell.plugins.plugin_utils.steps.cell import StepFailure
 from small_disk import small_disk
@@ -207,6 +207,14 @@ def test_bytes_are_kept_in_the_file_and_harmless_on_the_screen(tested, row):
     script.run(cell)
     assert (cell.case_dir / "test.log").read_bytes() == text + b"\n"
     assert [line for line in said if line.startswith("| ")] == [shown]
+
+
+def test_the_command_line_shows_the_log_by_itself(tested, monkeypatch):
+    monkeypatch.setenv(starter.VARIABLE, "1")
+    cell, said = tested(b"all is well\n"), []
+    cell.say = said.append
+    script.run(cell)
+    assert said and not [line for line in said if line.startswith("| ")]
 
 
 def test_the_log_is_there_when_the_journal_names_it(tested):
