@@ -59,7 +59,7 @@ def close(
         "control": {"ok": False},
         "cases": records,
         "nodes": sorted({node for record in records for node in record["nodes"]}),
-        "seconds": round(now - decided.started_at, 3),
+        "seconds": max(0.0, round(now - decided.started_at, 3)),
         "started_at": decided.started_at,
         "ended_at": now,
         "failure": why,

@@ -12,6 +12,7 @@ run or `testcell results import` takes it up.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -165,6 +166,8 @@ class Log:
     def __init__(self, path: Path, done: Callable[[], None] = lambda: None) -> None:
         self._stream = path.open("a", encoding="utf-8")
         self.goes_on = self._stream.tell() > 0
+        if self.goes_on and not _ends_whole(path):
+            self._stream.write("\n")
         self._done = done
 
     def write(self, events: Sequence[Event]) -> None:
@@ -179,6 +182,13 @@ class Log:
         with suppress(OSError):
             self._stream.close()
             self._done()
+
+
+def _ends_whole(path: Path) -> bool:
+    """Return whether the last line of a file that has some is whole; a controller may have been killed within it."""
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read() == b"\n"
 
 
 def _columns(event: Event) -> Columns:

@@ -70,7 +70,7 @@ def report_run(plan: RunPlan, shared: Board, now: float) -> dict[str, Any]:
         "control": {"ok": bool(records) and all(r["control"]["ok"] for r in records if r["verdict"] != "skipped")},
         "cases": records,
         "nodes": nodes,
-        "seconds": round(now - plan.started_at, 3),
+        "seconds": max(0.0, round(now - plan.started_at, 3)),
         "started_at": plan.started_at,
         "ended_at": now,
         "reasons": [f"not clean: {', '.join(dirty)}; run: testcell cleanup {plan.run_id}"] if dirty else [],

@@ -33,7 +33,7 @@ def build(plan: RunPlan, case: CasePlan, board: Board, now: float, reasons: Coll
         "labels": case.labels,
         "attempt": case.ref.attempt,
         "started_at": began,
-        "seconds": round(now - began, 3),
+        "seconds": max(0.0, round(now - began, 3)),  # the clock may have been set back meanwhile
         "steps": steps(entries, began),
         "nodes": list(case.nodes),
         "services": found,

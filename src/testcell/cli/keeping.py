@@ -121,6 +121,8 @@ def archive(
     if found.findings:
         proving.tell(settings, found)
         raise CliError(f"run {run_dir.name} is not as its proof says, and was not packed", Exit.INFRASTRUCTURE)
+    if gone:
+        memory.keep_up(settings, folder)
     problem = retention.take_out(folder, run_dir, time.time()) if gone else ""
     if problem:
         raise CliError(f"{target} is made and proved; run {run_dir.name} {problem}")

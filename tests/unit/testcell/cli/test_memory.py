@@ -109,6 +109,12 @@ def test_what_the_database_knows_stays_when_runs_are_removed(project: Path, cli)
     assert cli("results", "db", "--format", "json").json["rows"]["runs"] == 3
 
 
+def test_a_run_that_is_archived_and_removed_is_taken_up_before(project: Path, cli) -> None:
+    folder = sealed.write(project / "results")
+    assert cli("results", "archive", folder.name, "--remove").code == 0
+    assert not folder.exists() and cli("results", "db", "--format", "json").json["rows"]["runs"] == 1
+
+
 def test_runs_can_be_removed_when_the_database_cannot_be_used(project: Path, cli) -> None:
     for number in range(2):
         remembered.write(project / "results", f"2026010{number + 1}_000000")

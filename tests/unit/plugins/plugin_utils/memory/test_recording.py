@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -106,6 +107,19 @@ def test_a_run_that_goes_on_after_its_controller_was_killed_has_the_events_of_bo
     assert found.end() == ""
     tasks = "SELECT task FROM events ORDER BY id"
     assert asked(file, tasks) == [("task 0",), ("task 1",), ("task 2",), ("task 7",)]
+
+
+@pytest.mark.parametrize(
+    ("before", "lines"), [('{"t": 1.0, "ev', 2), ('{"t": 1.0, "event": "play_start"}\n', 2), ("", 1)]
+)
+def test_the_events_after_a_line_that_was_cut_short_have_lines_of_their_own(tmp_path, before, lines):
+    path = tmp_path / "events.jsonl"
+    path.write_text(before)
+    log = recording.Log(path)
+    log.write([event(1)])
+    log.close()
+    found = path.read_text().splitlines()
+    assert len(found) == lines and json.loads(found[-1])["task"] == "task 1"
 
 
 def test_an_event_that_the_database_refuses_is_taken_from_the_folder(tmp_path, file):

@@ -65,6 +65,7 @@ def test_the_record_holds_all_that_is_shown_of_a_deployment_when_the_board_is_go
     journal.append(run.run_dir, {"t": 1020.0, "step": "test", **ref, **died})
     record.write_manifest(run.run_id, case.ref, folder, board)
     found = {**record.build(run, case, board, 1030.0), "verdict": "flaky"}
+    assert (found["seconds"], record.build(run, case, board, 990.0)["seconds"]) == (30.0, 0.0)
     shutil.rmtree(board.folder)
     assert found["warnings"] == ["service a needed 2 starts: container_exited: 3"]
     assert found["deployment"]["lost_to_limits_s"] == 1.0
