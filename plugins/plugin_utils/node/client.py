@@ -154,14 +154,14 @@ class NodeClient:
     check: bool = False
     engine: bool = True
     secrets: tuple[str, ...] = ()
-    on_event: Callable[[dict[str, Any]], None] | None = None
+    on_event: Hear = unheard
     line: Line | None = None
     persist: Persist = once
     reconnect: Callable[[], None] = unmoved
     streamed: Callable[[str], list[str]] | None = None
     same_machine: bool = False
 
-    def hearing(self, on_event: Callable[[dict[str, Any]], None]) -> NodeClient:
+    def hearing(self, on_event: Hear) -> NodeClient:
         """Return the same client, whose calls hand the events of their ops to on_event."""
         return replace(self, on_event=on_event)
 
@@ -263,8 +263,7 @@ class NodeClient:
         for message in link.answers(name):
             if "event" not in message:
                 return message
-            if self.on_event:
-                self.on_event(message["event"])
+            self.on_event(message["event"])
         raise AssertionError("answers end with a last one")
 
     def result(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -276,7 +275,7 @@ class NodeClient:
         return result
 
     def _alone(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self.result(self._message(request, self._run, self.on_event or unheard))
+        return self.result(self._message(request, self._run, self.on_event))
 
     def _message_alone(self, request: dict[str, Any], hear: Hear) -> dict[str, Any]:
         return self._message(request, self.execute, hear)

@@ -7,19 +7,17 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Callable
 from typing import Any
 
 from ..deploy.bell import Bell
-from .client import NodeClient, lost
+from .client import Hear, NodeClient, lost
 from .link import Link, LinkError
-
-Hear = Callable[[dict[str, Any]], None]
 
 
 def follow(client: NodeClient, bell: Bell, args: dict[str, Any], hear: Hear) -> dict[str, Any]:
-    """Return what the op `follow` answers; hear takes its events. Without a link nobody can be told to come back early, and
-    events come with the answer, which has all that they have: ask for shorter.
+    """Return what the op `follow` answers; hear takes its events.
+
+    Without a link nobody can be told to come back early, and the answer has all that the events have: ask for shorter.
     """
     if client.line is None:
         return client.call("follow", **args)

@@ -123,9 +123,10 @@ def archive(
         raise CliError(f"run {run_dir.name} is not as its proof says, and was not packed", Exit.INFRASTRUCTURE)
     if gone:
         memory.keep_up(settings, folder)
-    problem = retention.take_out(folder, run_dir, time.time()) if gone else ""
-    if problem:
-        raise CliError(f"{target} is made and proved; run {run_dir.name} {problem}")
+        problem = retention.take_out(folder, run_dir, time.time())
+        if problem:
+            raise CliError(f"{target} is made and proved; run {run_dir.name} {problem}")
+        memory.keep_up(settings, folder)
     size = target.stat().st_size
     document = {"run_id": run_dir.name, "file": str(target), "bytes": size, "removed": gone, **_proved(found)}
     settings.emit(document, lambda: [f"{target}: {found.files} files, {size} bytes, read back and proved",
